@@ -1,0 +1,91 @@
+// Package ingest turns what a gateway wrote into events: one request each, with
+// the client that a trusted hop vouched for and the position of the line.
+//
+// The package itself holds the types and the two interfaces (Parser, Source)
+// that its sub-packages implement. It loses nothing silently: a line becomes an
+// Event or a Reason, and both are counted in the ledger.
+package ingest
+
+import "net/netip"
+
+// Event is one request as the gateway told it. The zero value of a field means
+// that the log did not say. Strings borrow the batch's bytes or the parser's
+// scratch: they are valid until the batch is released, and whoever keeps one
+// longer clones it.
+type Event struct {
+	Time   int64      // when the gateway logged it, Unix nanoseconds
+	Client netip.Addr // the address a trusted hop vouched for; set by identity
+	Peer   netip.Addr // the address that connected to the gateway, as logged
+	Chain  string     // X-Forwarded-For as received: evidence, never trusted as it is
+
+	Method   string // as sent, any token
+	Target   string // request target as sent: path and query, escapes of the log undone once
+	Host     string
+	Protocol string // "HTTP/1.1"
+	Referer  string
+	Agent    string
+	Status   uint16
+
+	User      string // authenticated user as the gateway logged it
+	Key       string // API key, replaced by a keyed pseudonym before any detector sees it
+	RequestID string
+	Body      string // request body where the gateway logs it
+	TLS       string // protocol version, "TLSv1.3"
+	Cipher    string
+
+	BytesOut int64 // body bytes sent to the client
+	BytesIn  int64 // request bytes received
+	Duration int64 // whole request, nanoseconds
+	Upstream int64 // upstream time, nanoseconds
+
+	Route   string    // template: /orders/{id}; set by enrich
+	RouteID uint32    // small dense number of Route within this process, 0 = none
+	Kind    RouteKind // what the route is for
+
+	Flags Flags
+	Line  string // the line as written, without its newline
+	Pos   Position
+}
+
+// Position says where a line stands: the same line has the same position after
+// a restart or a rotation.
+type Position struct {
+	Source string // name of the source in the config, or the path in a replay
+	File   uint64 // identity of the file within the source, stable across renames
+	Offset int64  // first byte of the line in the (uncompressed) file
+}
+
+// Less orders positions; it decides between events of the same time.
+func (p Position) Less(q Position) bool {
+	if p.Source != q.Source {
+		return p.Source < q.Source
+	}
+	if p.File != q.File {
+		return p.File < q.File
+	}
+	return p.Offset < q.Offset
+}
+
+// RouteKind says what a route is for, as far as detectors care.
+type RouteKind uint8
+
+// The kinds of routes. Ordinary is the zero value.
+const (
+	RouteOrdinary RouteKind = iota
+	RouteLogin              // takes a password
+	RouteToken              // OAuth 2.0 token endpoint and its like
+	RouteReset              // password reset, sign-up
+	RouteDocs               // API documentation
+	RouteHealth             // probes
+)
+
+// Flags mark what is unusual about the line itself.
+type Flags uint16
+
+// The flags of an event.
+const (
+	FlagInvalidUTF8 Flags = 1 << iota // the line holds bytes that are not UTF-8
+	FlagMalformed                     // the request line was not HTTP; Target holds it whole
+	FlagTruncated                     // the gateway cut the line
+	FlagForgeable                     // the format does not escape: only what cannot be moved was taken
+)
