@@ -89,3 +89,9 @@ const (
 	FlagTruncated                     // the gateway cut the line
 	FlagForgeable                     // the format does not escape: only what cannot be moved was taken
 )
+
+// TakesCredentials reports whether requests of the kind carry credentials in
+// their body, so that client errors there mean that they were refused.
+func (k RouteKind) TakesCredentials() bool {
+	return k == RouteLogin || k == RouteToken || k == RouteReset
+}

@@ -1,0 +1,191 @@
+// Package decode joins what a line goes through before it is detected on:
+// the format's parser, the client's identity and the route. It keeps the order
+// of lines and turns each into exactly one event or one reject.
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/enrich"
+	"github.com/portcullis/portcullis/ingest/format"
+	"github.com/portcullis/portcullis/ingest/identity"
+)
+
+// Plan is what all decoders of a process share. It is safe for concurrent use.
+type Plan struct {
+	routes  enrich.RoutesConfig
+	ident   identity.Config
+	noTime  func() int64
+	say     func(source, format, why string)
+	mu      sync.Mutex
+	formats map[string]format.Format
+	ids     map[string]uint32
+}
+
+// MaxRouteIDs bounds the route numbers of a process; routes beyond share number 0.
+const MaxRouteIDs = 1 << 15
+
+// Options are the parts of a Plan that may be left out.
+type Options struct {
+	Routes enrich.RoutesConfig
+	// NoTime gives the time, in Unix nanoseconds, of lines whose format has none
+	// and that follow no line with one.
+	NoTime func() int64
+	// Say hears which format was found for a source with the format "auto", and why.
+	Say func(source, format, why string)
+}
+
+// NewPlan makes a Plan. formats maps the name of every source to its format.
+func NewPlan(formats map[string]format.Format, ident identity.Config, o Options) *Plan {
+	p := &Plan{routes: o.Routes, ident: ident, noTime: o.NoTime, say: o.Say, formats: map[string]format.Format{}, ids: map[string]uint32{}}
+	for name, f := range formats {
+		p.formats[name] = f
+	}
+	return p
+}
+
+// formatOf settles the format of a source, once for all decoders. An "auto" that
+// cannot be settled by these lines stays open.
+func (p *Plan) formatOf(source string, sample []byte) (format.Format, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f, known := p.formats[source]
+	if known && !f.Auto {
+		return f, true
+	}
+	found, why, err := format.Detect(sample)
+	if err != nil {
+		if p.say != nil {
+			p.say(source, "", err.Error())
+		}
+		return f, false
+	}
+	p.formats[source] = found
+	if p.say != nil {
+		p.say(source, found.Name, why)
+	}
+	return found, true
+}
+
+// routeID numbers a route template densely, the same for all decoders.
+func (p *Plan) routeID(route string) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id, known := p.ids[route]
+	if !known && len(p.ids) < MaxRouteIDs {
+		id = uint32(len(p.ids) + 1)
+		p.ids[strings.Clone(route)] = id
+	}
+	return id
+}
+
+// Decoder decodes for one goroutine.
+type Decoder struct {
+	plan    *Plan
+	ident   *identity.Resolver
+	routes  *enrich.Routes
+	ids     []uint32 // by the number that routes gives
+	parsers map[string]*lines
+	ev      ingest.Event
+}
+
+type lines struct {
+	parser ingest.Parser
+	last   int64 // time of the last event that had one
+}
+
+// New makes a Decoder for one goroutine.
+func (p *Plan) New() (*Decoder, error) {
+	r, err := identity.New(p.ident)
+	if err != nil {
+		return nil, fmt.Errorf("decode: %w", err)
+	}
+	return &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[string]*lines{}}, nil
+}
+
+// Decode hands every line of a batch to each as an event, or to reject. The
+// event is reused: its strings stay valid until the batch is released.
+func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(ingest.Reject)) {
+	if len(b.Data) == 0 {
+		return
+	}
+	s := d.linesOf(b)
+	pos := ingest.Position{Source: b.Source, File: b.File, Offset: b.Offset}
+	if s != nil {
+		s.parser.Reset()
+	}
+	for data := b.Data; len(data) > 0; {
+		line, size := data, len(data)
+		if i := bytes.IndexByte(data, '\n'); i >= 0 {
+			line, size = data[:i], i+1
+		}
+		data = data[size:]
+		if n := len(line); n > 0 && line[n-1] == '\r' {
+			line = line[:n-1]
+		}
+		d.ev = ingest.Event{}
+		reason := ingest.BadShape
+		if s != nil {
+			reason = s.parser.Parse(line, &d.ev)
+		}
+		if reason == ingest.OK {
+			d.ev.Pos = pos
+			reason = d.finish(s, line)
+		}
+		if reason == ingest.OK {
+			each(&d.ev)
+		} else {
+			reject(ingest.Reject{Pos: pos, Reason: reason, Length: int64(len(line)), Sample: string(line[:min(len(line), ingest.SampleBytes)])})
+		}
+		pos.Offset += int64(size)
+	}
+}
+
+// finish adds what the line itself does not say.
+func (d *Decoder) finish(s *lines, line []byte) ingest.Reason {
+	ev := &d.ev
+	ev.Line = unsafe.String(unsafe.SliceData(line), len(line))
+	switch {
+	case ev.Time != 0:
+		s.last = ev.Time
+	case s.last != 0:
+		ev.Time = s.last
+	case d.plan.noTime != nil:
+		ev.Time = d.plan.noTime()
+	default:
+		return ingest.BadTime
+	}
+	d.ident.Resolve(ev)
+	if !ev.Client.IsValid() {
+		return ingest.BadAddress
+	}
+	d.routes.Resolve(ev)
+	if local := ev.RouteID; local != 0 {
+		for int(local) >= len(d.ids) {
+			d.ids = append(d.ids, 0)
+		}
+		if d.ids[local] == 0 {
+			d.ids[local] = d.plan.routeID(ev.Route) + 1
+		}
+		ev.RouteID = d.ids[local] - 1
+	}
+	return ingest.OK
+}
+
+func (d *Decoder) linesOf(b *ingest.Batch) *lines {
+	if s := d.parsers[b.Source]; s != nil {
+		return s
+	}
+	f, ok := d.plan.formatOf(b.Source, b.Data[:min(len(b.Data), 64<<10)])
+	if !ok {
+		return nil
+	}
+	s := &lines{parser: f.New()}
+	d.parsers[b.Source] = s
+	return s
+}
