@@ -27,3 +27,11 @@ type Sighting struct {
 	Route  string
 	Source string
 }
+
+// Watch asks the engine to report every request of a subject, and not to hold
+// our own answers (status Deny after Since) against it.
+type Watch struct {
+	Subject Subject
+	Deny    uint16 // status our enforcement answers with: 403 or 429
+	Since   int64  // event time from which it may appear, Unix nanoseconds
+}

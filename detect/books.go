@@ -1,0 +1,75 @@
+package detect
+
+import "github.com/portcullis/portcullis/ingest"
+
+// books keep the completeness of every source: read = processed + rejected.
+type books struct {
+	rows    map[string]*ingest.LedgerRow
+	rejects []ingest.Reject // a sample, not yet collected
+}
+
+// RejectSample bounds the rejected lines kept between two snapshots.
+const RejectSample = 64
+
+func newBooks() books { return books{rows: map[string]*ingest.LedgerRow{}} }
+
+func (b *books) row(source string) *ingest.LedgerRow {
+	r := b.rows[source]
+	if r == nil {
+		r = &ingest.LedgerRow{Source: source, Reasons: map[string]int64{}}
+		b.rows[source] = r
+	}
+	return r
+}
+
+// page is the books opened at one source, for one batch.
+type page struct {
+	b   *books
+	row *ingest.LedgerRow
+}
+
+func (b *books) page(batch *ingest.Batch) page { return page{b, b.row(batch.Source)} }
+
+func (p page) take(ev *ingest.Event, t timing) {
+	p.row.Read++
+	p.row.Processed++
+	switch {
+	case t == late:
+		p.row.Late++
+	case t == future:
+		p.row.Future++
+	case ev.Time > p.row.LastTime:
+		p.row.LastTime = ev.Time
+	}
+}
+
+func (p page) reject(r ingest.Reject) {
+	p.row.Read++
+	p.row.Rejected++
+	p.row.Reasons[r.Reason.String()]++
+	if len(p.b.rejects) < RejectSample {
+		p.b.rejects = append(p.b.rejects, r)
+	}
+}
+
+func (p page) close(b *ingest.Batch) {
+	p.row.Bytes += int64(len(b.Data))
+	for i := range b.Rejects {
+		p.row.Bytes += b.Rejects[i].Length
+	}
+	p.row.LagBytes = b.Lag
+}
+
+// copyRows returns the rows as values that do not share their maps.
+func (b *books) copyRows() []ingest.LedgerRow {
+	out := make([]ingest.LedgerRow, 0, len(b.rows))
+	for _, r := range b.rows {
+		row := *r
+		row.Reasons = make(map[string]int64, len(r.Reasons))
+		for k, v := range r.Reasons {
+			row.Reasons[k] = v
+		}
+		out = append(out, row)
+	}
+	return out
+}

@@ -1,0 +1,125 @@
+package detect
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/portcullis/portcullis/detect/window"
+)
+
+// client is what the engine itself keeps of one client: 104 bytes.
+type client struct {
+	key      key
+	seen     uint32    // last second, relative to the engine's epoch of 1970 (wraps in 2106)
+	since    uint32    // first second
+	minute   [2]uint32 // the two minutes that may still grow, by number
+	good     [2]uint32 // requests answered below 400 in them
+	people   [2]uint64 // who made them: a bitmap of hashed consumers and agents
+	day      uint32    // number of the half day that goodBy[day%3] counts
+	goodBy   [3]uint32
+	peopleBy [3]uint64
+	suspects uint8 // how many detectors hold state for it: evicted last
+	flags    uint8
+}
+
+const (
+	flagLive    = 1 << iota // the slot is in use
+	flagWatched             // the enforcer wants to see its requests
+)
+
+const halfDay = 12 * 60 // in minutes
+
+// praise counts a request that was answered well. who is a hash of the consumer
+// or agent. granule is the width of a "minute", at least twice the late bound.
+func (c *client) praise(sec int64, granule int64, who uint64) {
+	m := uint32(sec / granule)
+	bit := uint64(1) << (who & 63)
+	for i := range c.minute {
+		if c.minute[i] == m {
+			c.good[i]++
+			c.people[i] |= bit
+			return
+		}
+	}
+	i := 0
+	if c.minute[1] < c.minute[0] {
+		i = 1
+	}
+	if c.minute[i] > m { // older than both: the late bound was broken
+		return
+	}
+	c.fold(i, granule)
+	c.minute[i], c.good[i], c.people[i] = m, 1, bit
+}
+
+// fold moves a minute that can grow no more into its half day.
+func (c *client) fold(i int, granule int64) {
+	if c.good[i] == 0 {
+		return
+	}
+	day := uint32(int64(c.minute[i]) * granule / 60 / halfDay)
+	for c.day < day {
+		if day-c.day > 3 {
+			c.day = day - 3
+		}
+		c.day++
+		c.goodBy[c.day%3], c.peopleBy[c.day%3] = 0, 0
+	}
+	if c.day-day < 3 {
+		c.goodBy[day%3] += c.good[i]
+		c.peopleBy[day%3] |= c.people[i]
+	}
+}
+
+// standing is what was known for good before the minute of sec. Later minutes
+// are left out even if some of their events are in, so that it does not depend
+// on arrival order.
+func (c *client) standing(sec int64, granule int64) Standing {
+	now := uint32(sec / granule)
+	today := uint32(sec / 60 / halfDay)
+	s := Standing{Since: int64(c.since) * 1e9}
+	var people uint64
+	for d := c.day; d+3 > c.day && d+2 >= today; d-- {
+		s.Successes += int64(c.goodBy[d%3])
+		people |= c.peopleBy[d%3]
+		if d == 0 {
+			break
+		}
+	}
+	for i, m := range c.minute {
+		if m < now && c.good[i] > 0 {
+			s.Successes += int64(c.good[i])
+			people |= c.people[i]
+		}
+	}
+	s.People = estimate(people)
+	return s
+}
+
+// estimate turns a 64-bit linear-counting bitmap into a number of distinct
+// values (Whang et al. 1990): good to about 100, saturating at 266.
+func estimate(bitmap uint64) int64 {
+	zeros := bits.OnesCount64(^bitmap)
+	if zeros == 0 {
+		return 266
+	}
+	return int64(math.Round(-64 * math.Log(float64(zeros)/64)))
+}
+
+func (c *client) code(k *window.Codec) {
+	k.U64(&c.key.hi)
+	k.U64(&c.key.lo)
+	k.U32(&c.seen)
+	k.U32(&c.since)
+	for i := range c.minute {
+		k.U32(&c.minute[i])
+		k.U32(&c.good[i])
+		k.U64(&c.people[i])
+	}
+	k.U32(&c.day)
+	for i := range c.goodBy {
+		k.U32(&c.goodBy[i])
+		k.U64(&c.peopleBy[i])
+	}
+	k.U8(&c.flags)
+}

@@ -1,0 +1,96 @@
+package detect
+
+import (
+	"unsafe"
+
+	"github.com/portcullis/portcullis/detect/inspect"
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func sizeOf[T any]() uintptr { return unsafe.Sizeof(*new(T)) }
+
+// Env is what the engine offers one detector in one shard.
+type Env struct {
+	w     *worker
+	sh    *shard
+	rule  uint8
+	name  string
+	spec  Spec
+	shape string
+	state []container
+}
+
+func (e *Env) adopt(c container) { e.state = append(e.state, c) }
+
+// Shape names the layout of the rule's state as its config makes it. A snapshot
+// with another shape is not loaded for this rule.
+func (e *Env) Shape(s string) { e.shape = s }
+
+func (e *Env) suspect(s Slot, d int) {
+	c := &e.sh.clients[s]
+	switch {
+	case d > 0 && c.suspects < 255:
+		c.suspects++
+	case d < 0 && c.suspects > 0:
+		c.suspects--
+	}
+}
+
+// LateBound is the late bound in seconds: state must reach that far ahead of
+// the second being closed.
+func (e *Env) LateBound() int64 { return e.w.cfg.LateSeconds }
+
+// Live reports whether findings may fire before their second is closed.
+func (e *Env) Live() bool { return e.w.cfg.Live }
+
+// Wake asks for Close(slot, sec). A second that is closed already is taken as
+// the next one to close.
+func (e *Env) Wake(slot Slot, sec int64) {
+	e.sh.wake(max(sec, e.w.closed+1), wake{slot, e.rule})
+}
+
+// Standing is what was known for good of the client before the minute of sec.
+func (e *Env) Standing(slot Slot, sec int64) Standing {
+	return e.sh.clients[slot].standing(sec, e.w.granule)
+}
+
+// Sample copies the event's line for evidence, capped and with its secrets
+// replaced.
+func (e *Env) Sample(ev *ingest.Event, note string) window.Sample {
+	line := ev.Line
+	if len(line) > EvidenceBytes {
+		line = line[:EvidenceBytes]
+	}
+	line = e.w.cfg.Redact(line)
+	if len(line) > EvidenceBytes {
+		line = line[:EvidenceBytes]
+	}
+	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: line, Note: note}
+}
+
+// Inspect is the full payload inspection of the event; asked for several times
+// it is done once.
+func (e *Env) Inspect(ev *ingest.Event) *inspect.Verdict {
+	if !e.w.inspected {
+		e.w.verdict = e.w.inspector.Inspect(ev)
+		e.w.inspected = true
+	}
+	return &e.w.verdict
+}
+
+// Probe says what is known of the event's path and agent from scanners.
+func (e *Env) Probe() Probe { return e.w.probed }
+
+// Early hands over a finding before its second is closed, in live mode. The
+// engine keeps the first; Report then corrects it.
+func (e *Env) Early(slot Slot, f Finding) {
+	if e.w.cfg.Live {
+		e.sh.report(e, slot, f, true)
+	}
+}
+
+// Report hands over the present state of a finding: same window, same id. The
+// rule fills Severity, Confidence, Window, FirstSeen, LastSeen, FiredAt, Count,
+// Why, Route and Evidence; the engine the rest.
+func (e *Env) Report(slot Slot, f Finding) { e.sh.report(e, slot, f, false) }

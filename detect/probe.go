@@ -1,0 +1,82 @@
+package detect
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/portcullis/portcullis/detect/probe"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// Probe is what is known from scanners of one event's path and agent.
+type Probe struct {
+	Path  *probe.Entry // the path is one that scanners ask for; nil otherwise
+	Agent *probe.Entry // the agent names a scanner; nil otherwise
+	Who   uint64       // hash of the agent, or of the user where there is one
+}
+
+// prober remembers its answers for routes and agents: both repeat.
+type prober struct {
+	seed   maphash.Seed
+	routes []routeProbe
+	agents [2048]agentProbe
+}
+
+type routeProbe struct {
+	known bool
+	entry *probe.Entry
+}
+
+type agentProbe struct {
+	agent string
+	hash  uint64
+	entry *probe.Entry
+}
+
+func newProber() *prober { return &prober{seed: maphash.MakeSeed()} }
+
+const maxRouteProbes = 1 << 16
+
+func (p *prober) look(ev *ingest.Event) Probe {
+	var out Probe
+	out.Path = p.path(ev)
+	h := maphash.String(p.seed, ev.Agent)
+	a := &p.agents[h%uint64(len(p.agents))]
+	if a.agent != ev.Agent || a.hash == 0 {
+		*a = agentProbe{agent: strings.Clone(ev.Agent), hash: stableHash(ev.Agent) | 1<<63, entry: probe.Agent(ev.Agent)}
+	}
+	out.Agent, out.Who = a.entry, a.hash
+	if ev.User != "" {
+		out.Who = stableHash(ev.User)
+	}
+	return out
+}
+
+// path asks by route where the template holds the whole path, else by path.
+func (p *prober) path(ev *ingest.Event) *probe.Entry {
+	if ev.RouteID == 0 || ev.RouteID >= maxRouteProbes {
+		return probe.Path(ev.Target)
+	}
+	for int(ev.RouteID) >= len(p.routes) {
+		p.routes = append(p.routes, routeProbe{})
+	}
+	r := &p.routes[ev.RouteID]
+	if !r.known {
+		r.known, r.entry = true, probe.Path(ev.Route)
+	}
+	if r.entry == nil && strings.IndexByte(ev.Route, '{') >= 0 {
+		return probe.Path(ev.Target)
+	}
+	return r.entry
+}
+
+// stableHash is the same in every process, since it decides bits that are saved.
+func stableHash(s string) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := 0; i < len(s); i++ {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return h ^ h>>32
+}

@@ -1,0 +1,114 @@
+// Package probe knows the paths and the agents that scanners use: data files
+// with their sources, looked up without a regular expression.
+package probe
+
+import (
+	"bufio"
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+//go:embed data
+var files embed.FS
+
+// Entry is one thing known from scanners.
+type Entry struct {
+	Text   string // as in the data file, lower case
+	Weight uint32 // what one distinct path of this kind adds to a scan
+	What   string // in words
+}
+
+var (
+	exact    = map[string]*Entry{} // whole paths
+	segments = map[string]*Entry{} // a path segment anywhere
+	suffixes = map[string]*Entry{} // ".sql" and the like, on the last segment
+	agents   []*Entry              // a part of the agent
+)
+
+func init() {
+	load("data/paths.txt", func(e *Entry) error {
+		switch {
+		case strings.HasPrefix(e.Text, "/"):
+			exact[e.Text] = e
+		case strings.HasPrefix(e.Text, "*."):
+			suffixes[e.Text[1:]] = e
+		default:
+			segments[e.Text] = e
+		}
+		return nil
+	})
+	load("data/agents.txt", func(e *Entry) error {
+		agents = append(agents, e)
+		return nil
+	})
+}
+
+// load reads lines of "text<TAB>weight<TAB>what"; it panics on a line that is
+// not, since the files are part of the binary.
+func load(name string, add func(*Entry) error) {
+	f, err := files.Open(name)
+	if err != nil {
+		panic(err)
+	}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Text()
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		parts := strings.Split(line, "\t")
+		if len(parts) != 3 {
+			panic(fmt.Sprintf("probe: %s:%d: want three columns, got %q", name, n, line))
+		}
+		weight, err := strconv.ParseUint(parts[1], 10, 8)
+		if err != nil {
+			panic(fmt.Sprintf("probe: %s:%d: weight: %v", name, n, err))
+		}
+		if err := add(&Entry{Text: strings.ToLower(parts[0]), Weight: uint32(weight), What: parts[2]}); err != nil {
+			panic(fmt.Sprintf("probe: %s:%d: %v", name, n, err))
+		}
+	}
+}
+
+// Path returns what is known of a request target or route template, or nil.
+func Path(target string) *Entry {
+	if i := strings.IndexAny(target, "?#"); i >= 0 {
+		target = target[:i]
+	}
+	if len(target) < 2 || len(target) > 512 {
+		return nil
+	}
+	target = strings.ToLower(target)
+	if e := exact[strings.TrimSuffix(target, "/")]; e != nil {
+		return e
+	}
+	last := target
+	for rest := target[1:]; rest != ""; {
+		var seg string
+		seg, rest, _ = strings.Cut(rest, "/")
+		if e := segments[seg]; e != nil {
+			return e
+		}
+		last = seg
+	}
+	if i := strings.LastIndexByte(last, '.'); i >= 0 {
+		return suffixes[last[i:]]
+	}
+	return nil
+}
+
+// Agent returns the scanner that a user agent names, or nil.
+func Agent(agent string) *Entry {
+	if agent == "" || agent == "-" {
+		return nil
+	}
+	agent = strings.ToLower(agent)
+	for _, e := range agents {
+		if strings.Contains(agent, e.Text) {
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package detect
+
+import "github.com/portcullis/portcullis/detect/window"
+
+// Shards is the number of virtual shards. A client belongs to one for good, so
+// workers, partitions and processes can change without losing a count.
+const Shards = 256
+
+// shard is the state of the clients of one virtual shard.
+type shard struct {
+	w        *worker
+	number   int
+	table    table
+	clients  []client
+	free     []Slot
+	hand     int // where the eviction last looked
+	agenda   agenda
+	findings findings
+	envs     []*Env
+	rules    []Rule
+	touched  bool            // since the last snapshot
+	names    *Sparse[string] // of accounts; nil where slots are clients
+}
+
+func newShard(w *worker, number int) (*shard, error) {
+	sh := &shard{w: w, number: number, table: newTable(64), agenda: newAgenda(), findings: newFindings(w.emit)}
+	for i, r := range w.rules {
+		env := &Env{w: w, sh: sh, rule: uint8(i), name: r.Name, spec: r.Spec}
+		rule, err := r.Spec.New(env, r.Config)
+		if err != nil {
+			return nil, err
+		}
+		sh.envs = append(sh.envs, env)
+		sh.rules = append(sh.rules, rule)
+	}
+	return sh, nil
+}
+
+// slot finds or makes the slot of a client and notes when it was seen.
+func (sh *shard) slot(k key, h uint64, sec int64) Slot {
+	s, known := sh.table.find(h, k, sh.clients)
+	if known {
+		if c := &sh.clients[s]; uint32(sec) > c.seen {
+			c.seen = uint32(sec)
+		} else if uint32(sec) < c.since {
+			c.since = uint32(sec)
+		}
+		return s
+	}
+	if len(sh.clients)-len(sh.free) >= sh.w.perShard {
+		sh.evict()
+	}
+	if n := len(sh.free); n > 0 {
+		s, sh.free = sh.free[n-1], sh.free[:n-1]
+	} else {
+		s = Slot(len(sh.clients))
+		sh.clients = append(sh.clients, client{})
+	}
+	sh.clients[s] = client{key: k, seen: uint32(sec), since: uint32(sec), flags: flagLive}
+	sh.table.insert(h, s, sh.clients, sh.w.cfg.Seed)
+	sh.wake(sec+sh.w.cfg.IdleSeconds, wake{s, wakeIdle})
+	if sh.w.watch.covers(k) {
+		sh.clients[s].flags |= flagWatched
+	}
+	return s
+}
+
+// drop forgets a client in all containers.
+func (sh *shard) drop(s Slot) {
+	c := &sh.clients[s]
+	for h := int64(-2); h <= 1; h++ {
+		sh.settle(s, WindowOf(int64(c.seen)+h*FindingWindow))
+	}
+	sh.table.remove(c.key.hash(sh.w.cfg.Seed), s)
+	for _, e := range sh.envs {
+		for _, st := range e.state {
+			st.drop(s)
+		}
+	}
+	if sh.names != nil {
+		sh.names.drop(s)
+	}
+	*c = client{}
+	sh.free = append(sh.free, s)
+}
+
+// evict forgets the least suspicious of the next few clients in turn, the one
+// seen longest ago among equals: churning addresses cannot push out a suspect.
+func (sh *shard) evict() {
+	best := -1
+	for i := 0; i < 32; i++ {
+		sh.hand = (sh.hand + 1) % len(sh.clients)
+		c := &sh.clients[sh.hand]
+		if c.flags&flagLive == 0 {
+			continue
+		}
+		if best < 0 {
+			best = sh.hand
+			continue
+		}
+		b := &sh.clients[best]
+		if c.suspects < b.suspects || c.suspects == b.suspects && c.seen < b.seen {
+			best = sh.hand
+		}
+	}
+	if best >= 0 {
+		sh.w.evicted++
+		sh.drop(Slot(best))
+	}
+}
+
+func (sh *shard) wake(sec int64, w wake) {
+	sh.agenda.add(sec, w)
+	if n := &sh.w.next[sh.number]; sec < *n {
+		*n = sec
+	}
+}
+
+// close evaluates every second up to and including sec that has something due.
+func (sh *shard) close(sec int64) {
+	for sh.agenda.next() <= sec {
+		at, list := sh.agenda.take()
+		sh.touched = true
+		for _, w := range list {
+			switch w.rule {
+			case wakeIdle:
+				sh.idle(w.slot, at)
+			case wakeSettle:
+				sh.settle(w.slot, WindowOf(at-FindingWindow-sh.w.cfg.LateSeconds))
+			default:
+				sh.rules[w.rule].Close(w.slot, at)
+			}
+		}
+		sh.agenda.done(list)
+	}
+}
+
+// settle closes the findings of a slot whose window starts at start.
+func (sh *shard) settle(s Slot, start int64) {
+	for i := range sh.envs {
+		sh.findings.settle(windowKey{uint8(i), s, start})
+	}
+}
+
+func (sh *shard) idle(s Slot, at int64) {
+	c := &sh.clients[s]
+	if c.flags&flagLive == 0 {
+		return
+	}
+	if due := int64(c.seen) + sh.w.cfg.IdleSeconds; due > at {
+		sh.wake(due, wake{s, wakeIdle})
+		return
+	}
+	sh.drop(s)
+}
+
+// FindingWindow is the width of a finding's window in seconds: a rule that goes
+// on firing for a subject gives one finding an hour.
+const FindingWindow = 3600
+
+// WindowOf returns the start of the window of a second, in Unix nanoseconds.
+func WindowOf(sec int64) int64 { return (sec - sec%FindingWindow) * 1e9 }
+
+func (sh *shard) report(e *Env, slot Slot, f Finding, early bool) {
+	f.Rule, f.Version, f.Family = e.name, e.spec.Version, e.spec.Family
+	f.Subject = sh.subject(slot)
+	k := windowKey{e.rule, slot, f.Window}
+	if _, known := sh.findings.open[k]; !known {
+		sh.wake(f.Window/1e9+FindingWindow+sh.w.cfg.LateSeconds, wake{slot, wakeSettle})
+	}
+	sh.touched = true
+	sh.findings.put(k, f, early)
+}
+
+func (sh *shard) subject(slot Slot) Subject {
+	if sh.names == nil {
+		return sh.clients[slot].key.subject()
+	}
+	return Subject{Kind: "account", Value: *sh.names.At(slot)}
+}
+
+// code saves or restores the shard. names are the rules in the order in which
+// they were saved.
+func (sh *shard) code(k *window.Codec, names []string) {
+	rename := renamer(names, sh.envs)
+	n := k.Len(len(sh.clients))
+	if k.Reading() {
+		sh.clients = make([]client, n)
+		sh.table = newTable(n * 2)
+		sh.free = sh.free[:0]
+	}
+	for i := range sh.clients {
+		c := &sh.clients[i]
+		c.code(k)
+		if !k.Reading() {
+			continue
+		}
+		if c.flags &^= flagWatched; c.flags&flagLive == 0 {
+			sh.free = append(sh.free, Slot(i))
+			continue
+		}
+		sh.table.insert(c.key.hash(sh.w.cfg.Seed), Slot(i), sh.clients, sh.w.cfg.Seed)
+	}
+	if sh.names != nil {
+		sh.names.code(k, len(sh.clients))
+	}
+	for i, name := range names {
+		k.Block(func(k *window.Codec) { sh.codeRule(k, i) }, func(k *window.Codec) {
+			for j, e := range sh.envs {
+				if e.name == name {
+					sh.codeRule(k, j)
+				}
+			}
+		})
+	}
+	sh.agenda.code(k, rename)
+	sh.findings.code(k, rename)
+}
+
+// codeRule saves or restores the containers of one rule, unless their shape changed.
+func (sh *shard) codeRule(k *window.Codec, i int) {
+	e := sh.envs[i]
+	shape := e.shape
+	saved := shape
+	k.String(&saved)
+	if saved != shape {
+		return
+	}
+	for _, st := range e.state {
+		st.code(k, len(sh.clients))
+	}
+}
+
+func renamer(names []string, envs []*Env) func(uint8) (uint8, bool) {
+	return func(r uint8) (uint8, bool) {
+		if r >= wakeSettle {
+			return r, true
+		}
+		if int(r) < len(names) {
+			for i, e := range envs {
+				if e.name == names[r] {
+					return uint8(i), true
+				}
+			}
+		}
+		return 0, false
+	}
+}

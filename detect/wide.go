@@ -1,0 +1,234 @@
+package detect
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// answer sorts a request for the traffic figures.
+type answer uint8
+
+const (
+	answered answer = iota
+	refused         // credentials refused
+	denied          // by our own enforcement
+)
+
+// tally is a partial: what one worker saw of one route in one minute. Partials
+// are additive, so they may be handed on at any time.
+type tally struct {
+	route  string
+	minute int64
+	r      Rollup
+}
+
+// routeTally gathers partials by route number between two hand-overs.
+type routeTally struct {
+	byID []tally
+	used []uint32
+	full []tally // of an earlier minute, waiting to be handed on
+}
+
+func (t *routeTally) add(ev *ingest.Event, sec int64, kind answer) {
+	id := ev.RouteID
+	for int(id) >= len(t.byID) {
+		t.byID = append(t.byID, make([]tally, 64)...)
+	}
+	x := &t.byID[id]
+	minute := sec - sec%60
+	if x.minute != minute || x.r.Requests == 0 {
+		if x.r.Requests != 0 {
+			t.full = append(t.full, *x)
+		} else {
+			t.used = append(t.used, id)
+		}
+		*x = tally{route: ev.Route, minute: minute}
+		x.r.Minute = minute
+	}
+	x.r.Requests++
+	switch ev.Status / 100 {
+	case 2:
+		x.r.S2xx++
+	case 3:
+		x.r.S3xx++
+	case 4:
+		x.r.S4xx++
+	case 5:
+		x.r.S5xx++
+	}
+	switch kind {
+	case refused:
+		x.r.Refused++
+	case denied:
+		x.r.Denied++
+	}
+	x.r.BytesOut += ev.BytesOut
+	x.r.Nanos += ev.Duration
+}
+
+// flush hands the partials to the wide level.
+func (t *routeTally) flush(w *wide) {
+	if len(t.used) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range t.used {
+		w.merge(&t.byID[id])
+		t.byID[id] = tally{}
+	}
+	for i := range t.full {
+		w.merge(&t.full[i])
+	}
+	clear(t.full)
+	t.used, t.full = t.used[:0], t.full[:0]
+}
+
+// wide is level two: it merges the partials of all workers for subjects that
+// are wider than a client, and closes a second when every worker has.
+type wide struct {
+	mu       sync.Mutex
+	cfg      *Config
+	closedBy []int64 // by worker
+	closed   int64
+	rollups  map[rollupKey]*rollupState
+	accounts *worker // one shard whose slots are accounts
+}
+
+type rollupKey struct {
+	minute int64
+	route  string
+}
+
+type rollupState struct {
+	r     Rollup
+	dirty bool
+}
+
+func newWide(cfg *Config, workers int) (*wide, error) {
+	w := &wide{cfg: cfg, closedBy: make([]int64, workers), rollups: map[rollupKey]*rollupState{}}
+	var err error
+	if w.accounts, err = newWorker(cfg, ByAccount, Shards-1, Shards, w); err != nil {
+		return nil, err
+	}
+	sh := w.accounts.shards[Shards-1]
+	sh.names = &Sparse[string]{env: &Env{w: w.accounts, sh: sh}, each: func(s *string, k *window.Codec) { k.String(s) }}
+	return w, nil
+}
+
+// account takes a refused request to the account it names, whichever worker saw it.
+func (w *wide) account(ev *ingest.Event, sec int64) {
+	if ev.User == "" || len(w.accounts.rules) == 0 {
+		return
+	}
+	name := ev.User
+	if len(name) > maxAccountName {
+		name = name[:maxAccountName]
+	}
+	k := key{hi: stableHash(name), lo: 1}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sh := w.accounts.shards[Shards-1]
+	sh.touched = true
+	s := sh.slot(k, k.hash(w.cfg.Seed), sec)
+	if n := sh.names.At(s); *n == "" {
+		*n = strings.Clone(name)
+	}
+	for _, r := range w.accounts.byNeed[Any|ClientError|Refused] {
+		sh.rules[r].Observe(ev, s)
+	}
+}
+
+// maxAccountName caps an account name, which the client writes.
+const maxAccountName = 128
+
+func (w *wide) merge(t *tally) {
+	if t.r.Requests == 0 {
+		return
+	}
+	for _, route := range [2]string{"", t.route} {
+		k := rollupKey{t.minute, route}
+		s := w.rollups[k]
+		if s == nil {
+			s = &rollupState{r: Rollup{Minute: t.minute, Route: route}}
+			w.rollups[k] = s
+		}
+		s.dirty = true
+		addRollup(&s.r, &t.r)
+		if t.route == "" {
+			break
+		}
+	}
+}
+
+func addRollup(to, from *Rollup) {
+	to.Requests += from.Requests
+	to.S2xx += from.S2xx
+	to.S3xx += from.S3xx
+	to.S4xx += from.S4xx
+	to.S5xx += from.S5xx
+	to.Refused += from.Refused
+	to.Denied += from.Denied
+	to.BytesOut += from.BytesOut
+	to.Nanos += from.Nanos
+}
+
+// close notes how far a worker has closed, and evaluates what all have.
+func (w *wide) close(worker int, sec int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closedBy[worker] = sec
+	least := sec
+	for _, s := range w.closedBy {
+		least = min(least, s)
+	}
+	if least > w.closed {
+		w.closed = least
+		w.accounts.shards[Shards-1].close(least)
+		w.accounts.closed = least
+	}
+}
+
+// collect appends the rollups that changed, whole, and forgets the minutes that
+// can change no more.
+func (w *wide) collect(out []Rollup) []Rollup {
+	for k, s := range w.rollups {
+		if s.dirty {
+			out = append(out, s.r)
+			s.dirty = false
+		}
+		if k.minute+120 < w.closed {
+			delete(w.rollups, k)
+		}
+	}
+	return out
+}
+
+func (w *wide) code(k *window.Codec) {
+	k.I64(&w.closed)
+	n := k.Len(len(w.rollups))
+	if !k.Reading() {
+		for key, s := range w.rollups {
+			codeRollup(k, &key, &s.r)
+		}
+	} else {
+		for ; n > 0 && k.Err() == nil; n-- {
+			var key rollupKey
+			s := &rollupState{}
+			codeRollup(k, &key, &s.r)
+			s.r.Minute, s.r.Route = key.minute, key.route
+			w.rollups[key] = s
+		}
+	}
+}
+
+func codeRollup(k *window.Codec, key *rollupKey, r *Rollup) {
+	k.I64(&key.minute)
+	k.String(&key.route)
+	for _, p := range []*int64{&r.Requests, &r.S2xx, &r.S3xx, &r.S4xx, &r.S5xx, &r.Refused, &r.Denied, &r.BytesOut, &r.Nanos} {
+		k.I64(p)
+	}
+}
