@@ -165,7 +165,9 @@ func (d *Decoder) finish(s *lines, line []byte) ingest.Reason {
 		return ingest.BadAddress
 	}
 	d.routes.Resolve(ev)
-	if local := ev.RouteID; local != 0 {
+	if local := ev.RouteID; local == enrich.Other {
+		ev.RouteID = 0
+	} else if local != 0 {
 		for int(local) >= len(d.ids) {
 			d.ids = append(d.ids, 0)
 		}

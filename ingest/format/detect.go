@@ -1,0 +1,119 @@
+package format
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// detectLines is how many lines of a sample are looked at: enough for a majority
+// even where a scanner's garbage opens the file.
+const detectLines = 64
+
+// candidate is one registered format and how well it reads the sample.
+type candidate struct {
+	format Format
+	score  int
+	known  int // fields filled, to decide between equals
+}
+
+// Detect finds the format of a file from its first lines. It takes the registered
+// format that reads most of them, at least half, and says why; formats that need
+// an argument take no part. The sample's last line counts only if it is whole or alone.
+func Detect(sample []byte) (Format, string, error) {
+	lines := sampleLines(sample)
+	if len(lines) == 0 {
+		return Format{}, "", fmt.Errorf("format: nothing to detect from: the sample holds no line")
+	}
+	var all []candidate
+	for _, name := range Names() {
+		if name == Auto {
+			continue
+		}
+		f, err := Open(name)
+		if err != nil {
+			continue // needs an argument
+		}
+		c := candidate{format: f}
+		c.read(registry[name].Score, lines)
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return (b.score-a.score)*1000 + b.known - a.known
+	})
+	if len(all) == 0 || all[0].score*2 < 100*len(lines) {
+		return Format{}, "", undetected(lines)
+	}
+	best := all[0]
+	return best.format, fmt.Sprintf("%s reads %d of the first %d lines", best.format.Name, best.score/100, len(lines)), nil
+}
+
+// read scores the sample's lines.
+func (c *candidate) read(score func([]byte) int, lines [][]byte) {
+	p := c.format.New()
+	for _, line := range lines {
+		var ev ingest.Event
+		ok := p.Parse(line, &ev) == ingest.OK && ev.Flags&ingest.FlagTruncated == 0
+		switch {
+		case score != nil:
+			c.score += min(max(score(line), 0), 100)
+		case ok:
+			c.score += 100
+		}
+		if ok {
+			c.known += filled(&ev)
+		}
+		p.Reset()
+	}
+}
+
+// filled counts what a parser found.
+func filled(ev *ingest.Event) int {
+	n := 0
+	for _, has := range []bool{
+		ev.Time != 0, ev.Peer.IsValid(), ev.Chain != "", ev.Method != "", ev.Target != "", ev.Host != "",
+		ev.Protocol != "", ev.Referer != "", ev.Agent != "", ev.Status != 0, ev.User != "", ev.Key != "",
+		ev.RequestID != "", ev.Body != "", ev.TLS != "", ev.Cipher != "", ev.BytesOut != 0, ev.BytesIn != 0,
+		ev.Duration != 0, ev.Upstream != 0,
+	} {
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
+// sampleLines cuts the sample into at most detectLines lines that are not blank.
+func sampleLines(sample []byte) [][]byte {
+	var out [][]byte
+	for len(sample) > 0 && len(out) < detectLines {
+		line, rest, whole := bytes.Cut(sample, []byte("\n"))
+		sample = rest
+		if !whole && len(out) > 0 {
+			break
+		}
+		if line = bytes.TrimSuffix(line, []byte("\r")); !isBlankLine(line) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// undetected says what the lines look like and how to name their format.
+func undetected(lines [][]byte) error {
+	first := str(lines[0])
+	var saw string
+	switch {
+	case isErrorLog(lines[0]):
+		saw = "this looks like nginx's error log; give the access log"
+	case isObject(lines[0]):
+		saw = "these are JSON objects without the usual keys; give the log_format: nginx:escape=json {...}"
+	default:
+		saw = "give the format's name, or nginx: and the log_format string of nginx.conf"
+	}
+	return fmt.Errorf("format: no known format (%s) reads half of the first %d lines, the first is %q: %s",
+		strings.Join(Names(), ", "), len(lines), capped(first), saw)
+}

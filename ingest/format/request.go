@@ -1,0 +1,63 @@
+package format
+
+import (
+	"bytes"
+
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// isToken marks the bytes of a method (RFC 9110, section 5.6.2).
+var isToken = func() (t [256]bool) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		t[c] = true
+	}
+	return t
+}()
+
+// splitRequest reads a request line into ev and reports whether it was one. The
+// target is all between the first blank and the protocol, since clients send
+// blanks in it. "GET target" alone is the simple request of HTTP/0.9 (RFC 1945,
+// section 4.1), which nginx serves, so it must not hide its target.
+func splitRequest(v []byte, ev *ingest.Event) bool {
+	sp := 0
+	for sp < len(v) && isToken[v[sp]] {
+		sp++
+	}
+	if sp == 0 || sp+1 >= len(v) || v[sp] != ' ' {
+		return false
+	}
+	end := len(v) - len(" HTTP/1.1")
+	if end < sp || string(v[end:end+8]) != " HTTP/1." && string(v[end:end+8]) != " HTTP/2." || v[end+8]-'0' > 9 {
+		end = bytes.LastIndex(v, []byte(" HTTP/"))
+		if end < 0 && string(v[:sp]) == "GET" && bytes.IndexByte(v[sp+1:], ' ') < 0 {
+			ev.Method, ev.Target, ev.Protocol = "GET", str(v[sp+1:]), "HTTP/0.9"
+			return true
+		}
+		if end < 0 || !isVersion(v[end+6:]) {
+			return false
+		}
+	}
+	if end <= sp+1 {
+		return false
+	}
+	ev.Method, ev.Target, ev.Protocol = str(v[:sp]), str(v[sp+1:end]), str(v[end+1:])
+	return true
+}
+
+// isVersion accepts "1.1", "2.0" and "3".
+func isVersion(v []byte) bool {
+	switch len(v) {
+	case 1:
+		return v[0]-'0' <= 9
+	case 3:
+		return v[0]-'0' <= 9 && v[1] == '.' && v[2]-'0' <= 9
+	}
+	return false
+}
+
+// malformed keeps a request line that is none: real clients and real attackers
+// send them, and the gateway answered 400.
+func malformed(v []byte, ev *ingest.Event) {
+	ev.Flags |= ingest.FlagMalformed
+	ev.Target = str(v)
+}

@@ -1,0 +1,223 @@
+package format
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// scratch holds values whose escapes were undone. It only grows: what was handed
+// out is never written again, and a full chunk is left to the garbage collector.
+type scratch struct{ buf []byte }
+
+const chunk = 64 << 10
+
+// room makes sure that n more bytes fit without moving what is there.
+func (s *scratch) room(n int) {
+	if cap(s.buf)-len(s.buf) < n {
+		s.buf = make([]byte, 0, max(n, chunk))
+	}
+}
+
+// abandon lets go of everything handed out.
+func (s *scratch) abandon() { s.buf = s.buf[len(s.buf):] }
+
+// hexValue is 0..15 for a hexadecimal digit and 255 otherwise.
+var hexValue = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	for i, c := range []byte("ABCDEF") {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()
+
+// undoHex undoes the escapes of nginx's default once: \xHH. It also takes the \" and
+// \\ of Apache's combined format, which nginx never writes; anything else stays.
+func (s *scratch) undoHex(v []byte) []byte {
+	k := bytes.IndexByte(v, '\\')
+	if k < 0 {
+		return v
+	}
+	s.room(len(v))
+	start := len(s.buf)
+	out := append(s.buf, v[:k]...)
+	for v = v[k:]; len(v) > 0; {
+		if v[0] == '\\' && len(v) > 1 {
+			if v[1] == 'x' && len(v) > 3 && hexValue[v[2]]|hexValue[v[3]] < 16 {
+				out = append(out, hexValue[v[2]]<<4|hexValue[v[3]])
+				v = v[4:]
+				continue
+			}
+			if v[1] == '"' || v[1] == '\\' {
+				out = append(out, v[1])
+				v = v[2:]
+				continue
+			}
+		}
+		out = append(out, v[0])
+		v = v[1:]
+	}
+	s.buf = out
+	return out[start:len(out):len(out)]
+}
+
+// undoJSON undoes JSON's escapes once; ok is false if one of them is not JSON.
+func (s *scratch) undoJSON(v []byte) (_ []byte, ok bool) {
+	k := bytes.IndexByte(v, '\\')
+	if k < 0 {
+		return v, true
+	}
+	s.room(len(v) + utf8.UTFMax)
+	start := len(s.buf)
+	out := append(s.buf, v[:k]...)
+	for v = v[k:]; len(v) > 0; {
+		if v[0] != '\\' {
+			out = append(out, v[0])
+			v = v[1:]
+			continue
+		}
+		if len(v) < 2 {
+			return nil, false
+		}
+		if v[1] != 'u' {
+			c := jsonEscape(v[1])
+			if c == 0 {
+				return nil, false
+			}
+			out = append(out, c)
+			v = v[2:]
+			continue
+		}
+		r, n := jsonRune(v)
+		if n == 0 {
+			return nil, false
+		}
+		out = utf8.AppendRune(out, r)
+		v = v[n:]
+	}
+	s.buf = out
+	return out[start:len(out):len(out)], true
+}
+
+func jsonEscape(c byte) byte {
+	switch c {
+	case '"', '\\', '/':
+		return c
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	}
+	return 0
+}
+
+// jsonRune reads \uXXXX, or two of them that make one character. A half pair
+// becomes U+FFFD, as elsewhere.
+func jsonRune(v []byte) (rune, int) {
+	r := unit(v)
+	if r < 0 {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if r2 := unit(v[6:]); r2 >= 0 {
+		if full := utf16.DecodeRune(r, r2); full != utf8.RuneError {
+			return full, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+func unit(v []byte) rune {
+	if len(v) < 6 || v[0] != '\\' || v[1] != 'u' {
+		return -1
+	}
+	a, b, c, d := hexValue[v[2]], hexValue[v[3]], hexValue[v[4]], hexValue[v[5]]
+	if a|b|c|d > 15 {
+		return -1
+	}
+	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d)
+}
+
+// closing returns the index of the quote that ends the value starting at b[i],
+// passing over escaped ones, or -1.
+func closing(b []byte, i int) int {
+	for j := i; ; j++ {
+		k := bytes.IndexByte(b[j:], '"')
+		if k < 0 {
+			return -1
+		}
+		j += k
+		if j == i || b[j-1] != '\\' {
+			return j
+		}
+		n := 1
+		for j-n-1 >= i && b[j-n-1] == '\\' {
+			n++
+		}
+		if n%2 == 0 {
+			return j
+		}
+	}
+}
+
+// look passes over a line once: does it hold a NUL byte, a backslash, and bytes
+// beyond ASCII? Plain lines hold none, and that is all the first pass tells.
+func look(b []byte) (nul, escapes, high bool) {
+	if plain(b) {
+		return false, false, false
+	}
+	for _, c := range b {
+		if c >= 0x80 {
+			high = true
+			break
+		}
+	}
+	return bytes.IndexByte(b, 0) >= 0, bytes.IndexByte(b, '\\') >= 0, high
+}
+
+// plain tells a line of ASCII bytes without NUL and backslash. Subtracting one from each
+// byte of a word borrows, and so sets a top bit, only where there is a zero, as
+// long as no byte has its top bit set already, which counts as not plain too.
+func plain(b []byte) bool {
+	const tops = 0x8080808080808080
+	if len(b) < 16 {
+		for _, c := range b {
+			if c == 0 || c == '\\' || c >= 0x80 {
+				return false
+			}
+		}
+		return true
+	}
+	// The last 16 bytes are looked at twice, which costs less than a loop over bytes.
+	end := b[len(b)-16:]
+	u, v := odd(binary.LittleEndian.Uint64(end)), odd(binary.LittleEndian.Uint64(end[8:]))
+	for ; len(b) >= 32; b = b[32:] {
+		a := (*[32]byte)(b)
+		u |= odd(binary.LittleEndian.Uint64(a[0:])) | odd(binary.LittleEndian.Uint64(a[8:]))
+		v |= odd(binary.LittleEndian.Uint64(a[16:])) | odd(binary.LittleEndian.Uint64(a[24:]))
+	}
+	if len(b) >= 16 {
+		u |= odd(binary.LittleEndian.Uint64(b)) | odd(binary.LittleEndian.Uint64(b[8:]))
+	}
+	return (u|v)&tops == 0
+}
+
+// odd sets the top bit of some byte if one of the eight is not plain.
+func odd(w uint64) uint64 {
+	const ones, slashes = 0x0101010101010101, 0x5c5c5c5c5c5c5c5c
+	return w | (w - ones) | ((w ^ slashes) - ones)
+}

@@ -1,0 +1,188 @@
+package source
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// sibling is a rotated file beside the log. Its gen is closed: what counts are
+// its beginning and its numbers.
+type sibling struct {
+	*gen
+	rank rank
+}
+
+// rank orders rotated files by age from their names: access.log.2 is older than
+// access.log.1, access.log-20260101 is older than access.log-20260102.
+type rank struct {
+	kind   rankKind
+	number int
+	date   string
+}
+
+type rankKind uint8
+
+const (
+	unranked rankKind = iota
+	numbered
+	dated
+)
+
+// suffixes of a rotated file: a number, a date or time, or one of two words.
+var rotatedSuffix = regexp.MustCompile(`^[-._]([0-9][-._0-9T:Z+]*|old|prev)$`)
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// rankOf reads the age out of what rotation added to the name.
+func rankOf(added string) rank {
+	groups := digits.FindAllString(added, -1)
+	if len(groups) == 0 {
+		if added == "" {
+			return rank{}
+		}
+		return rank{kind: numbered} // .old, .prev: the youngest
+	}
+	if n, err := strconv.Atoi(groups[0]); len(groups) == 1 && len(groups[0]) <= 5 && err == nil {
+		return rank{kind: numbered, number: n}
+	}
+	return rank{kind: dated, date: strings.Join(groups, "-")}
+}
+
+// rotatedName returns what rotation added to base to make name, and whether it
+// did: access.log → access.log.1, access.log-20260102.gz, access-20260102.log.
+func rotatedName(base, name string) (added string, ok bool) {
+	name = strings.TrimSuffix(name, ".gz")
+	if rest, found := strings.CutPrefix(name, base); found && rotatedSuffix.MatchString(rest) {
+		return rest, true
+	}
+	ext := filepath.Ext(base)
+	stem := strings.TrimSuffix(base, ext)
+	if rest, found := strings.CutPrefix(name, stem); found && ext != "" {
+		if rest, found = strings.CutSuffix(rest, ext); found && rotatedSuffix.MatchString(rest) {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// candidates lists the names of rotated files with their rank.
+func (c *FileConfig) candidates() (map[string]rank, error) {
+	out := map[string]rank{}
+	if c.Archives != "" {
+		names, err := filepath.Glob(c.Archives)
+		for _, name := range names {
+			out[name] = rankOf(strings.TrimPrefix(filepath.Base(name), filepath.Base(c.Path)))
+		}
+		return out, err
+	}
+	err := listRotated(c.Path, out, rotatedName)
+	// A log that is a symlink to a dated file: its like beside the target are
+	// the earlier generations.
+	if target, e := filepath.EvalSymlinks(c.Path); e == nil && target != c.Path {
+		err = errors.Join(err, listRotated(target, out, func(base, name string) (string, bool) {
+			name = strings.TrimSuffix(name, ".gz")
+			same := digits.ReplaceAllString(name, "#") == digits.ReplaceAllString(base, "#")
+			return name, same && digits.MatchString(name)
+		}))
+	}
+	return out, err
+}
+
+func listRotated(path string, out map[string]rank, match func(base, name string) (string, bool)) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if added, ok := match(filepath.Base(path), e.Name()); ok && !e.IsDir() {
+			out[filepath.Join(filepath.Dir(path), e.Name())] = rankOf(added)
+		}
+	}
+	return err
+}
+
+// siblings lists the rotated files that hold something, oldest first, without
+// those that the path names itself (self). While a rotation renames files a
+// listing may miss one, so it is repeated until two agree.
+func (t *tail) siblings(self *gen) []sibling {
+	var last []sibling
+	for range 8 {
+		now := t.listSiblings(self)
+		if last != nil && slices.EqualFunc(last, now, func(a, b sibling) bool {
+			return a.path == b.path && a.sameInode(b.gen)
+		}) {
+			return now
+		}
+		last = now
+	}
+	return last
+}
+
+func (t *tail) listSiblings(self *gen) []sibling {
+	names, err := t.cfg.candidates()
+	if err != nil {
+		t.warnOnce("rotated files cannot be listed; unread lines in them are not found after a rotation", err)
+	}
+	out := make([]sibling, 0, len(names))
+	for name, r := range names {
+		if plain, found := strings.CutSuffix(name, ".gz"); found {
+			if _, both := names[plain]; both {
+				continue // being compressed: the plain one is complete
+			}
+		}
+		g, err := openGen(name, true)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // renamed meanwhile; the next listing has it
+		}
+		if err != nil {
+			t.warnOnce("a rotated file cannot be read; unread lines in it are passed over", err)
+			continue
+		}
+		g.close()
+		if len(g.head) > 0 && (self == nil || !g.sameInode(self)) {
+			out = append(out, sibling{g, r})
+		}
+	}
+	sortByAge(out)
+	return out
+}
+
+// sortByAge puts the oldest first. Names decide where all are of one kind, as
+// the times of a copy or of quick rotations say little; otherwise the time of
+// the last write does.
+func sortByAge(list []sibling) {
+	mixed := slices.ContainsFunc(list, func(s sibling) bool {
+		return s.rank.kind == unranked || s.rank.kind != list[0].rank.kind
+	})
+	slices.SortFunc(list, func(a, b sibling) int {
+		if !mixed {
+			if c := cmp.Or(cmp.Compare(b.rank.number, a.rank.number), cmp.Compare(a.rank.date, b.rank.date)); c != 0 {
+				return c
+			}
+		}
+		return cmp.Or(a.mtime.Compare(b.mtime), cmp.Compare(a.path, b.path))
+	})
+}
+
+// locate finds g among siblings: by inode, or as the youngest that holds the
+// same; -1 where it is not.
+func locate(list []sibling, g *gen) int {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].sameInode(g) && g.is(list[i].gen) {
+			return i
+		}
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if g.is(list[i].gen) {
+			return i
+		}
+	}
+	return -1
+}
