@@ -21,9 +21,9 @@ type Engine struct {
 	watch   atomic.Pointer[watchSet]
 	stats   atomic.Pointer[Stats]
 	rows    atomic.Pointer[[]ingest.LedgerRow] // the books as of the last look
-	seen    *watchSet // the watch list that the workers have
-	decoder Decoder   // of the inline path
-	pool    *pool     // nil with one worker
+	seen    *watchSet                          // the watch list that the workers have
+	decoder Decoder                            // of the inline path
+	pool    *pool                              // nil with one worker
 	fed     int
 }
 

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"strings"
 	"unsafe"
 
 	"github.com/portcullis/portcullis/detect/inspect"
@@ -58,22 +59,31 @@ func (e *Env) Standing(slot Slot, sec int64) Standing {
 // Sample copies the event's line for evidence, capped and with its secrets
 // replaced.
 func (e *Env) Sample(ev *ingest.Event, note string) window.Sample {
-	line := ev.Line
+	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: e.Redact(capLine(ev.Line)), Note: note}
+}
+
+// RawSample copies the event's line as it is, for a rule that keeps many lines
+// and shows few: it must Redact what it shows or saves.
+func (e *Env) RawSample(ev *ingest.Event) window.Sample {
+	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: strings.Clone(capLine(ev.Line))}
+}
+
+// Redact replaces the secrets of a line by pseudonyms; doing it twice changes
+// nothing.
+func (e *Env) Redact(line string) string { return capLine(e.w.cfg.Redact(line)) }
+
+func capLine(line string) string {
 	if len(line) > EvidenceBytes {
-		line = line[:EvidenceBytes]
+		return line[:EvidenceBytes]
 	}
-	line = e.w.cfg.Redact(line)
-	if len(line) > EvidenceBytes {
-		line = line[:EvidenceBytes]
-	}
-	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: line, Note: note}
+	return line
 }
 
 // Inspect is the full payload inspection of the event; asked for several times
 // it is done once.
 func (e *Env) Inspect(ev *ingest.Event) *inspect.Verdict {
 	if !e.w.inspected {
-		e.w.verdict = e.w.inspector.Inspect(ev)
+		e.w.verdict = e.w.inspector.Look(ev, e.w.parts)
 		e.w.inspected = true
 	}
 	return &e.w.verdict

@@ -24,6 +24,7 @@ type prober struct {
 
 type routeProbe struct {
 	known bool
+	open  bool // the template has a place that may hold anything
 	entry *probe.Entry
 }
 
@@ -62,12 +63,21 @@ func (p *prober) path(ev *ingest.Event) *probe.Entry {
 	}
 	r := &p.routes[ev.RouteID]
 	if !r.known {
-		r.known, r.entry = true, probe.Path(ev.Route)
+		*r = routeProbe{known: true, open: strings.IndexByte(ev.Route, '{') >= 0, entry: probe.Path(ev.Route)}
 	}
-	if r.entry == nil && strings.IndexByte(ev.Route, '{') >= 0 {
+	if r.entry == nil && r.open && hasDot(ev.Target) {
 		return probe.Path(ev.Target)
 	}
 	return r.entry
+}
+
+// hasDot reports a dot in the path: what is known of scanners that a template
+// could hide as an id is a file.
+func hasDot(target string) bool {
+	if i := strings.IndexByte(target, '?'); i >= 0 {
+		target = target[:i]
+	}
+	return strings.IndexByte(target, '.') >= 0
 }
 
 // stableHash is the same in every process, since it decides bits that are saved.

@@ -32,6 +32,10 @@ type routeTally struct {
 	full []tally // of an earlier minute, waiting to be handed on
 }
 
+// otherRoutes stands for the routes without a number: those that never
+// succeeded, and those beyond the bound.
+const otherRoutes = "{other}"
+
 func (t *routeTally) add(ev *ingest.Event, sec int64, kind answer) {
 	id := ev.RouteID
 	for int(id) >= len(t.byID) {
@@ -46,6 +50,9 @@ func (t *routeTally) add(ev *ingest.Event, sec int64, kind answer) {
 			t.used = append(t.used, id)
 		}
 		*x = tally{route: ev.Route, minute: minute}
+		if id == 0 {
+			x.route = otherRoutes // many share it
+		}
 		x.r.Minute = minute
 	}
 	x.r.Requests++

@@ -20,6 +20,7 @@ type worker struct {
 
 	inspector *inspect.Inspector
 	prober    *prober
+	parts     inspect.Parts // that the first pass did not clear
 	verdict   inspect.Verdict
 	inspected bool
 	probed    Probe
@@ -115,7 +116,10 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 // their payload is still inspected, at the earliest second that is open.
 func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	w.routes.add(ev, w.closed+1, answered)
-	if !w.inspect || !w.inspector.Suspicious(ev) || w.closed == 0 {
+	if !w.inspect || w.closed == 0 {
+		return
+	}
+	if w.parts = w.inspector.Parts(ev); w.parts == 0 {
 		return
 	}
 	sh := w.shards[h>>56]
@@ -139,8 +143,10 @@ func (w *worker) concerns(ev *ingest.Event) Concern {
 	if w.probe && (w.probed.Path != nil || w.probed.Agent != nil) {
 		need |= Probing
 	}
-	if w.inspect && w.inspector.Suspicious(ev) {
-		need |= Suspicious
+	if w.inspect {
+		if w.parts = w.inspector.Parts(ev); w.parts != 0 {
+			need |= Suspicious
+		}
 	}
 	return need
 }

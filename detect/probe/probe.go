@@ -28,7 +28,7 @@ var (
 )
 
 func init() {
-	load("data/paths.txt", func(e *Entry) error {
+	mustLoad("data/paths.txt", func(e *Entry) error {
 		switch {
 		case strings.HasPrefix(e.Text, "/"):
 			exact[e.Text] = e
@@ -39,15 +39,15 @@ func init() {
 		}
 		return nil
 	})
-	load("data/agents.txt", func(e *Entry) error {
+	mustLoad("data/agents.txt", func(e *Entry) error {
 		agents = append(agents, e)
 		return nil
 	})
 }
 
-// load reads lines of "text<TAB>weight<TAB>what"; it panics on a line that is
+// mustLoad reads lines of "text<TAB>weight<TAB>what"; it panics on a line that is
 // not, since the files are part of the binary.
-func load(name string, add func(*Entry) error) {
+func mustLoad(name string, add func(*Entry) error) {
 	f, err := files.Open(name)
 	if err != nil {
 		panic(err)

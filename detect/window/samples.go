@@ -74,6 +74,13 @@ func (s *Samples) Between(from, to int64, use func(*Sample) bool) {
 	}
 }
 
+// Rewrite replaces the text of every kept line.
+func (s *Samples) Rewrite(change func(string) string) {
+	for i := range s.list {
+		s.list[i].Line = change(s.list[i].Line)
+	}
+}
+
 // Forget drops the lines of buckets that ended at or before t.
 func (s *Samples) Forget(t int64, bucket int64) {
 	n := 0

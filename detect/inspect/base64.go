@@ -1,0 +1,90 @@
+package inspect
+
+import "encoding/base64"
+
+// base64Min is the shortest value tried as base64: 12 decoded bytes. Shorter
+// ones decode to text by chance.
+const base64Min = 16
+
+// base64Text says whether a value may be base64 of text: its first 12 decoded
+// bytes are all printable. A random token passes once in about 150 000.
+func base64Text(s string) bool {
+	if len(s) < base64Min {
+		return false
+	}
+	var out [12]byte
+	for i := range 4 {
+		var v uint32
+		for j := range 4 {
+			x := base64Value[s[i*4+j]]
+			if x > 63 {
+				return false
+			}
+			v = v<<6 | uint32(x)
+		}
+		out[i*3], out[i*3+1], out[i*3+2] = byte(v>>16), byte(v>>8), byte(v)
+		for _, b := range out[i*3 : i*3+3] {
+			if b < 0x20 && b != '\t' && b != '\n' && b != '\r' || b > 0x7E {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// base64Value maps the standard and the URL alphabet; a blank is a '+' that a
+// form decoder has been at.
+var base64Value = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = 255
+	}
+	const std = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range len(std) {
+		t[std[i]] = uint8(i)
+	}
+	t['-'], t['_'], t[' '] = 62, 63, 62
+	return t
+}()
+
+// base64 looks into a value that is base64 of text.
+func (l *look) base64(prefix, name, value string) {
+	if !base64Text(value) {
+		return
+	}
+	enc := standardBase64(value)
+	enc = enc[:len(enc)&^3+tail(len(enc)&3)]
+	dec := make([]byte, base64.RawStdEncoding.DecodedLen(len(enc)))
+	n, _ := base64.RawStdEncoding.Decode(dec, enc) // what precedes an error is looked at
+	if name != "" {
+		name += " "
+	}
+	l.field(prefix, name+"(base64)", ctxValue, string(dec[:n]), false)
+}
+
+// standardBase64 returns the base64 at the beginning of s in the standard
+// alphabet.
+func standardBase64(s string) []byte {
+	enc := make([]byte, 0, len(s))
+	for i := range len(s) {
+		b := s[i]
+		if base64Value[b] > 63 {
+			break
+		}
+		switch b {
+		case '-', ' ':
+			b = '+'
+		case '_':
+			b = '/'
+		}
+		enc = append(enc, b)
+	}
+	return enc
+}
+
+// tail is how many of the bytes behind the last whole group can be decoded.
+func tail(n int) int {
+	if n == 1 {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,56 @@
+package inspect
+
+// class numbers the kinds of attack; names are what Verdict carries.
+type class uint8
+
+const (
+	noClass class = iota
+	sqli
+	nosqli
+	ldap
+	xpath
+	xss
+	traversal
+	rfi
+	cmdi
+	code
+	ssti
+	lookup
+	deserial
+	xxe
+	ssi
+	ssrf
+	crlf
+	shellshock
+	prototype
+	classes // how many there are
+)
+
+var classNames = [classes]string{
+	"", "sqli", "nosqli", "ldap", "xpath", "xss", "traversal", "rfi", "cmdi", "code", "ssti",
+	"log4shell", "deserialisation", "xxe", "ssi", "ssrf", "crlf", "shellshock", "prototype-pollution",
+}
+
+func classByName(name string) class {
+	for c, n := range classNames {
+		if n == name {
+			return class(c)
+		}
+	}
+	return noClass
+}
+
+// Classes lists the classes that a verdict can name.
+func Classes() []string { return append([]string(nil), classNames[1:]...) }
+
+// context says what kind of text is looked at: a path is read differently from
+// a value, and an agent from both.
+type context uint8
+
+const (
+	ctxPath  context = 1 << iota
+	ctxValue         // of a parameter, a header, a body field
+	ctxName          // of a parameter
+	ctxAgent         // user agent, or a referer that is no URL
+	ctxAny   = ctxPath | ctxValue | ctxName | ctxAgent
+)

@@ -1,0 +1,99 @@
+package inspect
+
+import "bytes"
+
+// delimiter is a pair of brackets that template engines and expression
+// languages evaluate.
+type delimiter struct {
+	open, shut string
+	plain      int // weight of a bare name inside, which honest templates have too
+}
+
+var delimiters = []delimiter{
+	{"{{", "}}", 5}, {"${", "}", 5}, {"#{", "}", 5}, {"%{", "}", 5}, {"*{", "}", 5}, {"@{", "}", 5},
+	{"{%", "%}", 20}, {"<%", "%>", 25}, {"{#", "#}", 0}, {"@(", ")", 0}, {"[[", "]]", 0}, {"{php}", "{/php}", 50},
+}
+
+// expressionWords are what injected expressions reach for.
+var expressionWords = []string{
+	"__class__", "__mro__", "__subclasses__", "__globals__", "__builtins__", "__import__", "__init__", "__base__",
+	"__getitem__", "__dict__", "getclass()", ".class.", "getruntime", "forname(", "processbuilder", "java.lang",
+	"popen(", "exec(", "system(", "passthru", "shell_exec", "file_get_contents", "subprocess", "os.environ",
+	"|attr(", "|filter(", "|map(", "|sort(", "|join", "|e(", "lipsum", "cycler", "joiner", "self._", "self.", "config.",
+	"config[", "settings.", "request.application", "request.", "request|", "registerundefinedfiltercallback",
+	"getfilter", "freemarker", "?new(", "require(", "process.", "global.", "constructor", "eval(", "$smarty",
+	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",
+	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
+	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "env.", "new java",
+}
+
+// maxExpressions bounds the brackets read in one field.
+const maxExpressions = 16
+
+// expressions weighs what stands inside template brackets.
+func (l *look) expressions() {
+	if !l.seen.any("{(%[") {
+		return
+	}
+	for i := range delimiters {
+		d := &delimiters[i]
+		if !l.seen.has(d.open[0]) || !l.seen.has(d.open[1]) {
+			continue
+		}
+		from := 0
+		for range maxExpressions {
+			k := bytes.Index(l.text[from:], []byte(d.open))
+			if k < 0 {
+				break
+			}
+			at := from + k + len(d.open)
+			body := l.text[at:min(len(l.text), at+256)]
+			if e := bytes.Index(body, []byte(d.shut)); e >= 0 {
+				body = body[:e]
+			}
+			l.expression(d, body, at-len(d.open), at+len(body)+len(d.shut))
+			from = at
+		}
+	}
+}
+
+func (l *look) expression(d *delimiter, body []byte, at, end int) {
+	for _, w := range expressionWords {
+		if bytes.Contains(body, []byte(w)) {
+			strong := len(w) > 6 || d.open == "{{"
+			l.add(ssti, pick(strong, 65, 45), "a template expression that reaches for objects or commands", at, end)
+			break
+		}
+	}
+	switch {
+	case arithmetic(body):
+		l.add(ssti, pick(d.open == "[[" || d.open == "@(", 30, 60), "a template expression that computes a constant", at, end)
+	case bytes.IndexByte(body, '(') >= 0 && d.plain > 0:
+		l.add(ssti, 30, "a template expression with a call", at, end)
+	case bytes.IndexByte(body, '\'') >= 0 && bytes.ContainsAny(body, "*+~|"):
+		l.add(ssti, 35, "a template expression with strings", at, end)
+	case d.plain > 0 && len(body) > 0:
+		l.add(ssti, d.plain, "template brackets", at, end)
+	}
+}
+
+// arithmetic says whether body is nothing but numbers (or quoted numbers)
+// joined by an operator, such as 7*7.
+func arithmetic(body []byte) bool {
+	numbers, ops := 0, 0
+	for i := 0; i < len(body); i++ {
+		switch b := body[i]; {
+		case digit(b):
+			for i+1 < len(body) && (digit(body[i+1]) || body[i+1] == '.') {
+				i++
+			}
+			numbers++
+		case b == '*' || b == '+' || b == '-' || b == '/' || b == '%':
+			ops++
+		case blank(b) || b == '\'' || b == '"' || b == '=' || b == '{' || b == '(' || b == ')' || b == '#' || b == '@' || b == '$':
+		default:
+			return false
+		}
+	}
+	return numbers >= 2 && ops >= 1
+}

@@ -1,0 +1,148 @@
+package inspect
+
+import "strings"
+
+// splitTarget cuts a request target into path and query. An absolute-form
+// target (a proxy request) loses its scheme and host, which are no payload.
+func splitTarget(s string) (path, query string) {
+	if rest, ok := cutScheme(s); ok {
+		s = rest
+	}
+	path, query, _ = strings.Cut(s, "?")
+	return path, query
+}
+
+// cutScheme removes http(s)://host from the beginning of s. The host must look
+// like one, or else it is kept as text to be looked at.
+func cutScheme(s string) (rest string, ok bool) {
+	n := 0
+	switch {
+	case len(s) > 7 && strings.EqualFold(s[:7], "http://"):
+		n = 7
+	case len(s) > 8 && strings.EqualFold(s[:8], "https://"):
+		n = 8
+	default:
+		return s, false
+	}
+	for n < len(s) {
+		b := s[n]
+		if b == '/' || b == '?' {
+			break
+		}
+		if !alnum(b) && b != '.' && b != '-' && b != ':' && b != '_' && b != '[' && b != ']' {
+			return s, false
+		}
+		n++
+	}
+	return s[n:], true
+}
+
+// cutField takes the first name=value of a query.
+func cutField(query string) (field, rest string) {
+	field, rest, _ = strings.Cut(query, "&")
+	return field, rest
+}
+
+func cutPair(field string) (name, value string) {
+	i := strings.IndexByte(field, '=')
+	if i < 0 {
+		return "", field
+	}
+	return field[:i], field[i+1:]
+}
+
+// plainName says whether a parameter name looks like one: a name with other
+// bytes means that the '=' belongs to the payload.
+func plainName(name string) bool {
+	for i := range len(name) {
+		b := name[i]
+		if !word(b) && b != '-' && b != '.' && b != '[' && b != ']' && b != ':' && b != '%' && b != '$' && b != '@' {
+			return false
+		}
+	}
+	return true
+}
+
+// target looks at a request target; prefix names where it stands ("referer."
+// or nothing).
+func (l *look) target(prefix, s string) {
+	s = l.take(s)
+	path, query := splitTarget(s)
+	name := "path"
+	if prefix != "" {
+		name = prefix
+	}
+	l.field(name, "", ctxPath, path, false)
+	if query == "" {
+		return
+	}
+	if prefix == "" {
+		prefix = "query"
+	}
+	l.query(prefix, query)
+	if strings.Contains(query, "&&") {
+		l.field(prefix, "", ctxValue, query, true) // an unencoded && was cut apart
+	}
+}
+
+// maxFields bounds the parameters that are read one by one. What follows is
+// read as one text: a flood of parameters hides nothing.
+const maxFields = 64
+
+func (l *look) query(prefix, query string) {
+	for n := 0; query != ""; n++ {
+		if n == maxFields {
+			l.field(prefix, "", ctxValue, query, true)
+			return
+		}
+		var field string
+		field, query = cutField(query)
+		if field == "" {
+			continue
+		}
+		l.pair(prefix, field, n == 0)
+	}
+}
+
+// pair looks at one name=value. A field without '=' is a value without a name;
+// base64 is tried there only where the whole query may be one value.
+func (l *look) pair(prefix, field string, first bool) {
+	name, value := cutPair(field)
+	if name == "" {
+		l.field(prefix, "", ctxValue, value, true)
+		if first {
+			l.base64(prefix, "", value)
+		}
+		return
+	}
+	if !plainName(name) {
+		l.field(prefix+" (name)", "", ctxValue, field, true)
+	} else if len(name) > 2 {
+		l.field(prefix+" (name)", "", ctxName, name, true)
+	}
+	if value == "" {
+		return
+	}
+	l.field(prefix, name, ctxValue, value, true)
+	l.base64(prefix, name, value)
+}
+
+// refererURL looks at a referer: a URL is taken apart like a target, anything
+// else is text.
+func (l *look) refererURL(s string) {
+	if s == "" || s == "-" {
+		return
+	}
+	if rest, ok := cutScheme(s); ok {
+		l.target("referer", rest)
+		return
+	}
+	l.whole("referer", ctxAgent, s)
+}
+
+// whole looks at a text that has no parts.
+func (l *look) whole(name string, ctx context, s string) {
+	if s != "" && s != "-" {
+		l.field(name, "", ctx, l.take(s), false)
+	}
+}

@@ -1,0 +1,173 @@
+package inspect
+
+import (
+	"strings"
+
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// Parts is the set of parts of an event that the first pass does not clear.
+type Parts uint8
+
+const (
+	partTarget Parts = 1 << iota
+	partAgent
+	partReferer
+	partBody
+)
+
+// Suspicious is the first pass: false proves that Inspect would find nothing.
+// It allocates nothing once its memory is warm.
+func (in *Inspector) Suspicious(ev *ingest.Event) bool { return in.Parts(ev) != 0 }
+
+// Parts is the first pass part by part, for Look.
+func (in *Inspector) Parts(ev *ingest.Event) Parts {
+	var p Parts
+	if in.suspiciousTarget(ev.Target) {
+		p |= partTarget
+	}
+	if in.suspiciousAgent(ev.Agent) {
+		p |= partAgent
+	}
+	if in.suspiciousReferer(ev.Referer) {
+		p |= partReferer
+	}
+	if ev.Body != "" && in.suspiciousBody(ev.Body) {
+		p |= partBody
+	}
+	return p
+}
+
+// suspiciousTarget reads the raw bytes first. Only a target with an escape or
+// a special byte is remembered or decoded.
+func (in *Inspector) suspiciousTarget(s string) bool {
+	if !rawBytes.hit(s) && !mayHoldBase64(s) {
+		return false
+	}
+	s = limit(s, in.cfg.MaxBytes)
+	i, known := in.targets.slot(s)
+	if known {
+		return false
+	}
+	if in.targetText(s) {
+		return true
+	}
+	in.targets.put(i, s)
+	return false
+}
+
+// targetText decodes the fields of a target and asks the text gate.
+func (in *Inspector) targetText(s string) bool {
+	path, query := splitTarget(s)
+	if in.textHit(path, false, false) {
+		return true
+	}
+	if query == "" {
+		return false
+	}
+	return in.queryText(query)
+}
+
+// queryText asks the gate about every name and value, cut apart as the full
+// look cuts them.
+func (in *Inspector) queryText(query string) bool {
+	if strings.Contains(query, "&&") {
+		return true
+	}
+	for n := 0; query != ""; n++ {
+		if n == maxFields {
+			return true
+		}
+		var field string
+		field, query = cutField(query)
+		name, value := cutPair(field)
+		if in.textHit(value, true, false) || (name != "" || n == 0) && base64Text(value) ||
+			name != "" && in.textHit(name, true, false) ||
+			!plainName(name) && in.textHit(field, true, false) {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *Inspector) textHit(s string, plus, agent bool) bool {
+	return decoded.hit(in.canon.decode(s, plus, in.cfg.MaxRounds), agent)
+}
+
+func (in *Inspector) suspiciousAgent(s string) bool {
+	if s == "" {
+		return false
+	}
+	i, known := in.agents.slot(s)
+	if known {
+		return false
+	}
+	if in.textHit(limit(s, in.cfg.MaxBytes), false, true) {
+		return true
+	}
+	in.agents.put(i, s)
+	return false
+}
+
+func (in *Inspector) suspiciousReferer(s string) bool {
+	if s == "" || s == "-" {
+		return false
+	}
+	i, known := in.referers.slot(s)
+	if known {
+		return false
+	}
+	s = limit(s, in.cfg.MaxBytes)
+	rest, isURL := cutScheme(s)
+	if isURL {
+		if (rawBytes.hit(rest) || mayHoldBase64(rest)) && in.targetText(rest) {
+			return true
+		}
+	} else if in.textHit(s, false, true) {
+		return true
+	}
+	in.referers.put(i, s)
+	return false
+}
+
+// suspiciousBody does not split the body: each field of it is part of it.
+func (in *Inspector) suspiciousBody(s string) bool {
+	s = limit(s, in.cfg.MaxBytes)
+	return rawBytes.hit(s) || base64InFields(s)
+}
+
+// mayHoldBase64 says whether a parameter of the target begins like base64 of
+// text. Whatever follows a '=' may be a value.
+func mayHoldBase64(s string) bool {
+	if len(s) <= base64Min {
+		return false
+	}
+	q := strings.IndexByte(s, '?')
+	if q < 0 || len(s)-q <= base64Min {
+		return false
+	}
+	return base64InFields(s[q+1:])
+}
+
+func base64InFields(query string) bool {
+	if base64Text(query) {
+		return true
+	}
+	for {
+		i := strings.IndexByte(query, '=')
+		if i < 0 || len(query)-i <= base64Min {
+			return false
+		}
+		query = query[i+1:]
+		if base64Text(query) {
+			return true
+		}
+	}
+}
+
+func limit(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}

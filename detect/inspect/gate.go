@@ -1,0 +1,224 @@
+package inspect
+
+// A gate is a Shift-And automaton: every position of every literal is one bit,
+// and one table look-up per byte advances all of them at once. It answers which
+// literals occur, and costs the same for any input of a given length.
+//
+// Two gates stand before the full look. The raw gate reads the bytes as they
+// were sent: without a hit there is nothing to decode and nothing to find. The
+// text gate reads decoded, lower-cased text and knows the words that make even
+// plain letters worth a look.
+
+// textWords is the size of the text gate in 64-bit words. The raw gate fits one.
+const textWords = 4
+
+type rawGate struct {
+	next       [256]uint64
+	start, end uint64
+}
+
+type textGate struct {
+	next  [256][textWords]uint64
+	start [textWords]uint64
+	end   [textWords]uint64 // a hit anywhere
+	head  [textWords]uint64 // a hit in an agent or referer, where () ; , and URLs are ordinary
+}
+
+// rawSpecials are bytes that are never part of a plain target: they encode, or
+// they are the syntax of some language.
+const rawSpecials = " \"'<>();|`${}\\^%+#*\x7f"
+
+// textSpecials are the same for decoded text, where blanks are ordinary.
+const textSpecials = "\"'<>|`${}\\^\x7f"
+
+// textOrdinary are specials in values, but ordinary in a user agent.
+const textOrdinary = "();#&"
+
+// rawLiterals make plain bytes worth decoding and a second look. They are the
+// shortest parts that ordinary targets seldom hold.
+var rawLiterals = []string{
+	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
+	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
+}
+
+// rawPair is worth it too: any of the first bytes, then any of the second. It
+// tells .. // /. :/ =/ ?/ in two positions.
+var rawPair = [2]string{"./:=?", "./"}
+
+// textLiterals make decoded text worth the full look. Those with agent set
+// count in user agents and referers too. N stands for any byte but a letter.
+var textLiterals = []struct {
+	word  string
+	agent bool
+}{
+	{"..", true}, {"/./", true}, {"--", true}, {"&&", true}, {"://", false}, {"/*", true},
+	{":/", false}, {"0x2", true}, {"0x5", true}, {"/etc/", true}, {"/proc/", true}, {"/bin/", true},
+	{"/var/", false}, {"/root", false}, {"/usr/", false}, {"/opt/", false}, {"/home/", false}, {" /", false}, {" -", false}, {"ping", false}, {"system32", true}, {"web-inf", true},
+	{".ini", true}, {"ro0ab", true}, {"__pro", true}, {"prototyp", true}, {"169.254", true},
+	{"script:", true}, {"data:", true}, {"NorN", false}, {"NandN", false}, {"union", true}, {"select", true},
+	{"NbyN", false}, {"NhavingN", false}, {"NxorN", false}, {"NwhereN", false},
+	{"allow_url", true}, {"auto_pre", true},
+	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
+}
+
+var (
+	rawBytes = mustRawGate()
+	decoded  = newTextGate()
+)
+
+func mustRawGate() *rawGate {
+	g := &rawGate{start: 1, end: 1}
+	for i := range 256 {
+		if b := byte(i); b < 0x20 || b >= 0x80 || containsByte(rawSpecials, b) {
+			g.next[b] |= 1
+		}
+	}
+	for p, set := range rawPair {
+		for i := range len(set) {
+			g.next[set[i]] |= 2 << p
+		}
+	}
+	g.start |= 2
+	g.end |= 4
+	bit := 3
+	for _, lit := range rawLiterals {
+		g.start |= 1 << bit
+		for i := range len(lit) {
+			g.next[lit[i]] |= 1 << bit
+			g.next[upper(lit[i])] |= 1 << bit
+			bit++
+		}
+		g.end |= 1 << (bit - 1)
+	}
+	if bit > 64 {
+		panic("inspect: the raw gate has more than 64 positions")
+	}
+	return g
+}
+
+func newTextGate() *textGate {
+	g := new(textGate)
+	put := func(p int, b byte) { g.next[b][p/64] |= 1 << (p % 64) }
+	mark := func(m *[textWords]uint64, p int) { m[p/64] |= 1 << (p % 64) }
+	for p := range 2 {
+		mark(&g.start, p)
+		mark(&g.end, p)
+	}
+	mark(&g.head, 0)
+	for i := range 256 {
+		switch b := byte(i); {
+		case b < 0x20 || containsByte(textSpecials, b):
+			put(0, b)
+		case containsByte(textOrdinary, b):
+			put(1, b)
+		}
+	}
+	bit := 2
+	for _, l := range textLiterals {
+		if bit/64 != (bit+len(l.word)-1)/64 {
+			bit = (bit/64 + 1) * 64
+		}
+		mark(&g.start, bit)
+		for i := range len(l.word) {
+			if l.word[i] == 'N' {
+				for b := range 256 {
+					if !alpha(byte(b)) {
+						put(bit, byte(b))
+					}
+				}
+			}
+			put(bit, l.word[i])
+			bit++
+		}
+		mark(&g.end, bit-1)
+		if l.agent {
+			mark(&g.head, bit-1)
+		}
+	}
+	return g
+}
+
+// hit says whether s needs a second look. Two halves run side by side, since
+// each step waits for the one before.
+func (g *rawGate) hit(s string) bool {
+	if len(s) >= 32 {
+		return g.hitHalves(s)
+	}
+	var d, h uint64
+	for i := 0; i < len(s); i++ {
+		d = (d<<1 | g.start) & g.next[s[i]]
+		h |= d
+	}
+	return h&g.end != 0
+}
+
+// rawOverlap is one less than the longest raw literal: the second half starts
+// that much early, so that nothing falls between.
+const rawOverlap = 4
+
+func (g *rawGate) hitHalves(s string) bool {
+	mid := len(s) / 2
+	b := s[mid-rawOverlap:]
+	a := s[:len(b)] // reads on into the second half, which does no harm
+	var d, e, h uint64
+	start := g.start
+	for i := 0; i < len(b); i++ {
+		d = (d<<1 | start) & g.next[a[i]]
+		e = (e<<1 | start) & g.next[b[i]]
+		h |= d | e
+	}
+	return h&g.end != 0
+}
+
+// hit says whether decoded, lower-cased text needs the full look. A '_' is taken
+// to stand before and behind it, so that a word counts at its ends too.
+func (g *textGate) hit(s []byte, agent bool) bool {
+	var d, h [textWords]uint64
+	edge := &g.next['_']
+	for w := range d {
+		d[w] = g.start[w] & edge[w]
+	}
+	end := &g.end
+	if agent {
+		end = &g.head
+	}
+	for len(s) > 0 {
+		n := min(len(s), gateStride)
+		for _, b := range s[:n] {
+			t := &g.next[b]
+			for w := range d {
+				d[w] = (d[w]<<1 | g.start[w]) & t[w]
+				h[w] |= d[w]
+			}
+		}
+		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3] != 0 {
+			return true
+		}
+		s = s[n:]
+	}
+	var last uint64
+	for w := range d {
+		last |= (d[w]<<1 | g.start[w]) & edge[w] & end[w]
+	}
+	return last != 0
+}
+
+// gateStride is how many bytes the text gate reads before it asks whether
+// there was a hit.
+const gateStride = 32
+
+func upper(b byte) byte {
+	if b >= 'a' && b <= 'z' {
+		return b - 32
+	}
+	return b
+}
+
+func containsByte(s string, b byte) bool {
+	for i := range len(s) {
+		if s[i] == b {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+package inspect
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// plainHeaders carry dates, lengths and lists that browsers write; they are
+// looked at as text where their bytes are unusual.
+var plainHeaders = map[string]bool{
+	"host": true, "connection": true, "content-length": true, "date": true, "keep-alive": true,
+	"if-modified-since": true, "accept-encoding": true, "te": true, "upgrade": true,
+}
+
+// header looks at one request header and remembers the Content-Type.
+func (l *look) header(name, value string, contentType *string) {
+	lowerName := strings.ToLower(name)
+	switch lowerName {
+	case "user-agent":
+		l.whole("agent", ctxAgent, value)
+	case "referer", "referrer":
+		l.refererURL(value)
+	case "cookie":
+		l.cookies(value)
+	case "content-type":
+		*contentType = value
+		l.whole("header.content-type", ctxAgent, value)
+	case "accept", "sec-ch-ua", "accept-language", "authorization":
+		l.whole("header."+lowerName, ctxAgent, value)
+	default:
+		ctx := ctxValue
+		if plainHeaders[lowerName] {
+			ctx = ctxAgent
+		}
+		l.whole("header."+safeName(lowerName), ctx, value)
+	}
+}
+
+func (l *look) cookies(s string) {
+	s = l.take(s)
+	for s != "" {
+		var c string
+		c, s, _ = strings.Cut(s, ";")
+		name, value := cutPair(strings.TrimLeft(c, " "))
+		if len(name) > 2 {
+			l.field("cookie (name)", "", ctxName, name, false)
+		}
+		l.field("cookie", name, ctxValue, value, false)
+		l.base64("cookie", name, value)
+	}
+}
+
+// body splits a body into its fields by its type, or by its look where the
+// type is not known or not true.
+func (l *look) body(contentType, s string) {
+	s = l.take(s)
+	trimmed := strings.TrimLeft(s, " \t\r\n")
+	switch {
+	case trimmed == "":
+	case strings.Contains(contentType, "json") || contentType == "" && (trimmed[0] == '{' || trimmed[0] == '['):
+		l.jsonBody(trimmed)
+	case strings.Contains(contentType, "multipart/") || strings.HasPrefix(trimmed, "--") && strings.Contains(s, "Content-Disposition"):
+		l.multipartBody(s)
+	case trimmed[0] == '<':
+		l.xmlBody(s)
+	case strings.Contains(contentType, "x-www-form-urlencoded") || formLike(s):
+		l.query("body", s)
+		if strings.Contains(s, "&&") {
+			l.field("body", "", ctxValue, s, true)
+		}
+	default:
+		l.field("body", "", ctxValue, s, false)
+	}
+}
+
+// formLike says whether s begins with name=.
+func formLike(s string) bool {
+	i := strings.IndexByte(s, '=')
+	return i > 0 && i < 128 && plainName(s[:i])
+}
+
+// jsonDepth bounds the nesting of names that are built.
+const jsonDepth = 16
+
+// jsonBody looks at every key and scalar. What does not parse is looked at as
+// text.
+func (l *look) jsonBody(s string) {
+	if strings.Contains(s, `"@type"`) || strings.Contains(s, `"$`) || strings.Contains(s, `"__proto__"`) {
+		l.field("body", "", ctxValue, s, false) // signs that span a key and its value
+	}
+	dec := json.NewDecoder(strings.NewReader(s))
+	dec.UseNumber()
+	path := make([]string, 0, jsonDepth)
+	keyNext := make([]bool, 0, jsonDepth)
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			if int(dec.InputOffset()) < len(s)-1 {
+				l.field("body", "", ctxValue, s[dec.InputOffset():], false)
+			}
+			return
+		}
+		depth := len(keyNext)
+		isKey := depth > 0 && keyNext[depth-1]
+		switch v := tok.(type) {
+		case json.Delim:
+			path, keyNext = nest(v, path, keyNext)
+		case string:
+			if isKey {
+				path = append(path[:min(depth-1, len(path))], v)
+				keyNext[depth-1] = false
+				l.field("body (name)", "", pickContext(plainName(v)), v, false)
+				continue
+			}
+			name := strings.Join(path, ".")
+			l.field("body", name, ctxValue, v, false)
+			l.base64("body", name, v)
+		}
+		if d := len(keyNext); d > 0 && len(path) >= d {
+			keyNext[d-1] = objectAt(path, d)
+		}
+	}
+}
+
+func pickContext(plain bool) context {
+	if plain {
+		return ctxName
+	}
+	return ctxValue
+}
+
+// arrayMark stands in the path for the levels that are arrays.
+const arrayMark = "[]"
+
+func nest(d json.Delim, path []string, keyNext []bool) ([]string, []bool) {
+	switch d {
+	case '{':
+		return append(path, ""), append(keyNext, true)
+	case '[':
+		return append(path, arrayMark), append(keyNext, false)
+	}
+	if n := len(keyNext); n > 0 {
+		return path[:min(len(path), n-1)], keyNext[:n-1]
+	}
+	return path, keyNext
+}
+
+func objectAt(path []string, depth int) bool {
+	return depth <= len(path) && path[depth-1] != arrayMark
+}
+
+// xmlBody looks at the document as a whole for entities, and at its texts and
+// attribute values as values.
+func (l *look) xmlBody(s string) {
+	l.ev = l.ev[:0]
+	l.text = l.in.canon.decode(s, false, 1)
+	l.patterns(ctxValue)
+	l.supporters()
+	l.settle("body", "")
+	n := 0
+	for s != "" && n < 256 {
+		open := strings.IndexByte(s, '<')
+		if open < 0 {
+			open = len(s)
+		}
+		if t := strings.TrimSpace(s[:open]); t != "" {
+			n++
+			l.field("body", "", ctxValue, t, true)
+		}
+		s = s[open:]
+		end := strings.IndexByte(s, '>')
+		if end < 0 {
+			return
+		}
+		n += l.xmlAttributes(s[:end])
+		s = s[end+1:]
+	}
+}
+
+func (l *look) xmlAttributes(tag string) int {
+	n := 0
+	for n < 32 {
+		i := strings.IndexAny(tag, `"'`)
+		if i < 0 {
+			return n
+		}
+		e := strings.IndexByte(tag[i+1:], tag[i])
+		if e < 0 {
+			return n
+		}
+		l.field("body", "", ctxValue, tag[i+1:i+1+e], true)
+		n++
+		tag = tag[i+e+2:]
+	}
+	return n
+}
+
+// multipartBody looks at the parts, their names and file names.
+func (l *look) multipartBody(s string) {
+	for i, part := range strings.Split(s, "\n--") {
+		if i > 64 {
+			return
+		}
+		head, value, ok := strings.Cut(part, "\r\n\r\n")
+		if !ok {
+			head, value, ok = strings.Cut(part, "\n\n")
+		}
+		if !ok {
+			continue
+		}
+		name := "part" + strconv.Itoa(i)
+		for _, key := range [...]string{`filename="`, ` name="`} {
+			if k := strings.Index(head, key); k >= 0 {
+				v, _, _ := strings.Cut(head[k+len(key):], `"`)
+				l.field("body (name)", "", ctxValue, v, false)
+				name = v
+			}
+		}
+		l.field("body", name, ctxValue, string(bytes.TrimSpace([]byte(value))), false)
+	}
+}

@@ -1,0 +1,265 @@
+package inspect
+
+import (
+	"sort"
+	"strings"
+)
+
+// look is one full look at one request. It lives in the Inspector and is
+// reused; nothing in it outlives a call but what verdict copies out.
+type look struct {
+	in    *Inspector
+	left  int  // bytes that may still be looked at
+	cut   bool // there were more
+	tries int  // pattern checks that may still run
+
+	ev      []evidence // of the current field
+	text    []byte     // the current field, canonical
+	seen    byteSet    // the bytes in it
+	support []evidence // signs that wait for another one
+	best    [classes]found
+
+	file  fileHit
+	sql   sqlScan
+	shell []byte
+	loose []byte
+}
+
+// evidence is one sign of an attack in a field.
+type evidence struct {
+	class   class
+	weight  int
+	why     string // constant text: attacker bytes go to Matched only
+	at, end int    // where in the canonical text
+	certain bool
+}
+
+// found is the best field of a class.
+type found struct {
+	score   int
+	field   string
+	matched string
+	why     string
+	certain bool
+}
+
+// maxTries bounds the pattern checks of one request, about half a microsecond
+// each. What lies behind is still told by grammar and by bare literals.
+const maxTries = 32
+
+// maxEvidence bounds the signs kept per field.
+const maxEvidence = 48
+
+func (in *Inspector) begin() *look {
+	l := &in.look
+	l.in = in
+	l.left = in.cfg.MaxBytes
+	l.cut = false
+	l.tries = maxTries
+	l.best = [classes]found{}
+	return l
+}
+
+// take hands out as much of s as may still be looked at.
+func (l *look) take(s string) string {
+	if len(s) > l.left {
+		s = s[:l.left]
+		l.cut = true
+	}
+	l.left -= len(s)
+	return s
+}
+
+// add notes a sign. The same sign twice counts once, at its stronger place.
+func (l *look) add(c class, weight int, why string, at, end int) {
+	l.addCertain(c, weight, why, at, end, false)
+}
+
+func (l *look) addCertain(c class, weight int, why string, at, end int, certain bool) {
+	for i := range l.ev {
+		e := &l.ev[i]
+		if e.class == c && e.why == why {
+			if weight > e.weight {
+				*e = evidence{c, weight, why, at, end, certain || e.certain}
+			}
+			e.certain = e.certain || certain
+			return
+		}
+	}
+	if len(l.ev) < maxEvidence {
+		l.ev = append(l.ev, evidence{c, weight, why, at, end, certain})
+	}
+}
+
+// field looks at one text: decodes it, gathers signs, and keeps the best field
+// of each class.
+func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
+	if s == "" {
+		return
+	}
+	l.ev = l.ev[:0]
+	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
+	if !l.in.ungated && !decoded.hit(l.text, ctx == ctxAgent) {
+		return
+	}
+	l.seen = bytesIn(l.text)
+	l.patterns(ctx)
+	l.traversal(ctx)
+	l.lookups()
+	l.expressions()
+	if ctx != ctxName {
+		l.markup(ctx)
+		l.queries(ctx)
+		l.commands(ctx)
+		l.urls(ctx)
+		l.headers(ctx)
+	}
+	l.names(ctx)
+	l.supporters()
+	l.encoding()
+	if len(l.ev) > 0 {
+		l.settle(prefix, name)
+	}
+}
+
+// encoding raises what was hidden: nobody encodes an honest value like that.
+// By itself it is no sign, since broken clients exist.
+func (l *look) encoding() {
+	flags := l.in.canon.flags
+	for i := range l.ev {
+		e := &l.ev[i]
+		if e.weight < 15 || e.class == ssrf {
+			continue
+		}
+		if flags&sawOverlong != 0 {
+			l.add(e.class, 30, "overlong UTF-8 hides it", e.at, e.end)
+			return
+		}
+		if flags&sawWideURL != 0 && e.weight >= 25 {
+			l.add(e.class, 15, "%uXXXX escapes hide it", e.at, e.end)
+			return
+		}
+		if flags&sawHidden != 0 && e.weight >= 25 {
+			l.add(e.class, 25, "letters written as entities or script escapes hide it", e.at, e.end)
+			return
+		}
+		if l.in.canon.rounds > 2 && e.weight >= 25 {
+			l.add(e.class, 15, "it is encoded more than twice", e.at, e.end)
+			return
+		}
+	}
+}
+
+// settle adds the signs of a field up, class by class.
+func (l *look) settle(prefix, name string) {
+	for c := class(1); c < classes; c++ {
+		score, top := 0, -1
+		certain := false
+		for i := range l.ev {
+			e := &l.ev[i]
+			if e.class != c {
+				continue
+			}
+			score += e.weight
+			certain = certain || e.certain
+			if top < 0 || e.weight > l.ev[top].weight {
+				top = i
+			}
+		}
+		score = min(score, 100)
+		if top < 0 || score <= l.best[c].score {
+			continue
+		}
+		field := prefix
+		if name != "" {
+			field += "." + safeName(name)
+		}
+		l.best[c] = found{
+			score: score, field: field, certain: certain,
+			matched: fragment(l.text, l.ev[top].at, l.ev[top].end),
+			why:     l.reasons(c),
+		}
+	}
+}
+
+// reasons joins the three strongest signs of a class, strongest first.
+func (l *look) reasons(c class) string {
+	var why [3]*evidence
+	for i := range l.ev {
+		e := &l.ev[i]
+		if e.class != c {
+			continue
+		}
+		for k := range why {
+			if why[k] == nil || e.weight > why[k].weight {
+				e, why[k] = why[k], e
+			}
+			if e == nil {
+				break
+			}
+		}
+	}
+	parts := make([]string, 0, len(why))
+	for _, e := range why {
+		if e != nil {
+			parts = append(parts, e.why)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// verdict gathers the classes.
+func (l *look) verdict() Verdict {
+	var order []class
+	for c := class(1); c < classes; c++ {
+		if l.best[c].score > 0 {
+			order = append(order, c)
+		}
+	}
+	if len(order) == 0 {
+		return Verdict{}
+	}
+	sort.SliceStable(order, func(i, j int) bool {
+		a, b := &l.best[order[i]], &l.best[order[j]]
+		if a.certain != b.certain {
+			return a.certain
+		}
+		return a.score > b.score
+	})
+	top := &l.best[order[0]]
+	v := Verdict{
+		Score: top.score, Class: classNames[order[0]], Field: top.field,
+		Matched: top.matched, Why: top.why, NearCertain: top.certain,
+	}
+	for i, c := range order {
+		if i == 0 || l.best[c].score >= l.in.cfg.Threshold {
+			v.Classes = append(v.Classes, classNames[c])
+		}
+	}
+	if l.cut {
+		v.Why += "; the request is longer than what is inspected"
+	}
+	return v
+}
+
+// byteSet says which bytes occur.
+type byteSet [4]uint64
+
+func bytesIn(t []byte) byteSet {
+	var s byteSet
+	for _, b := range t {
+		s[b>>6] |= 1 << (b & 63)
+	}
+	return s
+}
+
+func (s *byteSet) has(b byte) bool { return s[b>>6]>>(b&63)&1 != 0 }
+
+func (s *byteSet) any(set string) bool {
+	for i := range len(set) {
+		if s.has(set[i]) {
+			return true
+		}
+	}
+	return false
+}

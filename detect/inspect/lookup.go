@@ -1,0 +1,77 @@
+package inspect
+
+import "bytes"
+
+// lookups resolves Log4j-style ${…} lookups from the inside out, so that
+// ${${lower:j}ndi:…} and ${${::-j}${::-n}…} read as the logger reads them.
+func (l *look) lookups() {
+	if !l.seen.has('$') || !bytes.Contains(l.text, []byte("${")) {
+		return
+	}
+	at := bytes.Index(l.text, []byte("${"))
+	out, nested := l.resolve(l.text)
+	switch {
+	case bytes.Contains(out, []byte("${jndi:")):
+		l.addCertain(lookup, 100, "a JNDI lookup", at, at+24, true)
+	case bytes.Contains(out, []byte("jndi:ldap:")), bytes.Contains(out, []byte("jndi:rmi:")), bytes.Contains(out, []byte("jndi:dns:")):
+		l.addCertain(lookup, 80, "a JNDI URL among lookups", at, at+24, true)
+	case nested >= 3:
+		l.add(lookup, 60, "lookups that spell a word letter by letter", at, at+24)
+	}
+	for _, p := range [...]string{"${env:", "${sys:", "${java:", "${ctx:", "${hostname", "${lower:", "${upper:", "${date:", "${main:", "${bundle:", "${docker:", "${k8s:", "${base64:", "${script:", "${url:", "${dns:"} {
+		if i := bytes.Index(l.text, []byte(p)); i >= 0 {
+			l.add(lookup, 60, "a lookup that a logger or template resolves", i, i+len(p)+12)
+			break
+		}
+	}
+}
+
+// maxLookups bounds the nesting that is followed.
+const maxLookups = 16
+
+// resolve replaces lookups that yield a constant, in one pass with a stack of
+// open "${". It says how many it replaced.
+func (l *look) resolve(t []byte) (out []byte, nested int) {
+	l.loose = l.loose[:0]
+	var open [maxLookups]int
+	depth := 0
+	for i := 0; i < len(t); i++ {
+		if t[i] == '$' && i+1 < len(t) && t[i+1] == '{' && depth < maxLookups {
+			open[depth] = len(l.loose)
+			depth++
+			l.loose = append(l.loose, '$', '{')
+			i++
+			continue
+		}
+		l.loose = append(l.loose, t[i])
+		if t[i] != '}' || depth == 0 {
+			continue
+		}
+		depth--
+		start := open[depth]
+		body := l.loose[start+2 : len(l.loose)-1]
+		if value, ok := constant(body); ok {
+			n := copy(l.loose[start:], value)
+			l.loose = l.loose[:start+n]
+			nested++
+		}
+	}
+	return l.loose, nested
+}
+
+// constant says what a lookup yields when that does not depend on the server:
+// case changes, and defaults behind ":-".
+func constant(body []byte) ([]byte, bool) {
+	if bytes.HasPrefix(body, []byte("jndi:")) {
+		return nil, false
+	}
+	if i := bytes.LastIndex(body, []byte(":-")); i >= 0 {
+		return body[i+2:], true
+	}
+	for _, p := range [...]string{"lower:", "upper:", "date:'"} {
+		if bytes.HasPrefix(body, []byte(p)) {
+			return bytes.TrimRight(body[len(p):], "'"), true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,275 @@
+package inspect
+
+import (
+	"bytes"
+
+	libinjection "github.com/corazawaf/libinjection-go"
+)
+
+// markup looks for what a browser would run: tags with handlers, script URLs,
+// and code that breaks out of an attribute or a string.
+func (l *look) markup(ctx context) {
+	t := l.text
+	lt := bytes.IndexByte(t, '<')
+	if lt >= 0 {
+		l.tags(lt)
+	}
+	if l.seen.has('=') {
+		l.attributes(lt)
+	}
+	if l.seen.has(':') {
+		if end := schemeAt(t, 0); end > 0 && (t[0] != 'j' && t[0] != 'v' || l.seen.any("(=`")) {
+			l.add(xss, 30, "a script URL as the whole value", 0, end)
+		}
+	}
+	quoted := l.seen.any("\"'`")
+	if l.seen.any("(`") && (ctx != ctxAgent || lt >= 0 || quoted) {
+		l.breakout()
+	}
+	if lt < 0 && (!quoted || !l.seen.has('=')) {
+		return
+	}
+	own := 0
+	for _, e := range l.ev {
+		if e.class == xss {
+			own += e.weight
+		}
+	}
+	if own >= 100 {
+		return
+	}
+	from := max(0, max(lt, 0)-32)
+	part := t[from:min(len(t), from+libinjectionBytes)]
+	if libinjection.IsXSS(string(part)) {
+		l.add(xss, pick(own >= 35, 25, pick(lt >= 0, 15, 10)), "libinjection reads a script in it", max(lt, 0), len(t))
+	}
+}
+
+// tagWeights are elements that load or run something by being there.
+var tagWeights = map[string]int{
+	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 40, "link": 15,
+	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
+	"bgsound": 50, "xml": 35, "style": 25, "marquee": 25, "import": 40, "video": 15, "audio": 15, "img": 10,
+	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
+	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
+}
+
+// maxTags bounds the tags read in one field.
+const maxTags = 64
+
+// tags reads elements from the first '<' on.
+func (l *look) tags(from int) {
+	t := l.text
+	for n := 0; n < maxTags && from >= 0 && from+1 < len(t); n++ {
+		i := from + 1
+		closing := t[i] == '/'
+		for i < len(t) && (t[i] == '/' || t[i] < 0x20) {
+			i++
+		}
+		start := i
+		for i < len(t) && (alnum(t[i]) || t[i] == '-' || t[i] == ':') {
+			i++
+		}
+		name := t[start:i]
+		if c := bytes.LastIndexByte(name, ':'); c >= 0 {
+			name = name[c+1:]
+		}
+		if len(name) > 0 && alpha(name[0]) || i < len(t) && t[start] == '?' {
+			l.tag(from, i, name, closing)
+		}
+		next := bytes.IndexByte(t[from+1:], '<')
+		if next < 0 {
+			return
+		}
+		from += 1 + next
+	}
+}
+
+// tag weighs one element: its name, then its attributes.
+func (l *look) tag(at, i int, name []byte, closing bool) {
+	t := l.text
+	end := i
+	for end < len(t) && t[end] != '<' && end-i < 1024 {
+		end++
+	}
+	w := tagWeights[string(name)]
+	switch {
+	case string(name) == "script" && closing:
+		w = 40
+	case string(name) == "script" && !scripted(t[i:]):
+		w = 30 // someone asks about the tag
+	case closing:
+		w = 0
+	}
+	if w > 0 && (i >= len(t) || !word(t[i])) {
+		l.addCertain(xss, w, "an HTML element that loads or runs something", at, i, false)
+	}
+	attrs := t[i:end]
+	if h := handler(attrs); h >= 0 {
+		l.addCertain(xss, 75, "an HTML element with an event handler", at, i+h+12, false)
+	}
+	if bytes.IndexByte(attrs, '=') >= 0 {
+		l.scriptURL(i, attrs)
+	}
+}
+
+// scripted says whether what follows "<script" holds attributes or code.
+func scripted(t []byte) bool {
+	if len(t) > 0 && t[0] != '>' {
+		return true
+	}
+	return bytes.ContainsAny(t[:min(len(t), 256)], "(=`/;+[{")
+}
+
+// handler returns where on…= stands in the attributes, or -1.
+func handler(attrs []byte) int {
+	for i := 0; i+4 < len(attrs); i++ {
+		if attrs[i] != 'o' || attrs[i+1] != 'n' || i > 0 && word(attrs[i-1]) {
+			continue
+		}
+		j := i + 2
+		for j < len(attrs) && alpha(attrs[j]) {
+			j++
+		}
+		k := j
+		for k < len(attrs) && (blank(attrs[k]) || attrs[k] < 0x20) {
+			k++
+		}
+		if j-i >= 4 && j-i <= 32 && k < len(attrs) && attrs[k] == '=' {
+			return i
+		}
+	}
+	return -1
+}
+
+// scriptSchemes run code when a browser follows them.
+var scriptSchemes = []string{"javascript:", "vbscript:", "livescript:", "mocha:", "data:text/html", "data:image/svg", "data:application/x", "data:,", "data:text/javascript", "view-source:javascript", "jar:http"}
+
+// scriptURL looks for a script URL as an attribute's value, with the blanks and
+// control bytes that browsers drop.
+func (l *look) scriptURL(base int, attrs []byte) {
+	for i := 0; i < len(attrs); i++ {
+		if attrs[i] != '=' && attrs[i] != '(' && attrs[i] != ';' {
+			continue
+		}
+		if end := schemeAt(attrs, i+1); end > 0 {
+			l.add(xss, 75, "a script URL in an HTML attribute", base+i, base+end)
+			return
+		}
+	}
+}
+
+// schemeAt says where the script scheme that begins at i ends, or 0.
+func schemeAt(t []byte, i int) int {
+	var norm [24]byte
+	n, j := 0, i
+	for j < len(t) && n < len(norm) && j < i+64 {
+		b := t[j]
+		j++
+		if b <= 0x20 || b == '\\' || n == 0 && (b == '"' || b == '\'' || b == '`') {
+			continue
+		}
+		norm[n] = b
+		n++
+	}
+	for _, s := range scriptSchemes {
+		if n >= len(s) && string(norm[:len(s)]) == s {
+			return j
+		}
+	}
+	return 0
+}
+
+// attributes looks for handlers that break out of an attribute's value, and
+// for a script URL as the whole value.
+func (l *look) attributes(lt int) {
+	t := l.text
+	q := bytes.IndexAny(t, "\"'`>")
+	if lt < 0 {
+		if h := handler(t); h >= 0 && codeAfter(t, h) {
+			l.add(xss, 55, "an event handler with code", h, h+16)
+			return
+		}
+	}
+	if q >= 0 {
+		if h := handler(t[q:]); h >= 0 {
+			l.add(xss, pick(codeAfter(t, q+h), 65, 40), "a quote closes an attribute and a handler follows", q, q+h+16)
+		}
+	}
+}
+
+// codeAfter says whether what follows the handler at h reads like a script.
+func codeAfter(t []byte, h int) bool {
+	rest := t[h:min(len(t), h+96)]
+	eq := bytes.IndexByte(rest, '=')
+	if eq < 0 {
+		return false
+	}
+	rest = rest[eq+1:]
+	return bytes.IndexByte(rest, '(') >= 0 || bytes.IndexByte(rest, '`') >= 0 || bytes.Contains(rest, []byte("script:")) ||
+		bytes.Contains(rest, []byte("document")) || bytes.Contains(rest, []byte("location")) || bytes.Contains(rest, []byte("window"))
+}
+
+// scriptCalls are what proofs of concept call.
+var scriptCalls = []string{"alert", "prompt", "confirm", "eval", "fetch", "settimeout", "setinterval", "string.fromcharcode", "document.write", "importscripts", "console.log", "print"}
+
+// breakout looks for a call that stands where a string or statement was closed:
+// ';alert(1)// or "-alert(1)-".
+func (l *look) breakout() {
+	t := l.text
+	for n, from := 0, 0; n < 16; n++ {
+		i := bytes.IndexAny(t[from:], "(`")
+		if i < 0 {
+			return
+		}
+		i += from
+		from = i + 1
+		end := i
+		for end > 0 && blank(t[end-1]) {
+			end--
+		}
+		start := end
+		for start > 0 && (word(t[start-1]) || t[start-1] == '.') {
+			start--
+		}
+		name := string(t[start:end])
+		for _, c := range scriptCalls {
+			if name == c || len(name) > len(c) && (name == "window."+c || name == "self."+c || name == "top."+c || name == "parent."+c) {
+				l.call(start, i)
+				break
+			}
+		}
+	}
+}
+
+// call weighs a script call by what stands before it.
+func (l *look) call(start, open int) {
+	t := l.text
+	k := start
+	for k > 0 && (blank(t[k-1]) || t[k-1] == '!' || t[k-1] == '(') {
+		k--
+	}
+	quoted := bytes.ContainsAny(t[:start], "'\"`")
+	switch {
+	case k == 0:
+		l.add(xss, pick(probe(t[start:]), 50, 25), "a script call", start, open+8)
+	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
+		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
+	case containsByte(";+-*&|^=>}{`:", t[k-1]):
+		l.add(xss, 35, "a script call behind an operator", k-1, open+8)
+	}
+}
+
+// probe says whether t is a dialog call that is followed by what closes a tag
+// or a string: alert(1);> is a proof of concept, alert(1) may be a question.
+func probe(t []byte) bool {
+	if !bytes.HasPrefix(t, []byte("alert")) && !bytes.HasPrefix(t, []byte("prompt")) && !bytes.HasPrefix(t, []byte("confirm")) {
+		return false
+	}
+	e := bytes.IndexByte(t[:min(len(t), 64)], ')')
+	if e < 0 {
+		return false
+	}
+	rest := bytes.TrimLeft(t[e+1:], "; ")
+	return len(rest) > 0 && containsByte(`>"'<}/`, rest[0])
+}

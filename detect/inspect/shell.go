@@ -1,0 +1,339 @@
+package inspect
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// command is what data/commands.txt knows of a program.
+type command struct {
+	alone int // weight behind a separator with nothing after it
+	args  int // weight with arguments that look like a command line's
+	start int // the same at the beginning of a value, without a separator
+}
+
+// mustLoadCommands reads "alone args start name name…" lines.
+func mustLoadCommands() map[string]command {
+	out := make(map[string]command)
+	for line := range strings.SplitSeq(mustReadData("commands"), "\n") {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0][0] == '#' {
+			continue
+		}
+		var n [3]int
+		for i := range n {
+			v, err := strconv.Atoi(f[i])
+			if err != nil {
+				panic("inspect: data/commands.txt: " + strconv.Quote(line) + " needs three weights")
+			}
+			n[i] = v
+		}
+		for _, name := range f[3:] {
+			out[name] = command{n[0], n[1], n[2]}
+		}
+	}
+	return out
+}
+
+// commands looks for command lines: behind separators, in substitutions, and
+// as the whole value.
+func (l *look) commands(ctx context) {
+	if l.seen.has('{') && bytes.Contains(l.text, []byte("()")) {
+		l.shellshock()
+	}
+	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p") {
+		return // neither a separator nor a command with arguments
+	}
+	l.unquote()
+	t := l.shell
+	if ctx == ctxValue {
+		l.commandAt(t, skipSeparators(t, 0), 0, false)
+	}
+	for n, i := 0, 0; i < len(t) && n < 64; i++ {
+		sep := separator(t, i)
+		if sep == 0 || ctx == ctxAgent && (t[i] == ';' || t[i] == '&' && sep == 1 || t[i] == '\n') {
+			continue
+		}
+		n++
+		l.commandAt(t, skipSeparators(t, i+sep), i, true)
+		i += sep - 1
+	}
+	l.substitutions(ctx)
+}
+
+// unquote fills l.shell with the text as a shell would read its words: without
+// inner quotes, backslashes, carets and empty expansions, ${IFS} a blank.
+func (l *look) unquote() {
+	if !l.seen.any("^'\"\\$") {
+		l.shell = append(l.shell[:0], l.text...)
+		return
+	}
+	out := l.shell[:0]
+	t := l.text
+	for i := 0; i < len(t); i++ {
+		switch b := t[i]; b {
+		case '^':
+			continue
+		case '\'', '"':
+			if i+1 < len(t) && t[i+1] == b && i > 0 && word(t[i-1]) {
+				i++
+				continue
+			}
+			if i > 0 && i+1 < len(t) && word(t[i-1]) && word(t[i+1]) {
+				continue
+			}
+		case '\\':
+			if i+1 < len(t) && word(t[i+1]) && i > 0 && (word(t[i-1]) || t[i-1] == '/') {
+				continue
+			}
+		case '$':
+			if i+1 == len(t) || alpha(t[i+1]) && t[i+1] != 'i' {
+				break
+			}
+			if n := emptyExpansion(t[i:]); n > 0 {
+				if t[i+1] == '{' || t[i+1] == 'i' {
+					out = append(out, ' ')
+				}
+				i += n - 1
+				continue
+			}
+		}
+		out = append(out, t[i])
+	}
+	l.shell = out
+}
+
+// emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
+func emptyExpansion(t []byte) int {
+	switch {
+	case len(t) > 1 && (t[1] == '@' || t[1] == '*' || t[1] == '!' || digit(t[1])):
+		return 2
+	case bytes.HasPrefix(t, []byte("$ifs")):
+		n := 4
+		if len(t) > 5 && t[4] == '$' && digit(t[5]) {
+			n = 6
+		}
+		return n
+	case bytes.HasPrefix(t, []byte("${ifs")), bytes.HasPrefix(t, []byte("${@")):
+		if e := bytes.IndexByte(t[:min(len(t), 24)], '}'); e > 0 {
+			return e + 1
+		}
+	}
+	return 0
+}
+
+// separator returns the length of the separator at i, or 0.
+func separator(t []byte, i int) int {
+	switch t[i] {
+	case ';', '\n', '\r', '`':
+		return 1
+	case '|', '&':
+		if i+1 < len(t) && t[i+1] == t[i] {
+			return 2
+		}
+		return 1
+	case '$', '<', '>':
+		if i+1 < len(t) && t[i+1] == '(' {
+			return 2
+		}
+	case '!':
+		if i+1 < len(t) && t[i+1] == '(' {
+			return 2
+		}
+	}
+	return 0
+}
+
+func skipSeparators(t []byte, i int) int {
+	stop := min(len(t), i+16)
+	for i < stop && (blank(t[i]) || containsByte(`;|&"'({+$@!,`+"`", t[i]) && separator(t, i) < 2) {
+		i++
+	}
+	return i
+}
+
+// commandAt weighs the command that may begin at i behind the separator at sep.
+func (l *look) commandAt(t []byte, i, sep int, behind bool) {
+	start := i
+	dir := i
+	for i < len(t) && (word(t[i]) || t[i] == '/' || t[i] == '.' || t[i] == '-' || t[i] == ':' || t[i] == '\\' || t[i] == '~' || t[i] == '?' || t[i] == '*' || t[i] == '[' || t[i] == ']') {
+		if slash(t[i]) {
+			dir = i + 1
+		}
+		i++
+	}
+	name := t[dir:i]
+	for _, suffix := range [...]string{".exe", ".com", ".bat"} {
+		name = bytes.TrimSuffix(name, []byte(suffix))
+	}
+	if len(name) > 32 {
+		return
+	}
+	for len(name) > 2 && (digit(name[len(name)-1]) || name[len(name)-1] == '.') && !containsName(l.in.rules.commands, name) {
+		name = name[:len(name)-1] // python3.11
+	}
+	c, known := l.in.rules.commands[string(name)]
+	path := dir > start && (bytes.Contains(t[start:dir], []byte("/bin/")) || behind && (bytes.Contains(t[start:dir], []byte("/tmp/")) || bytes.Contains(t[start:dir], []byte("system32"))))
+	if !known && !path {
+		return
+	}
+	end, shape := arguments(t, i)
+	if !behind && shape == shapeArgs && !plainArgs(t, i) && !bytes.HasPrefix(name, []byte("ping")) {
+		return // "echo 5" is nothing where no separator says that it is a command
+	}
+	w := l.commandWeight(c, known && path || path && behind, behind, shape, strictSep(t, sep, behind))
+	if behind && t[sep] == '`' && sep > 1 && blank(t[sep-1]) && alnum(t[sep-2]) {
+		w /= 3 // code in Markdown
+	}
+	if w > 0 {
+		l.add(cmdi, w, say(behind, "a command behind a shell separator", "a command line as the whole value"), min(sep, len(l.text)), min(end, len(l.text)))
+	}
+}
+
+// plainArgs says whether the arguments at i begin with a flag or a path, or
+// hold a URL.
+func plainArgs(t []byte, i int) bool {
+	rest := t[i:min(len(t), i+64)]
+	if len(rest) > 1 && rest[0] == ' ' && (rest[1] == '-' || rest[1] == '/') {
+		return true
+	}
+	return bytes.Contains(rest, []byte("://")) || bytes.Contains(rest, []byte(" -")) || bytes.Contains(rest, []byte(" /"))
+}
+
+func containsName(m map[string]command, name []byte) bool { _, ok := m[string(name)]; return ok }
+
+func say(cond bool, yes, no string) string {
+	if cond {
+		return yes
+	}
+	return no
+}
+
+// strictSep says whether the separator is one that prose and lists do not use:
+// doubled, a substitution, or at the beginning or behind a quote or blank.
+func strictSep(t []byte, sep int, behind bool) bool {
+	if !behind {
+		return false
+	}
+	if separator(t, sep) == 2 || t[sep] == '|' && (sep == 0 || blank(t[sep-1])) || t[sep] == '`' {
+		return true
+	}
+	return sep == 0 || containsByte(`"');|&`, t[sep-1])
+}
+
+// shape is what follows a command's name.
+type shape uint8
+
+const (
+	shapeNone  shape = iota // nothing, or words
+	shapeEnd                // the text or the command ends
+	shapeArgs               // a flag, path, address, redirection or URL
+	shapeWords              // other words
+)
+
+func (l *look) commandWeight(c command, path, behind bool, s shape, strict bool) int {
+	w := 0
+	switch {
+	case !behind && s == shapeArgs:
+		w = c.start
+	case !behind && path && s == shapeEnd:
+		return 45
+	case !behind:
+		return pick(path, 35, 0)
+	case s == shapeArgs:
+		w = c.args
+	case s == shapeEnd:
+		w = c.alone
+		if !strict {
+			w = w * 3 / 5
+		}
+	default:
+		w = c.alone / 4
+	}
+	if path {
+		w += 30
+	}
+	return min(w, 85)
+}
+
+// arguments tells what follows a command's name at i, and where that ends.
+func arguments(t []byte, i int) (int, shape) {
+	if i >= len(t) {
+		return i, shapeEnd
+	}
+	if !blank(t[i]) {
+		if containsByte(";|&`)'\"#,}<>\n", t[i]) {
+			return i, shapeEnd
+		}
+		if t[i] == '$' || t[i] == '+' {
+			return min(i+12, len(t)), shapeArgs
+		}
+		return i, shapeNone
+	}
+	for i < len(t) && (t[i] == ' ' || t[i] == '\t') {
+		i++
+	}
+	if i >= len(t) || containsByte(";|&`)'\"#\n", t[i]) && (i+1 >= len(t) || !alpha(t[i+1]) || t[i] == ';' || t[i] == '|') {
+		return i, shapeEnd
+	}
+	end := i
+	for end < len(t) && !blank(t[end]) && end-i < 64 {
+		end++
+	}
+	arg := t[i:end]
+	if len(arg) == 0 { // a line end
+		return i, shapeEnd
+	}
+	switch {
+	case arg[0] == '-' && len(arg) > 1 && arg[1] != ' ', slash(arg[0]), arg[0] == '>', arg[0] == '<', arg[0] == '~', arg[0] == '$', arg[0] == '%',
+		bytes.Contains(arg, []byte("://")), bytes.IndexByte(arg, '/') > 0, len(arg) > 1 && arg[1] == ':', arg[0] == '.' && len(arg) > 1 && arg[1] != '.' || string(arg) == "..",
+		digit(arg[0]), arg[0] == '*', arg[0] == '\'' || arg[0] == '"', len(arg) > 4 && bytes.Count(arg, []byte(".")) > 0 && arg[len(arg)-1] != '.':
+		return end, shapeArgs
+	}
+	return end, shapeWords
+}
+
+// substitutions weighs $(…) and `…` that hold no known command.
+func (l *look) substitutions(ctx context) {
+	t := l.text
+	if i := bytes.Index(t, []byte("$(")); i >= 0 {
+		body := t[i+2 : min(len(t), i+64)]
+		if e := bytes.IndexByte(body, ')'); e > 0 && (alpha(body[0]) || body[0] == '`') && bytes.IndexByte(body[:e], '\'') < 0 && bytes.IndexByte(body[:e], '"') < 0 {
+			l.add(cmdi, 30, "a command substitution", i, i+e+3)
+		}
+	}
+	if ctx == ctxAgent {
+		return
+	}
+	if i := bytes.IndexByte(t, '`'); i >= 0 {
+		body := t[i+1:]
+		e := bytes.IndexByte(body, '`')
+		whole := bytes.TrimLeft(t[:i], "\"' ;|&")
+		if e > 0 && len(whole) == 0 && len(bytes.TrimRight(body[e:], "`\"' ;|&")) == 0 && alpha(body[0]) {
+			l.add(cmdi, 25, "the value is a command substitution", i, i+e+2)
+		}
+	}
+}
+
+// shellshock weighs the function definition that bash ran on import.
+func (l *look) shellshock() {
+	t := l.text
+	i := bytes.Index(t, []byte("()"))
+	for i >= 0 {
+		rest := bytes.TrimLeft(t[i+2:min(len(t), i+64)], " ")
+		if len(rest) > 1 && rest[0] == '{' {
+			rest = bytes.TrimLeft(rest[1:], " ")
+			ok := bytes.HasPrefix(rest, []byte(":;")) || bytes.HasPrefix(rest, []byte("_;")) || bytes.HasPrefix(rest, []byte(":")) && bytes.Contains(rest, []byte("};")) || bytes.HasPrefix(rest, []byte("_ ; } >"))
+			if ok || bytes.HasPrefix(rest, []byte("foo;")) || bytes.HasPrefix(rest, []byte("test;")) || bytes.HasPrefix(rest, []byte("ignored;")) || bytes.HasPrefix(rest, []byte("_; }")) {
+				l.addCertain(shellshock, 95, "a bash function definition in a value (CVE-2014-6271)", i, i+32, true)
+				return
+			}
+		}
+		next := bytes.Index(t[i+2:], []byte("()"))
+		if next < 0 {
+			return
+		}
+		i += 2 + next
+	}
+}

@@ -1,0 +1,303 @@
+package inspect
+
+import (
+	"bytes"
+
+	libinjection "github.com/corazawaf/libinjection-go"
+)
+
+// queries looks for SQL: as a bare value (in a number's place), and behind each
+// of the first quotes, which may be the one that ends the string it stands in.
+func (l *look) queries(ctx context) {
+	text, base := l.text, 0
+	if ctx == ctxPath {
+		base = bytes.IndexFunc(text, func(r rune) bool { return !word(byte(r)) && !containsByte("/.-~:@!,=", byte(r)) })
+		if base < 0 {
+			return
+		}
+		base = bytes.LastIndexByte(text[:base], '/') + 1
+	}
+	if ctx != ctxAgent {
+		l.sql.scan(text, base, false)
+		l.statements(&l.sql)
+		l.plusBlanks(text, base)
+	}
+	for _, q := range [...]byte{'\'', '"', '`'} {
+		if !l.seen.has(q) {
+			continue
+		}
+		at := base
+		for n := range 2 {
+			i := bytes.IndexByte(text[at:], q)
+			if i < 0 {
+				break
+			}
+			at += i + 1
+			if at < len(text) {
+				l.sql.scan(text, at, true)
+				l.sql.phrase = n == 1 && text[base] == q
+				l.statements(&l.sql)
+			}
+		}
+	}
+	if ctx != ctxAgent || bytes.ContainsAny(text, "'\"`") {
+		l.libinjection(text[base:])
+	}
+}
+
+// plusBlanks reads a text without blanks once more with each '+' as one: that
+// is what is left of a blank that was encoded twice.
+func (l *look) plusBlanks(text []byte, base int) {
+	if !l.seen.has('+') || l.seen.has(' ') {
+		return
+	}
+	l.loose = append(l.loose[:0], text...)
+	for i, b := range l.loose {
+		if b == '+' {
+			l.loose[i] = ' '
+		}
+	}
+	l.sql.scan(l.loose, base, false)
+	l.statements(&l.sql)
+}
+
+// libinjectionBytes is how much of a field libinjection reads: its
+// fingerprints cover five tokens.
+const libinjectionBytes = 256
+
+// libinjection is one more witness: it never convicts alone, since it takes
+// much English for SQL.
+func (l *look) libinjection(text []byte) {
+	own := 0
+	for _, e := range l.ev {
+		if e.class == sqli {
+			own += e.weight
+		}
+	}
+	if own >= 100 || own == 0 && !l.seen.any("'\"`(;#*") {
+		return
+	}
+	if len(text) > libinjectionBytes {
+		text = text[:libinjectionBytes]
+	}
+	if ok, _ := libinjection.IsSQLi(string(text)); ok {
+		w := 15
+		if own >= 35 {
+			w = 20
+		}
+		l.add(sqli, w, "libinjection knows its fingerprint", 0, len(text))
+	}
+}
+
+// statements looks at every token that can begin a sign.
+func (l *look) statements(s *sqlScan) {
+	lead := s.lead()
+	for i := range s.toks {
+		switch t := &s.toks[i]; {
+		case t.kw == kwOr:
+			l.boolean(s, i, lead)
+		case t.kw == kwUnion:
+			l.union(s, i, lead)
+		case t.kw == kwSelect:
+			l.selects(s, i, lead)
+		case t.kind == sqlSemi:
+			l.stacked(s, i, lead)
+		case t.kind == sqlComment:
+			l.terminator(s, i, lead)
+		case (t.kw == kwOrder || t.kw == kwGroup) && s.kw(i+1) == kwBy, t.kw == kwHaving, t.kw == kwWhere:
+			l.clause(s, i, lead)
+		case t.kw == kwLike && lead.adjacent(s, i) && s.knownCall(i+1):
+			l.add(sqli, 45, "a comparison with a database function", s.at(i), s.at(i+3))
+		case i == 0 && t.kind == sqlOpen && !s.broken:
+			l.grouped(s)
+		case t.kw == kwInto, t.kw == kwProcedure:
+			l.tail(s, i, lead)
+		case i == 0 || i == lead.tokens:
+			l.broke(s, i, lead)
+		}
+	}
+	l.calls(s, lead)
+	l.balanced(s)
+}
+
+// sqlLead is what stands before the first word that matters: an injection
+// comes right behind the value it replaces.
+type sqlLead struct {
+	tokens  int  // closing parentheses and the replaced value
+	value   bool // a number or a closing parenthesis, as in a number's place
+	wordy   int  // bare words in front
+	strings int
+}
+
+// lead measures the beginning of the tokens.
+func (s *sqlScan) lead() sqlLead {
+	var d sqlLead
+	i := 0
+	for ; i < len(s.toks); i++ {
+		t := &s.toks[i]
+		switch {
+		case t.kind == sqlClose, t.kind == sqlNumber, t.kind == sqlOp && t.kw == kwNone:
+			d.value = d.value || t.kind != sqlOp
+			continue
+		case t.kw == kwNull:
+			d.value = true
+			continue
+		case t.kind == sqlWord && t.kw == kwNone && !s.call(i):
+			d.wordy++
+			continue
+		case t.kind == sqlString && !t.open:
+			d.strings++
+			continue
+		}
+		break
+	}
+	d.tokens = i
+	return d
+}
+
+// adjacent says that token i stands directly behind what was broken out of.
+func (d sqlLead) adjacent(s *sqlScan, i int) bool {
+	if s.broken {
+		return i <= d.tokens && d.wordy == 0 && d.strings == 0
+	}
+	return i <= d.tokens && d.wordy == 0 && d.value
+}
+
+// at returns where token i begins in the text.
+func (s *sqlScan) at(i int) int {
+	if i < 0 || i >= len(s.toks) {
+		return len(s.text)
+	}
+	return int(s.toks[i].at)
+}
+
+// boolean weighs "or a = b".
+func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
+	j := i + 1
+	for s.kw(j) == kwNot {
+		j++
+	}
+	next, literal := s.condition(j)
+	near := d.adjacent(s, i)
+	if next < 0 {
+		l.bareBoolean(s, i, j, near)
+		return
+	}
+	w := 0
+	switch {
+	case near && s.broken:
+		w = 70
+	case near:
+		w = pick(literal, 65, 40)
+	case s.broken:
+		w = pick(literal, 40, 12)
+	case i == 0:
+		w = pick(literal, 50, 15)
+	case d.wordy == 1 && i <= d.tokens:
+		w = pick(literal, 50, 10)
+	default:
+		w = pick(literal, 30, 5)
+	}
+	if s.knownCall(j) || s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect {
+		w += 25
+	}
+	l.add(sqli, min(w, 75), "a condition that changes the query: OR/AND with a comparison", s.at(i), s.at(next))
+}
+
+// bareBoolean weighs "or 1" and "or sleep(5)".
+func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
+	switch {
+	case s.knownCall(j), s.kw(j) == kwExists && s.kind(j+1) == sqlOpen:
+		l.add(sqli, pick(near || i == 0, 60, 25), "OR/AND with a call of a database function", s.at(i), s.at(j+2))
+	case s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect:
+		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
+	case near && s.broken && s.kind(j) == sqlString && !s.toks[j].open && s.toks[j].end-s.toks[j].at < 12 && alnum(s.text[s.toks[j].at+1]) && bytes.IndexByte(s.text[s.toks[j].at:s.toks[j].end], '=') > 0:
+		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
+	case near && s.broken && !s.phrase:
+		if next, literal := s.operand(j); next > 0 && s.ends(next) && s.bare(next-1) && !s.inches() {
+			l.add(sqli, pick(literal, 45, 20), "OR/AND behind a quote that it closes", s.at(i), s.at(next))
+		}
+	}
+}
+
+// union weighs UNION SELECT by whether it parses.
+func (l *look) union(s *sqlScan, i int, d sqlLead) {
+	j := i + 1
+	for s.kw(j) == kwAll {
+		j++
+	}
+	for s.kind(j) == sqlOpen {
+		j++
+	}
+	if s.kw(j) != kwSelect {
+		return
+	}
+	next, columns, solid := s.list(j + 1)
+	from := s.kw(next) == kwFrom && s.kind(next+1) != sqlNone
+	near := d.adjacent(s, i)
+	why, w, certain := "UNION SELECT with a column list", 85, true
+	switch {
+	case columns > 1 && solid > 0, columns == 1 && solid == 1 && (near || from || i == 0 || s.ends(next)):
+	case columns > 0 && from && near:
+	case columns > 0 && from:
+		why, w, certain = "UNION SELECT with FROM", 45, false
+	case near && columns > 0 && s.ends(next):
+		why, w, certain = "UNION SELECT behind a value", 70, false
+	default:
+		why, w, certain = "UNION SELECT", pick(near, 50, 15), false
+	}
+	if d.wordy > 1 && columns < 2 {
+		w, certain = min(w, 40), false
+	}
+	l.addCertain(sqli, w, why, s.at(i), s.at(next), certain)
+}
+
+// selects weighs a SELECT that is part of an expression or begins the value.
+func (l *look) selects(s *sqlScan, i int, d sqlLead) {
+	next, columns, solid := s.list(i + 1)
+	if columns == 0 {
+		return
+	}
+	from := s.kw(next) == kwFrom && (s.kind(next+1) == sqlWord || s.kind(next+1) == sqlOpen)
+	switch {
+	case s.kind(i-1) == sqlOpen && (from || solid > 0):
+		l.add(sqli, pick(i > 1, 55, 45), "a subquery", s.at(i-1), s.at(next))
+	case from && i == 0 && (solid > 0 || columns > 1):
+		l.add(sqli, 25, "a SELECT statement", s.at(i), s.at(next+2))
+	case from && i > 0 && (solid > 0 || columns > 1):
+		l.add(sqli, 20, "a SELECT statement", s.at(i), s.at(next+2))
+	}
+}
+
+// grouped weighs (8362=9139)*9139, which gives the value or zero.
+func (l *look) grouped(s *sqlScan) {
+	next, literal := s.condition(0)
+	if next > 0 && literal && s.kind(next) == sqlClose && s.kind(next+1) == sqlOp && s.kind(next+2) == sqlNumber {
+		l.add(sqli, 45, "a comparison of constants as a factor", s.at(0), s.at(next+3))
+	}
+}
+
+// bare says whether token i is a number, a word, or a string of a few letters
+// that the query around it may close: what prose has there is longer.
+func (s *sqlScan) bare(i int) bool {
+	t := s.toks[i]
+	if t.kind != sqlString {
+		return true
+	}
+	if !t.open {
+		return t.end-t.at <= 8
+	}
+	for _, b := range s.text[t.at+1 : t.end] {
+		if !alnum(b) {
+			return false
+		}
+	}
+	return t.end-t.at > 1 && t.end-t.at <= 5
+}
+
+func pick(cond bool, yes, no int) int {
+	if cond {
+		return yes
+	}
+	return no
+}

@@ -1,0 +1,222 @@
+package inspect
+
+// stacked weighs a statement behind a semicolon.
+func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
+	j := i + 1
+	w := 0
+	switch {
+	case s.kw(j) == kwSelect:
+		next, columns, solid := s.list(j + 1)
+		from := s.kw(next) == kwFrom && s.kind(next+1) == sqlWord
+		w = pick(columns > 0 && (solid > 0 || from && s.clauseEnds(next+2)), 65, pick(columns > 0 && from, 25, 0))
+	case s.kw(j) == kwWaitfor && s.kind(j+1) == sqlWord:
+		w = 75
+	case s.kw(j) == kwBegin && (s.kind(j+1) == sqlWord || s.kind(j+1) == sqlOpen):
+		w = pick(s.kind(j+1) == sqlOpen || s.kind(j+2) == sqlDot || s.knownCall(j+1), 65, 10)
+	case s.kw(j) == kwStatement:
+		w = s.statement(j)
+	}
+	if w == 0 {
+		return
+	}
+	if !d.adjacent(s, i) && !s.broken {
+		w -= 10
+	}
+	l.add(sqli, w, "a second statement behind a semicolon", s.at(i), s.at(j+3))
+}
+
+// clauseEnds says whether a FROM clause of one table may end at i: prose has
+// another word there.
+func (s *sqlScan) clauseEnds(i int) bool {
+	switch s.kw(i) {
+	case kwWhere, kwLimit, kwOrder, kwGroup, kwHaving, kwUnion, kwInto:
+		return true
+	}
+	return s.ends(i) || s.kind(i) == sqlComma || s.kind(i) == sqlDot
+}
+
+// statement weighs the statement at j by whether its second and third word
+// are what its grammar wants.
+func (s *sqlScan) statement(j int) int {
+	second := s.kw(j + 1)
+	name := s.kind(j+2) == sqlWord
+	switch s.spelling(j) {
+	case "drop", "alter", "create", "truncate":
+		if second == kwTable && (name || s.kind(j+2) == sqlString) {
+			return pick(s.ends(j+3), 75, 60)
+		}
+	case "insert", "replace":
+		return pick(second == kwInto && name, 75, 0)
+	case "delete":
+		return pick(second == kwFrom && name, 75, 0)
+	case "update":
+		return pick(s.kw(j+2) == kwSet, 75, 0)
+	case "exec", "execute":
+		runs := s.kind(j+1) == sqlWord && (s.kind(j+2) == sqlDot || s.kind(j+2) == sqlString || s.kind(j+2) == sqlVar || s.ends(j+2))
+		return pick(s.kind(j+1) == sqlOpen || s.kind(j+1) == sqlVar || runs, 60, 0)
+	case "declare":
+		return pick(s.kind(j+1) == sqlVar, 80, 20)
+	case "shutdown":
+		return pick(s.ends(j+1), 60, 10)
+	case "call":
+		return pick(s.call(j+1) || s.kind(j+2) == sqlDot, 70, 5)
+	case "copy", "load", "attach", "grant", "revoke", "handler":
+		return pick(s.kind(j+1) == sqlWord && name, 45, 0)
+	}
+	return 0
+}
+
+// terminator weighs a comment that cuts off the rest of the query.
+func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
+	t := &s.toks[i]
+	body := int(t.end) - int(t.at)
+	last := int(t.end) == len(s.text)
+	switch {
+	case s.broken && i <= d.tokens && d.wordy == 0 && d.strings == 0 && last:
+		// admin'-- and 1')) #
+		w := pick(body <= 4, 55, 25)
+		l.add(sqli, w, "a quote, then a comment that cuts off the rest", s.from-1, int(t.end))
+	case !s.broken && d.value && i > 0 && i <= d.tokens && s.kind(i-1) == sqlClose && last && body <= 4:
+		l.add(sqli, 30, "a closed parenthesis, then a comment", s.at(0), int(t.end))
+	case last && body <= 4 && i > 1:
+		l.add(sqli, 15, "a comment cuts off the rest", int(t.at), int(t.end))
+	}
+}
+
+// clause weighs ORDER BY 7, GROUP BY, HAVING 1=1 and WHERE 1=1 behind a value.
+func (l *look) clause(s *sqlScan, i int, d sqlLead) {
+	near := d.adjacent(s, i)
+	switch s.kw(i) {
+	case kwOrder, kwGroup:
+		next, literal := s.operand(i + 2)
+		if next < 0 {
+			return
+		}
+		w := pick(near, pick(literal, 50, 30), pick(literal && (i == 0 || s.broken), 25, 0))
+		if w > 0 && s.kind(next) == sqlComment {
+			w += 15
+		}
+		if s.knownCall(i + 2) {
+			w += 30
+		}
+		if w > 0 {
+			l.add(sqli, w, "ORDER BY or GROUP BY behind a value", s.at(i), s.at(next))
+		}
+	default:
+		next, literal := s.condition(i + 1)
+		if next < 0 {
+			return
+		}
+		w := pick(literal, 45, 3)
+		if near || s.broken && s.kind(0) == sqlClose || s.kw(i-2) == kwAs {
+			w += 20
+		}
+		l.add(sqli, w, "a WHERE or HAVING of the attacker's own", s.at(i), s.at(next))
+	}
+}
+
+// tail weighs INTO OUTFILE and PROCEDURE ANALYSE.
+func (l *look) tail(s *sqlScan, i int, _ sqlLead) {
+	if s.kind(i+1) != sqlWord {
+		return
+	}
+	switch s.spelling(i + 1) {
+	case "outfile", "dumpfile":
+		if s.kind(i+2) != sqlString {
+			return
+		}
+		l.addCertain(sqli, 80, "INTO OUTFILE writes a file", s.at(i), s.at(i+3), true)
+	case "analyse":
+		if s.kind(i+2) == sqlOpen {
+			l.add(sqli, 65, "PROCEDURE ANALYSE", s.at(i), s.at(i+3))
+		}
+	}
+}
+
+// broke weighs what comes straight behind a broken quote: an operator and an
+// expression, or parentheses and a comparison.
+func (l *look) broke(s *sqlScan, i int, d sqlLead) {
+	if !s.broken || d.wordy > 0 || d.strings > 0 {
+		return
+	}
+	j := i
+	closes := 0
+	for s.kind(j) == sqlClose {
+		j, closes = j+1, closes+1
+	}
+	op := false
+	for s.kind(j) == sqlOp {
+		j, op = j+1, true
+	}
+	switch {
+	case (op || closes > 0) && s.knownCall(j):
+		l.add(sqli, 55, "an expression glued to a closed quote", s.at(i), s.at(j+2))
+	case s.kw(j) != kwNone && closes == 0 && s.toks[len(s.toks)-1].end-s.toks[j].end > 2:
+		// "IS" STAMP
+	case s.isComparison(j) && (s.kind(j+1) == sqlString && s.toks[j+1].open || closes > 0):
+		l.add(sqli, 45, "a comparison glued to a closed quote", s.at(i), s.at(j+2))
+	case s.isComparison(j):
+		if next, _ := s.operand(j + 1); next > 0 && s.ends(next) {
+			l.add(sqli, 35, "a comparison glued to a closed quote", s.at(i), s.at(next))
+		}
+	case op && s.kind(j) == sqlString && s.toks[j].open && s.toks[j].end-s.toks[j].at < 12:
+		l.add(sqli, 25, "two strings joined by an operator", s.at(i), s.at(j+1))
+	}
+}
+
+// calls weighs functions of databases that prose and code searches do not
+// hold, called right behind a value or an operator.
+func (l *look) calls(s *sqlScan, d sqlLead) {
+	for i := range s.toks {
+		if s.toks[i].kw == kwWaitfor && s.kind(i+1) == sqlWord && s.kind(i+2) == sqlString && s.spelling(i+1) == "delay" {
+			l.addCertain(sqli, 70, "WAITFOR DELAY", s.at(i), s.at(i+3), s.broken || d.value)
+		}
+		if !s.knownCall(i) || i == 0 {
+			continue
+		}
+		prev := &s.toks[i-1]
+		glued := prev.kind == sqlOp || prev.kind == sqlCmp || prev.kw == kwSelect || prev.kind == sqlSemi
+		if glued && i-1 <= d.tokens && (d.adjacent(s, i-1) || s.broken && d.wordy == 0) {
+			l.add(sqli, 35, "a database function in an expression", s.at(i-1), s.at(i+2))
+		}
+	}
+}
+
+// inches says whether the quote in front of the reading is a unit: 16" or 18".
+func (s *sqlScan) inches() bool {
+	return s.broken && s.from >= 2 && digit(s.text[s.from-2]) && s.text[s.from-1] == '"' ||
+		s.broken && s.from >= 2 && digit(s.text[s.from-2]) && len(s.toks) > 2 && s.kind(len(s.toks)-1) == sqlString &&
+			s.toks[len(s.toks)-1].open && digit(s.text[s.toks[len(s.toks)-1].at-1])
+}
+
+// balanced weighs a reading that is nothing but an expression from the broken
+// quote to an open string: ' or a like ' and its kind put the quotes right again.
+func (l *look) balanced(s *sqlScan) {
+	n := len(s.toks)
+	if !s.broken || s.phrase || n < 3 || n > 40 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
+		return
+	}
+	solid, words, tied := false, false, false
+	if s.inches() {
+		return
+	}
+	for i := 0; i < n-1; {
+		joint := false
+		tied = tied || s.kind(i) != sqlWord || s.kw(i) != kwOr
+		for s.kind(i) == sqlOp || s.kind(i) == sqlCmp || s.kw(i) == kwOr || s.kw(i) == kwLike || s.kw(i) == kwIs || s.kw(i) == kwNot {
+			words = words || s.kind(i) == sqlWord
+			joint = true
+			i++
+		}
+		next, literal := s.term(i)
+		if !joint || next < 0 || s.toks[i].end-s.toks[i].at > 24 {
+			return
+		}
+		words = words || s.kw(i) != kwNone
+		solid = solid || s.kind(i) != sqlString && (!literal || s.kind(i) == sqlNumber)
+		i = next
+	}
+	if tied && (solid || words) {
+		l.add(sqli, pick(words, 50, 30), "an expression between a closed and an opened quote", s.at(0), s.at(n-1))
+	}
+}

@@ -1,0 +1,230 @@
+package inspect
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// systemFile is a file or folder that only an intruder asks a web API for.
+type systemFile struct {
+	path   string
+	weight int  // as a whole value; less in the middle of prose
+	alone  bool // a word of the text gate is in it, so it may count without a climb
+	known  bool // the raw gate knows it too, so it may stand anywhere
+}
+
+// mustLoadSystemFiles reads "weight path" lines.
+func mustLoadSystemFiles() []systemFile {
+	var list []systemFile
+	for line := range strings.SplitSeq(mustReadData("files"), "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		w, path, _ := strings.Cut(line, " ")
+		n, err := strconv.Atoi(w)
+		if err != nil || path == "" {
+			panic("inspect: data/files.txt: " + strconv.Quote(line) + " is not a weight and a path")
+		}
+		list = append(list, systemFile{path, n, decoded.hit([]byte("x"+path+"x"), false), rawBytes.hit("x" + path + "x")})
+	}
+	return list
+}
+
+// fileHit is the weightiest system file named in a field.
+type fileHit struct {
+	best    int // index, or -1
+	at, end int
+}
+
+// fileHit notes file f, whose path ends at end.
+func (l *look) fileHit(f, end int) {
+	files := l.in.rules.files
+	path := files[f].path
+	at := end - len(path)
+	if path[0] == ':' && at > 0 && alpha(l.text[at-1]) { // the drive letter
+		at--
+	}
+	if at > 0 && word(path[0]) && alnum(l.text[at-1]) {
+		return
+	}
+	if b := l.file.best; b < 0 || files[f].alone && !files[b].alone ||
+		files[f].alone == files[b].alone && files[f].weight > files[b].weight {
+		l.file = fileHit{f, at, end}
+	}
+}
+
+// climb is what the path walk found.
+type climb struct {
+	ups     int // ".." segments
+	floor   int // how far above its start the path goes
+	odd     int // segments of dots that some filters fold to ".."
+	dots    int // "." segments in a row
+	at, end int
+}
+
+// walk reads every "../" chain of the text.
+func walk(t []byte) climb {
+	var c climb
+	c.at = -1
+	depth, run := 0, 0
+	for i := 0; i < len(t); {
+		j := i
+		for j < len(t) && !slash(t[j]) {
+			j++
+		}
+		seg := dotSegment(t[i:j])
+		next := j < len(t)
+		switch {
+		case seg == 2 && (next || c.ups > 0), seg == 2 && i > 0 && c.at < 0:
+			c.ups++
+			depth--
+			c.floor = max(c.floor, -depth)
+			c.mark(i, j)
+			run = 0
+		case seg > 2 && next:
+			c.odd++
+			c.mark(i, j)
+			run = 0
+		case seg == 1:
+			run++
+			c.dots = max(c.dots, run)
+		case j > i:
+			if c.ups == 0 || next {
+				depth = max(depth, 0) + 1
+				if c.ups > 0 {
+					depth = 0
+				}
+			}
+			run = 0
+		}
+		i = j + 1
+	}
+	return c
+}
+
+func (c *climb) mark(at, end int) {
+	if c.at < 0 {
+		c.at = at
+	}
+	c.end = end
+}
+
+func slash(b byte) bool { return b == '/' || b == '\\' }
+
+// dotSegment counts the dots of a segment that ends in them: 2 for "..",
+// "..;" and "x=..", more for "....", 0 for a name. What stands before the dots
+// must part them from a word.
+func dotSegment(seg []byte) int {
+	for len(seg) > 0 && (seg[len(seg)-1] == ';' || seg[len(seg)-1] == ' ' || seg[len(seg)-1] == '?' || seg[len(seg)-1] >= 0x80) {
+		seg = seg[:len(seg)-1]
+	}
+	n := len(seg)
+	dots := 0
+	for n > 0 {
+		switch {
+		case seg[n-1] == '.':
+			n, dots = n-1, dots+1
+		case n >= 4 && string(seg[n-4:n]) == "0x2e":
+			n, dots = n-4, dots+1
+		default:
+			if word(seg[n-1]) || seg[n-1] == '-' {
+				return 0
+			}
+			return dots
+		}
+	}
+	return dots
+}
+
+// traversal weighs climbing paths and the files they reach.
+func (l *look) traversal(ctx context) {
+	if ctx == ctxName {
+		return
+	}
+	t := l.text
+	c := climb{at: -1}
+	if bytes.Contains(t, []byte("..")) || bytes.Contains(t, []byte("/./")) || bytes.Contains(t, []byte(`\.\`)) || bytes.Contains(t, []byte("0x2")) || bytes.Contains(t, []byte("0x5")) {
+		c = l.climbs(ctx, t)
+	}
+	l.systemFiles(ctx, c)
+}
+
+// dotRun is longer than any ellipsis.
+var dotRun = []byte("................")
+
+func (l *look) climbs(ctx context, t []byte) climb {
+	if bytes.Contains(t, []byte("0x2f")) || bytes.Contains(t, []byte("0x5c")) {
+		t = bytes.ReplaceAll(bytes.ReplaceAll(t, []byte("0x2f"), []byte("/   ")), []byte("0x5c"), []byte("/   "))
+		t = bytes.ReplaceAll(t, []byte("/   "), []byte("/"))
+	}
+	c := walk(t)
+	if n := bytes.Count(t, []byte("..2f")) + bytes.Count(t, []byte("..5c")); n > 1 { // a filter ate the percent sign
+		c.ups += n
+		c.at, c.end = max(c.at, 0), len(t)
+	}
+	up := c.ups + c.odd
+	switch {
+	case up >= 3:
+		l.add(traversal, 60, "a path that climbs three levels or more", c.at, c.end)
+	case up == 2:
+		l.add(traversal, pick(c.floor > 0 && ctx == ctxPath, 45, 35), "a path that climbs two levels", c.at, c.end)
+	case up == 1:
+		l.add(traversal, pick(ctx == ctxPath && c.floor > 0, 30, 15), "a path that climbs a level", c.at, c.end)
+	}
+	if c.odd > 0 {
+		l.add(traversal, min(20*c.odd, 40), "dots that some filters fold to ..", c.at, c.end)
+	}
+	if i := bytes.Index(t, dotRun); i >= 0 && (i == 0 || slash(t[i-1])) && len(bytes.TrimLeft(t[i:], ".")) > 0 {
+		l.add(traversal, 50, "a run of dots in a path", i, i+32)
+	}
+	if c.dots >= 3 {
+		l.add(traversal, min(c.dots*10, 60), "a chain of /./", 0, len(t))
+	}
+	if up > 0 {
+		if bytes.IndexByte(t, '\\') >= 0 {
+			l.add(traversal, 20, "backslashes in a climbing path", c.at, c.end)
+		}
+		if l.in.canon.flags&sawNUL != 0 {
+			l.add(traversal, 25, "a NUL byte cuts the path", c.at, c.end)
+		}
+		if bytes.Contains(t, []byte("..;/")) {
+			l.add(traversal, 45, "..;/ means .. to Java servers only", c.at, c.end)
+		}
+	}
+	return c
+}
+
+// systemFiles weighs known files: most behind a climb or as the whole value.
+func (l *look) systemFiles(ctx context, c climb) {
+	t := l.text
+	if l.file.best < 0 {
+		return
+	}
+	file, at, end := &l.in.rules.files[l.file.best], l.file.at, l.file.end
+	w := file.weight
+	climbing := c.at >= 0 && c.at < at
+	switch {
+	case climbing:
+		certain := w >= 70 && c.ups+c.odd >= 2
+		l.addCertain(traversal, 50, "a climbing path that ends in a system file", c.at, end, certain)
+	case ctx == ctxAgent, !file.alone:
+	case !file.known && (ctx == ctxPath || at > 0 && !containsByte(":=/.?\"'(` \\", t[at-1])):
+	case ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0, bareBefore(t, at):
+		l.add(traversal, w, "names a file of the operating system", at, end)
+		if tail := bytes.TrimRight(t[end:], " "); w >= 30 && hasAnySuffix(tail, ".conf", ".log", "_log", ".ini", ".cnf", ".cfg", "passwd", ".php", ".bak", ".sql", ".pdb") {
+			l.add(traversal, 15, "a log or a configuration", at, len(t))
+		}
+	default:
+		l.add(traversal, w*2/5, "mentions a file of the operating system", at, end)
+	}
+}
+
+// bareBefore says whether the path at i is the value, not a word of a text:
+// nothing before it, or a scheme, a quote or an assignment.
+func bareBefore(t []byte, i int) bool {
+	if blankBefore(t, i) || i > 0 && bytes.IndexByte(t[:i], ' ') < 0 && !alnum(t[i-1]) {
+		return true
+	}
+	return false
+}

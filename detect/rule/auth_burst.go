@@ -1,0 +1,114 @@
+package rule
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func init() {
+	detect.Register("auth-burst", detect.Spec{
+		Doc:     "many refused credentials from one client within a minute: password guessing, credential stuffing or key guessing",
+		Family:  detect.Credential,
+		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
+		Needs:   "client address, status, path",
+		State:   "about 150 bytes and up to 8 lines, only for clients with a refusal in the last minute or a finding in the last hour",
+		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; refusals answered with 200 cannot be seen in a log",
+		Concern: detect.Refused,
+		Config:  func() any { return new(AuthBurstConfig) },
+		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
+			c := cfg.(*AuthBurstConfig)
+			r := &authBurst{env: env, limit: uint32(c.Limit), perPerson: uint32(c.PerPerson), span: newSpan(int64(c.Span / time.Second))}
+			env.Shape("burst1")
+			r.state = detect.NewSparse(env, (*burst).code)
+			return r, nil
+		},
+	})
+}
+
+// AuthBurstConfig is the "auth-burst" section of the config file.
+type AuthBurstConfig struct {
+	Limit     int           `yaml:"limit" default:"10" doc:"refusals by one client within span that make a finding (OWASP ASVS 5.0 6.3.1 asks for a limit; CRS and fail2ban ship 5 to 10 in 1 to 10 minutes)"`
+	Span      time.Duration `yaml:"span" default:"60s" doc:"sliding span, in event time"`
+	PerPerson int           `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
+}
+
+// Check implements validation for the config loader.
+func (c *AuthBurstConfig) Check(report func(key, message string)) {
+	if c.Limit < 2 {
+		report("limit", "must be at least 2: one refusal is a typing error")
+	}
+	checkSpan(c.Span, report)
+}
+
+func checkSpan(s time.Duration, report func(key, message string)) {
+	if s < time.Second || s > 30*time.Minute {
+		report("span", "must be between 1s and 30m")
+	}
+}
+
+// authBurst keeps no clock, so a replay finds what a live run found.
+type authBurst struct {
+	env       *detect.Env
+	limit     uint32
+	perPerson uint32
+	span      span
+	state     *detect.Sparse[burst]
+}
+
+// Observe implements detect.Rule.
+func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
+	b := r.state.At(slot)
+	b.offend(r.env, ev, slot, r.span, 1, func() string { return refusalNote(ev) })
+	sec := ev.Time / 1e9
+	if b.cells.Total() < r.limit {
+		return
+	}
+	allowed := r.allowed(slot, sec)
+	if _, weight, _ := b.sum(sec, r.span); weight < allowed {
+		return
+	}
+	if b.now.earlier(r.env, sec, b.pending(sec, r.span)/int64(allowed)) {
+		e := b.preview(r.env, slot, sec, r.span)
+		r.env.Early(slot, r.judge(&e))
+	}
+}
+
+// Close implements detect.Rule.
+func (r *authBurst) Close(slot detect.Slot, sec int64) {
+	b := r.state.Get(slot)
+	if b == nil {
+		return
+	}
+	_, weight, _ := b.sum(sec, r.span)
+	if b.close(r.env, slot, sec, r.span, weight >= r.limit && weight >= r.allowed(slot, sec)) {
+		r.env.Report(slot, r.judge(&b.now))
+	}
+	if b.forget(sec, r.span) {
+		r.state.Drop(slot)
+	}
+}
+
+// allowed is the limit for a client, wider where people are known behind it.
+func (r *authBurst) allowed(slot detect.Slot, sec int64) uint32 {
+	return r.limit + r.perPerson*uint32(r.env.Standing(slot, sec).People)
+}
+
+func (r *authBurst) judge(e *episode) detect.Finding {
+	f := e.finding()
+	times := float64(e.count) / float64(r.limit+r.perPerson*uint32(e.standing.People))
+	f.Severity = detect.Medium
+	if times >= 3 {
+		f.Severity = detect.High
+	}
+	f.Confidence = surer(0.75, 0.97, times, 4)
+	f.Why = fmt.Sprintf("%d refused credentials since %s; the limit is %d in %ds", e.count,
+		time.Unix(e.first, 0).UTC().Format(time.TimeOnly), r.limit, r.span.secs)
+	return f
+}
+
+func refusalNote(ev *ingest.Event) string {
+	return fmt.Sprintf("credentials refused with %d", ev.Status)
+}

@@ -1,0 +1,153 @@
+package rule
+
+import (
+	"fmt"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func init() {
+	detect.Register("injection", detect.Spec{
+		Doc:     "requests that carry an attack: SQL, script, command, path or lookup injection and their kin",
+		Family:  detect.Injection,
+		Tags:    []string{"owasp:api8:2023", "owasp:api10:2023", "attack:T1190", "attack:T1059"},
+		Needs:   "path and query; user agent, referer and body where logged",
+		State:   "about 200 bytes and up to 8 lines, only for clients with an attempt in the last hour",
+		Evasion: "bodies and headers that the gateway does not log are not seen; see detect/inspect for what is decoded",
+		Concern: detect.Suspicious,
+		Late:    true,
+		Config:  func() any { return new(InjectionConfig) },
+		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
+			r := &injection{env: env, cfg: cfg.(*InjectionConfig), span: newSpan(60)}
+			env.Shape("inj1")
+			r.state = detect.NewSparse(env, (*attempts).code)
+			return r, nil
+		},
+	})
+}
+
+// InjectionConfig is the "injection" section of the config file.
+type InjectionConfig struct {
+	Threshold int `yaml:"threshold" default:"50" doc:"score (0 to 100) from which a request counts as an attempt; evidence of several kinds adds up"`
+	Medium    int `yaml:"medium" default:"3" doc:"attempts of a client in an hour that make its finding medium"`
+	High      int `yaml:"high" default:"10" doc:"attempts of a client in an hour that make its finding high; one near-certain attempt is high at once"`
+}
+
+// Check implements validation for the config loader.
+func (c *InjectionConfig) Check(report func(key, message string)) {
+	if c.Threshold < 1 || c.Threshold > 100 {
+		report("threshold", "must be between 1 and 100")
+	}
+	if c.Medium < 1 {
+		report("medium", "must be at least 1")
+	}
+	if c.High < c.Medium {
+		report("high", "must not be below medium")
+	}
+}
+
+// attempts is the state of one client.
+type attempts struct {
+	burst
+	sure window.Cells // the near-certain ones
+	hits int64        // of them, in the window of the finding
+}
+
+func (a *attempts) code(k *window.Codec) {
+	a.burst.code(k)
+	a.sure.Code(k)
+	k.I64(&a.hits)
+}
+
+type injection struct {
+	env   *detect.Env
+	cfg   *InjectionConfig
+	span  span
+	state *detect.Sparse[attempts]
+}
+
+// Observe implements detect.Rule.
+func (r *injection) Observe(ev *ingest.Event, slot detect.Slot) {
+	v := r.env.Inspect(ev)
+	if v.Score < r.cfg.Threshold {
+		return
+	}
+	a := r.state.At(slot)
+	sec := ev.Time / 1e9
+	note := fmt.Sprintf("%s in %s: %s", v.Class, v.Field, v.Matched)
+	a.offend(r.env, ev, slot, r.span, 1, func() string { return note })
+	if v.NearCertain {
+		a.sure.Add(sec, 1, 1)
+	}
+	if !r.env.Live() {
+		return
+	}
+	count, sure := a.pending(sec, r.span), a.hits
+	if a.now.start == detect.WindowOf(sec) {
+		n, _, _ := a.sure.Sum(a.now.last, sec)
+		sure += int64(n)
+	} else {
+		n, _, _ := a.sure.Sum(sec-r.span.secs, sec)
+		sure = int64(n)
+	}
+	if a.now.earlier(r.env, sec, r.level(count, sure)) {
+		e := a.preview(r.env, slot, sec, r.span)
+		r.env.Early(slot, r.judge(&e, sure))
+	}
+}
+
+// level grows with what judge makes of it: 1 low, 2 medium, 3 high.
+func (r *injection) level(count, sure int64) int64 {
+	switch {
+	case sure > 0 || count >= int64(r.cfg.High):
+		return 3
+	case count >= int64(r.cfg.Medium):
+		return 2
+	}
+	return 1
+}
+
+// Close implements detect.Rule.
+func (r *injection) Close(slot detect.Slot, sec int64) {
+	a := r.state.Get(slot)
+	if a == nil {
+		return
+	}
+	fresh, last := a.now.start != detect.WindowOf(sec), a.now.last
+	if a.close(r.env, slot, sec, r.span, true) {
+		from := last
+		if fresh {
+			a.hits, from = 0, sec-r.span.secs
+		}
+		n, _, _ := a.sure.Sum(from, sec)
+		a.hits += int64(n)
+		r.env.Report(slot, r.judge(&a.now, a.hits))
+	}
+	a.sure.Forget(sec - r.span.secs)
+	if a.forget(sec, r.span) {
+		r.state.Drop(slot)
+	}
+}
+
+func (r *injection) judge(e *episode, sure int64) detect.Finding {
+	f := e.finding()
+	switch r.level(e.count, sure) {
+	case 3:
+		f.Severity, f.Confidence = detect.High, 0.9
+	case 2:
+		f.Severity, f.Confidence = detect.Medium, 0.8
+	default:
+		f.Severity, f.Confidence = detect.Low, 0.6
+	}
+	if sure > 0 {
+		f.Confidence = 0.98
+	}
+	first := ""
+	if len(e.evidence) > 0 {
+		first = "; first: " + e.evidence[0].Note
+	}
+	f.Why = fmt.Sprintf("%d requests that carry an attack, %d of them near certain%s", e.count, sure, first)
+	return f
+}

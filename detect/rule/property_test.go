@@ -1,0 +1,111 @@
+package rule_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/detecttest"
+	_ "github.com/portcullis/portcullis/detect/rule"
+)
+
+// small makes the limits small enough for drawn streams to cross them often.
+func small(rule string, cfg any) {
+	switch rule {
+	case "rate-client":
+		setInt(cfg, "Limit", 120)
+		setInt(cfg, "Burst", 60)
+	case "auth-account":
+		setInt(cfg, "Limit", 6)
+		setInt(cfg, "Clients", 2)
+	case "scanner":
+		setInt(cfg, "Points", 20)
+	}
+}
+
+const bound = 30
+
+func TestFindingsDoNotDependOnOrderOrWorkers(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		log := detecttest.Stream(rt)
+		want := detecttest.Run(t, detecttest.Setup{Late: bound, Workers: 1, Configure: small}, log)
+		workers := rapid.SampledFrom([]int{1, 2, 3, 7}).Draw(rt, "workers")
+		live := rapid.Bool().Draw(rt, "live")
+		shuffled := detecttest.Shuffle(rt, log, bound)
+		got := detecttest.Run(t, detecttest.Setup{Late: bound, Workers: workers, Live: live, Configure: small}, shuffled)
+		if d := detecttest.Diff(want, got); d != "" {
+			rt.Fatalf("shuffled within %d s, %d workers, live=%v:\n%s", bound, workers, live, d)
+		}
+	})
+}
+
+func TestFindingsSurviveAKillAtAnyPoint(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		log := detecttest.Shuffle(rt, detecttest.Stream(rt), bound)
+		want := detecttest.Run(t, detecttest.Setup{Late: bound, Workers: 1, Configure: small}, log)
+		got := map[string]detect.Finding{}
+		blobs := map[string][]byte{}
+		saved := detect.Snapshot{Blobs: blobs}
+		at := 0
+		for lives := rapid.IntRange(1, 4).Draw(rt, "lives"); lives >= 0; lives-- {
+			setup := detecttest.Setup{Late: bound, Workers: rapid.SampledFrom([]int{1, 2, 5}).Draw(rt, "workers"),
+				Live: rapid.Bool().Draw(rt, "live"), Configure: small}
+			e := detecttest.Engine(t, setup, log)
+			if err := e.Restore(saved); err != nil {
+				rt.Fatalf("restore: %v", err)
+			}
+			end := len(log)
+			if lives > 0 {
+				end = rapid.IntRange(at, len(log)).Draw(rt, "killed at")
+			}
+			pos := at
+			for pos < end {
+				to := min(end, pos+rapid.IntRange(1, 200).Draw(rt, "batch"))
+				e.Feed(detecttest.Batch(pos, to))
+				pos = to
+				if rapid.IntRange(0, 3).Draw(rt, "save") == 0 {
+					s := e.Snapshot()
+					for name, b := range s.Blobs {
+						blobs[name] = b
+					}
+					saved = detect.Snapshot{Blobs: blobs, Ledger: s.Ledger, Marks: s.Marks}
+					detecttest.ByID(got, s.Findings)
+					at = pos
+				}
+			}
+			if lives == 0 {
+				s := e.Finish()
+				detecttest.ByID(got, s.Findings)
+				if n := s.Ledger[0].Read; n != int64(len(log)) {
+					rt.Fatalf("read %d lines of %d: lost or repeated", n, len(log))
+				}
+			}
+			e.Close()
+		}
+		if d := detecttest.Diff(want, got); d != "" {
+			rt.Fatalf("killed and resumed:\n%s", d)
+		}
+	})
+}
+
+func TestEveryEarlyFindingIsConfirmed(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		log := detecttest.Shuffle(rt, detecttest.Stream(rt), bound)
+		var early []detect.Finding
+		final := detecttest.Run(t, detecttest.Setup{Late: bound, Workers: 1, Live: true, Configure: small,
+			Emit: func(f detect.Finding) { early = append(early, f) }}, log)
+		for _, f := range early {
+			g, ok := final[f.ID]
+			if !ok {
+				rt.Fatalf("fired early and never confirmed: %+v", f)
+			}
+			if g.Severity < f.Severity {
+				rt.Fatalf("fired early as %s, confirmed as %s", f.Severity, g.Severity)
+			}
+		}
+		if len(final) > 0 && len(early) == 0 {
+			rt.Fatalf("%d findings, none handed over", len(final))
+		}
+	})
+}
