@@ -36,6 +36,29 @@ func (s State) Live() bool {
 	return s == Approved || s == Pushed || s == Verified || s == NotEnforced
 }
 
+// Ended reports whether nothing more happens to a decision in this state.
+func (s State) Ended() bool { return s == Expired || s == Released }
+
+// The codes of why a decision is not in force, or does not hold.
+const (
+	CodeObserve     = "observe"      // the family is only observed
+	CodeSimulate    = "simulate"     // simulation is on for all, the rule or the subject
+	CodeAllowed     = "allowed"      // the allow-list wins
+	CodeTrusted     = "trusted"      // a trusted hop or the gateway itself
+	CodePrivate     = "private"      // a private range
+	CodeWide        = "wide"         // a prefix wider than configured
+	CodeUnsupported = "unsupported"  // no gateway can hold this kind of subject
+	CodePeople      = "people"       // too many people stand behind the subject
+	CodeBreaker     = "breaker"      // the circuit breaker is open
+	CodeLag         = "lag"          // detection is too far behind
+	CodePanic       = "panic"        // the panic switch is on
+	CodeGateway     = "gateway"      // a gateway did not take it, or there is none
+	CodeWrongKey    = "wrong_key"    // nothing is denied: the gateway sees another address
+	CodeBypass      = "bypass_route" // some routes do not ask the list
+	CodeStale       = "stale_node"   // denied and let through in turn
+	CodeLost        = "lost"         // it was denied, and no longer is
+)
+
 // Decision is what to do to a subject, until when and why. It is comparable and
 // always expires.
 type Decision struct {
@@ -47,6 +70,7 @@ type Decision struct {
 	Burst      int
 	State      State
 	Reason     string  // why it is in this state, in words
+	Code       string  // the same as one of the Code constants; "" where all is in order
 	Rule       string  // the rule that weighed most
 	Findings   string  // finding ids, separated by blanks
 	Score      float64 // of the subject when it was decided
@@ -54,6 +78,8 @@ type Decision struct {
 	Collateral string  // who else stands behind the subject, in words
 	By         string  // "policy", or a person
 	Offence    int     // 1 for the first decision on this subject; escalates the expiry
+	People     int64   // estimated people behind the subject when it was decided
+	Good       int64   // requests of the subject answered below 400 in the 24 hours before
 
 	Created  int64 // Unix nanoseconds, like all times here
 	Expires  int64

@@ -1,0 +1,34 @@
+package enforcetest_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/enforcetest"
+)
+
+// The simulated gateway keeps the contract that real ones keep.
+func TestSim(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		sim := enforcetest.NewSim("sim", time.Now)
+		faults := enforcetest.NewFaults(sim, 1)
+		return faults, enforcetest.Probe{
+			Status:  func(_ testing.TB, client netip.Addr) int { return sim.Status(client) },
+			Restart: func(testing.TB) { sim.Forget() },
+			Held: func(testing.TB) string { // what a generated file would hold
+				text := ""
+				for p, e := range sim.Held() {
+					text += fmt.Sprintln(p, e.Action, e.Rate, e.Burst)
+				}
+				return text
+			},
+			Break: func(testing.TB) func() {
+				faults.Set(1, 0, 0)
+				return func() { faults.Set(0, 0, 0) }
+			},
+		}
+	})
+}

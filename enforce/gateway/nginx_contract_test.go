@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/enforcetest"
+)
+
+func TestNginxContract(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		s := newSite(t, "")
+		s.start()
+		return s.gateway(), enforcetest.Probe{
+			Status: func(_ testing.TB, client netip.Addr) int { return s.get(client.String()) },
+			Break: func(testing.TB) func() {
+				good := readString(t, s.cfg.Conf)
+				s.write("nginx.conf", good+"\nno_such_directive on;\n")
+				return func() { s.write("nginx.conf", good) }
+			},
+			Restart: func(testing.TB) { s.restartEmpty() },
+			Held:    func(testing.TB) string { return s.held() },
+		}
+	})
+}
+
+// restartEmpty is a machine replaced by a fresh one: no state, no marker.
+func (s *site) restartEmpty() {
+	s.stop()
+	if err := os.RemoveAll(s.cfg.Dir); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := PrepareNginx(s.cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start()
+}
+
+// held reads all that the gateway wrote.
+func (s *site) held() string {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.cfg.Dir, "*"))
+	if err != nil || len(files) < 3 {
+		s.t.Fatalf("files %v, %v", files, err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		all.WriteString(readString(s.t, f))
+	}
+	return all.String()
+}

@@ -1,0 +1,149 @@
+package enforce
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/portcullis/portcullis/detect"
+)
+
+const decisionColumns = `id, kind, value, route, action, rate, burst, state, reason, code, rule, findings, score, why,
+	collateral, by_whom, offence, people, good, created, expires, pushed_at, checked, trigger_at`
+
+const (
+	liveStates = `('approved', 'pushed', 'verified', 'not_enforced')`
+	openStates = `state NOT IN ('expired', 'released')`
+)
+
+// Decisions returns a page of decisions, the newest first, then by id.
+func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, error) {
+	var where []string
+	var args []any
+	add := func(cond string, on bool, v ...any) {
+		if on {
+			where, args = append(where, cond), append(args, v...)
+		}
+	}
+	add(`state = ?`, q.State != "", q.State)
+	add(`state IN `+liveStates, q.Live)
+	add(`kind = ?`, q.Subject.Kind != "", q.Subject.Kind)
+	add(`value = ?`, q.Subject.Value != "", q.Subject.Value)
+	add(`created >= ?`, q.Since != 0, q.Since)
+	if q.After != "" {
+		var at int64
+		err := l.r.QueryRowContext(ctx, `SELECT created FROM decisions WHERE id = ?`, q.After).Scan(&at)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("enforce: decisions: no decision %s to go on after: start from the first page", quoted(q.After))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("enforce: decisions: %w", err)
+		}
+		add(`(created < ? OR (created = ? AND id > ?))`, true, at, at, q.After)
+	}
+	text := ""
+	if len(where) > 0 {
+		text = `WHERE ` + strings.Join(where, ` AND `)
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	return l.decisions(ctx, text+` ORDER BY created DESC, id LIMIT ?`, append(args, min(limit, 10000))...)
+}
+
+// Decision returns one decision, and whether there is one.
+func (l *Ledger) Decision(ctx context.Context, id string) (Decision, bool, error) {
+	out, err := l.decisions(ctx, `WHERE id = ?`, id)
+	if err != nil || len(out) == 0 {
+		return Decision{}, false, err
+	}
+	return out[0], true, nil
+}
+
+// History returns every change of a decision, the oldest first.
+func (l *Ledger) History(ctx context.Context, id string) ([]Change, error) {
+	out, err := collect(ctx, l.r, `SELECT at, who, from_state, to_state, why FROM changes WHERE decision = ? ORDER BY seq`, []any{id},
+		func(r *sql.Rows) (c Change, err error) {
+			err = r.Scan(&c.At, &c.Who, &c.From, &c.To, &c.Why)
+			return c, err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("enforce: history of %s: %w", quoted(id), err)
+	}
+	return out, nil
+}
+
+func (l *Ledger) decisions(ctx context.Context, where string, args ...any) ([]Decision, error) {
+	out, err := collect(ctx, l.r, `SELECT `+decisionColumns+` FROM decisions `+where, args, scanDecision)
+	if err != nil {
+		return nil, fmt.Errorf("enforce: decisions: %w", err)
+	}
+	return out, nil
+}
+
+func scanDecision(r *sql.Rows) (d Decision, err error) {
+	err = r.Scan(&d.ID, &d.Subject.Kind, &d.Subject.Value, &d.Route, &d.Action, &d.Rate, &d.Burst, &d.State, &d.Reason,
+		&d.Code, &d.Rule, &d.Findings, &d.Score, &d.Why, &d.Collateral, &d.By, &d.Offence, &d.People, &d.Good,
+		&d.Created, &d.Expires, &d.PushedAt, &d.Checked, &d.Trigger)
+	return d, err
+}
+
+// record reads what is remembered of a subject.
+func (l *Ledger) record(ctx context.Context, s detect.Subject) (*Record, error) {
+	counted, err := collect(ctx, l.r, `SELECT finding, rule, family, hard, top, weight, at FROM (
+		SELECT * FROM counted WHERE kind = ? AND value = ? ORDER BY at DESC LIMIT ?) ORDER BY finding`,
+		[]any{s.Kind, s.Value, recordMax}, func(r *sql.Rows) (c Counted, err error) {
+			err = r.Scan(&c.Finding, &c.Rule, &c.Family, &c.Hard, &c.Top, &c.Weight, &c.At)
+			return c, err
+		})
+	rec := &Record{Subject: s, Counted: counted}
+	if err == nil {
+		err = l.r.QueryRowContext(ctx, `SELECT coalesce(max(offence), 0), coalesce(max(trigger_at), 0)
+			FROM decisions WHERE kind = ? AND value = ? AND offended = 1`, s.Kind, s.Value).Scan(&rec.Offences, &rec.Offended)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("enforce: read the record of a subject: %w", err)
+	}
+	return rec, nil
+}
+
+// recent returns when the policy put decisions in force since a moment, the
+// oldest first.
+func (l *Ledger) recent(ctx context.Context, since int64) ([]int64, error) {
+	out, err := collect(ctx, l.r, `SELECT at FROM changes WHERE to_state = 'approved' AND at > ? AND who = 'policy' ORDER BY at`, []any{since},
+		func(r *sql.Rows) (at int64, err error) { return at, r.Scan(&at) })
+	if err != nil {
+		return nil, fmt.Errorf("enforce: read changes: %w", err)
+	}
+	return out, nil
+}
+
+// meta returns what is kept by key, such as the panic switch; "" = nothing.
+func (l *Ledger) meta(ctx context.Context, key string) (string, error) {
+	var v string
+	err := l.r.QueryRowContext(ctx, `SELECT value FROM enforce_meta WHERE key = ?`, key).Scan(&v)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("enforce: read %s: %w", key, err)
+	}
+	return v, nil
+}
+
+func collect[T any](ctx context.Context, db *sql.DB, text string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	rows, err := db.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // Err below tells what matters
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
