@@ -1,0 +1,89 @@
+package console
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// Findings is what the console reads of the store; *store.DB is one. It is used
+// by many requests at once.
+type Findings interface {
+	Findings(ctx context.Context, q store.FindingQuery) ([]detect.Finding, error)
+	Finding(ctx context.Context, id string) (detect.Finding, bool, error)
+	Rollups(ctx context.Context, since, until int64, route string) ([]detect.Rollup, error)
+}
+
+// Decisions is what the console reads of the decisions; *enforce.Ledger is one.
+// It is used by many requests at once.
+type Decisions interface {
+	Decisions(ctx context.Context, q enforce.DecisionQuery) ([]enforce.Decision, error)
+	Decision(ctx context.Context, id string) (enforce.Decision, bool, error)
+	History(ctx context.Context, id string) ([]enforce.Change, error)
+}
+
+// AllowList tells who is never acted on; *enforce.Ledger is one.
+type AllowList interface {
+	Allowed(ctx context.Context) ([]enforce.Allow, error)
+}
+
+// Poster takes commands for the enforcer; *enforce.Ledger is one. The console
+// changes nothing by any other way.
+type Poster interface {
+	Post(ctx context.Context, c enforce.Command) (int64, error)
+	Command(ctx context.Context, id int64) (enforce.Command, bool, error)
+}
+
+// Deps is what the console shows and whom it asks. Findings, Decisions, Allowed,
+// Poster and Status must be set; all must be safe for concurrent use.
+type Deps struct {
+	Findings  Findings
+	Decisions Decisions
+	Allowed   AllowList
+	Poster    Poster
+	Status    func() Status              // called about once a second per process; must be quick
+	Metrics   http.Handler               // nil: no /metrics
+	Ready     func() error               // nil: always ready
+	Tags      func(rule string) []string // OWASP and ATT&CK tags of a rule; nil: none
+	Log       *slog.Logger               // nil: silent
+	Now       func() time.Time           // nil: time.Now
+}
+
+// Status is what runs now, as the process itself knows it.
+type Status struct {
+	Version    string
+	Roles      []string
+	Started    time.Time
+	Simulation bool     // decisions are made, nothing is pushed
+	Observing  []string // families that only propose
+	Enforcing  []string // families that act
+	Panic      string   // who switched the panic switch on and why: all decisions are off the gateways; "" = off
+	Trouble    []string // what an operator should know, in words, worst first
+
+	LinesPerSecond float64
+	Lag            time.Duration // how far the newest event of the slowest source is behind its log
+	LagBytes       int64         // bytes of log still unread
+	EventTime      time.Time     // the log's clock; zero before the first event
+	Tracked        int64         // clients in the engine's tables
+	Blocked        int64         // live block decisions
+	Throttled      int64         // live throttle decisions
+	Waiting        int64         // proposed decisions that a person is asked about
+
+	Sources  []ingest.LedgerRow
+	Gateways []Gateway
+}
+
+// Gateway is the state of one gateway that decisions are pushed to.
+type Gateway struct {
+	Name     string
+	Entries  int           // decisions it holds
+	PushedAt time.Time     // last successful push; zero: none yet
+	Took     time.Duration // of that push
+	Error    string        // why the last push or check failed; empty: it did not
+}

@@ -1,0 +1,24 @@
+package console
+
+import "time"
+
+// Hurry shortens what tests would otherwise wait for.
+func (s *Server) Hurry(tick, patience time.Duration) { s.tick, s.patience = tick, patience }
+
+// Route is one line of the route table, for comparing with the document.
+type Route struct{ Method, Pattern string }
+
+// Routes lists the server's routes.
+func (s *Server) Routes() []Route {
+	var out []Route
+	for _, rt := range s.routes() {
+		out = append(out, Route{rt.method, rt.pattern})
+	}
+	return out
+}
+
+// Limits of the server that tests run into.
+const (
+	MaxStreams = maxStreams
+	MaxWrong   = maxWrong
+)
