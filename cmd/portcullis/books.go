@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/portcullis/portcullis/dashboards/console"
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/internal/telemetry"
+)
+
+// keepBooks measures, leaves heartbeats and deletes what is past its time,
+// until ctx ends.
+func (p *pipeline) keepBooks(ctx context.Context) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	var beat, minute, hour time.Time
+	for {
+		t := now()
+		p.look(t)
+		if t.Sub(beat) >= heartbeatEvery {
+			beat = t
+			if err := p.beat(ctx, t); err != nil && ctx.Err() == nil {
+				p.log.Warn("heartbeat", "error", err)
+			}
+		}
+		if t.Sub(minute) >= time.Minute {
+			minute = t
+			p.countGood(ctx, t)
+		}
+		if t.Sub(hour) >= time.Hour {
+			hour = t
+			if err := p.db.Prune(ctx, t, p.settings.Retention); err != nil && ctx.Err() == nil {
+				p.log.Warn("retention", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-second.C:
+		}
+	}
+}
+
+// look takes the figures of the sources and the rate since the last look.
+func (p *pipeline) look(t time.Time) {
+	last, b := p.books.Load(), &books{rows: p.engine.Books(), at: t}
+	for i := range b.rows {
+		b.lines += b.rows[i].Read
+		for j, f := range p.files {
+			if p.settings.Sources[j].name() == b.rows[i].Source {
+				b.rows[i].LagBytes = f.Health().Lag
+			}
+		}
+	}
+	if !last.at.IsZero() && t.After(last.at) {
+		b.rate = max(0, float64(b.lines-last.lines)/t.Sub(last.at).Seconds())
+	}
+	p.books.Store(b)
+}
+
+// countGood sums up what was answered well in the last 24 hours.
+func (p *pipeline) countGood(ctx context.Context, t time.Time) {
+	rollups, err := p.db.Rollups(ctx, t.Add(-24*time.Hour).Unix(), t.Unix()+1, "")
+	if err != nil {
+		return // the guard then does not know; it says so
+	}
+	var good int64
+	for _, r := range rollups {
+		if r.Route == "" {
+			good += r.S2xx + r.S3xx
+		}
+	}
+	p.good.Store(good)
+}
+
+// lag is how far detection is behind the log, 0 when all was read.
+func (p *pipeline) lag(t time.Time) time.Duration {
+	newest := p.engine.Stats().Newest
+	if p.caughtUp() || newest == 0 {
+		return 0
+	}
+	return max(0, t.Sub(time.Unix(newest, 0)))
+}
+
+func (p *pipeline) inputs() enforce.Inputs {
+	return enforce.Inputs{Lag: p.lag(now()), Good: p.good.Load()}
+}
+
+func (p *pipeline) gatewayNames() []string {
+	names := []string{}
+	for _, g := range p.enforcer.Health().Gateways {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+// trouble is what an operator should know, in words, worst first.
+func (p *pipeline) trouble(h enforce.Health) []string {
+	var list []string
+	add := func(what, why string) {
+		if why != "" {
+			list = append(list, what+": "+why)
+		}
+	}
+	add("decisions cannot be saved", h.Store)
+	add("panic switch", h.Panic)
+	for i, f := range p.files {
+		health := f.Health()
+		add("source "+p.settings.Sources[i].name(), health.Error)
+		if health.Losses > 0 {
+			add("source "+p.settings.Sources[i].name(), fmt.Sprintf("%d bytes were destroyed before they could be read, in %s", health.LostBytes, plural(int(health.Losses), "rotation")))
+		}
+	}
+	for _, g := range h.Gateways {
+		add("gateway "+g.Name, g.Error)
+	}
+	add("circuit breaker", h.Breaker)
+	if len(h.Gateways) == 0 {
+		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup nginx)")
+	}
+	return list
+}
+
+func (p *pipeline) beat(ctx context.Context, t time.Time) error {
+	h := p.enforcer.Health()
+	return heartbeat{
+		PID: os.Getpid(), Version: buildInfo().Version, Started: detect.FormatTime(p.started.UnixNano()), At: detect.FormatTime(t.UnixNano()),
+		Console: p.consoleURL(), LinesPerSecond: p.books.Load().rate, Panic: h.Panic, Trouble: p.trouble(h), Gateways: gatewayBeats(h),
+	}.save(ctx, p.db)
+}
+
+// status is what the console shows.
+func (p *pipeline) status() console.Status {
+	h, b, stats := p.enforcer.Health(), p.books.Load(), p.engine.Stats()
+	s := console.Status{
+		Version: buildInfo().Version, Roles: []string{"collect", "detect", "enforce", "console"}, Started: p.started,
+		Simulation: p.settings.Enforce.Policy.Simulate.All, Panic: h.Panic, Trouble: p.trouble(h),
+		LinesPerSecond: b.rate, Lag: p.lag(now()), Tracked: int64(stats.Clients), Sources: b.rows,
+		Waiting: int64(h.States[enforce.Proposed]),
+	}
+	s.Observing, s.Enforcing = families(p.settings.Enforce.Policy.Families)
+	if stats.Newest > 0 {
+		s.EventTime = time.Unix(stats.Newest, 0)
+	}
+	for i := range b.rows {
+		s.LagBytes += b.rows[i].LagBytes
+	}
+	s.Blocked, s.Throttled = p.inForce()
+	for _, g := range h.Gateways {
+		s.Gateways = append(s.Gateways, console.Gateway{Name: g.Name, Entries: g.Entries, PushedAt: g.At, Took: g.Took, Error: g.Error})
+	}
+	return s
+}
+
+// inForce counts the live decisions by action.
+func (p *pipeline) inForce() (blocked, throttled int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	list, err := p.ledger.Decisions(ctx, enforce.DecisionQuery{Live: true, Limit: 100_000})
+	if err != nil {
+		return 0, 0
+	}
+	for _, d := range list {
+		switch d.Action {
+		case enforce.Block:
+			blocked++
+		case enforce.Throttle:
+			throttled++
+		}
+	}
+	return blocked, throttled
+}
+
+func families(m enforce.FamilyModes) (observing, enforcing []string) {
+	for _, f := range []struct{ name, mode string }{{"credential", m.Credential}, {"rate", m.Rate}, {"injection", m.Injection}, {"recon", m.Recon}, {"api", m.API}} {
+		switch f.mode {
+		case "observe":
+			observing = append(observing, f.name)
+		case "enforce":
+			enforcing = append(enforcing, f.name)
+		}
+	}
+	return observing, enforcing
+}
+
+func (p *pipeline) serveConsole(ctx context.Context) error {
+	registry := telemetry.NewRegistry(buildInfo().Version)
+	collector, err := p.metrics()
+	if err != nil {
+		return err
+	}
+	if err := registry.Register(collector); err != nil {
+		return err
+	}
+	srv, err := console.New(p.settings.Console, console.Deps{
+		Findings: p.db, Decisions: p.ledger, Allowed: p.ledger, Poster: p.ledger, Status: p.status,
+		Metrics: telemetry.MetricsHandler(registry, p.log), Ready: p.ready, Log: p.log,
+		Tags: func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags },
+	})
+	if err != nil {
+		return err
+	}
+	p.web.Store(srv)
+	return srv.Run(ctx)
+}
+
+func (p *pipeline) consoleURL() string {
+	if srv := p.web.Load(); srv != nil && srv.Addr() != nil {
+		return srv.URL()
+	}
+	return ""
+}
+
+// ready says why the pipeline does not do its work, if it does not.
+func (p *pipeline) ready() error {
+	for i, f := range p.files {
+		if e := f.Health().Error; e != "" {
+			return fmt.Errorf("source %s: %s", p.settings.Sources[i].name(), e)
+		}
+	}
+	if h := p.enforcer.Health(); h.Store != "" {
+		return fmt.Errorf("decisions cannot be saved: %s", h.Store)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format"
+	"github.com/portcullis/portcullis/ingest/source"
+	"github.com/portcullis/portcullis/internal/cliout"
+)
+
+// ReplayCmd is "portcullis replay".
+type ReplayCmd struct {
+	Files   []string `arg:"" name:"file" help:"Logs, plain or .gz; - is standard input. Several are merged by time."`
+	Format  string   `name:"format" default:"auto" help:"Format of the lines: auto, a name, or nginx:LOG_FORMAT with the string of nginx.conf."`
+	Workers int      `name:"workers" help:"Goroutines that detect; 0 means as the settings say. The findings are the same."`
+}
+
+// Help implements kong.HelpProvider.
+func (*ReplayCmd) Help() string {
+	return `Findings go to standard output in event-time order, a summary to standard error.
+
+Examples:
+  portcullis replay /var/log/nginx/access.log
+  portcullis replay --output jsonl access.log.2.gz access.log.1 access.log | jq .why
+  zcat old.gz | portcullis replay --format nginx-combined -`
+}
+
+// Run implements the command.
+func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
+	if _, err := format.Open(c.Format); err != nil {
+		return usageError{err: err, command: "portcullis replay"}
+	}
+	s, err := app.Settings()
+	if err != nil {
+		return err
+	}
+	log, err := app.Logger("warn", s.Log.Format)
+	if err != nil {
+		return err
+	}
+	files, err := openAll(c.Files)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	formats := map[string]string{}
+	for _, f := range files {
+		formats[f.name] = c.Format
+	}
+	start := now()
+	e, err := newEngine(s, engineOptions{formats: formats, workers: c.Workers, log: log,
+		noTime: func() int64 { return start.UnixNano() }})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	found := map[string]detect.Finding{}
+	progress := cliout.NewProgress(app.Err, total(files))
+	ahead, err := newEngineTimer(s, formats)
+	if err != nil {
+		return err
+	}
+	lines, err := feedAll(ctx, e, files, ahead, progress, found)
+	progress.Stop()
+	if err != nil {
+		return err
+	}
+	last := e.Finish()
+	return c.print(app, merge(found, last.Findings), last.Ledger, lines, now().Sub(start))
+}
+
+// feedAll hands the files to the engine, merged by time where there are several.
+func feedAll(ctx context.Context, e *detect.Engine, files []*replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) (int64, error) {
+	var lines, batches int64
+	feed := func(b *ingest.Batch) {
+		e.Feed(b)
+		if batches++; batches%64 == 0 {
+			progress.Set(done(files), lines)
+		}
+		if batches%4096 == 0 {
+			merge(found, e.Findings())
+		}
+	}
+	if len(files) == 1 {
+		return lines, files[0].Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
+			lines += countLines(b)
+			feed(b)
+			return ctx.Err()
+		})
+	}
+	return lines, mergeByTime(ctx, files, t, func(b *ingest.Batch) { lines += countLines(b); feed(b) })
+}
+
+func merge(found map[string]detect.Finding, list []detect.Finding) map[string]detect.Finding {
+	for _, f := range list {
+		found[f.ID] = f
+	}
+	return found
+}
+
+func (c *ReplayCmd) print(app *App, found map[string]detect.Finding, ledger []ingest.LedgerRow, lines int64, took time.Duration) error {
+	list := make([]detect.Finding, 0, len(found))
+	for _, f := range found {
+		list = append(list, f)
+	}
+	detect.SortFindings(list)
+	if err := printFindings(app, list); err != nil {
+		return err
+	}
+	var processed, rejected, bytes int64
+	reasons := map[string]int64{}
+	for _, row := range ledger {
+		processed += row.Processed
+		rejected += row.Rejected
+		bytes += row.Bytes
+		for r, n := range row.Reasons {
+			reasons[r] += n
+		}
+	}
+	fmt.Fprintf(app.Err, "%s lines in %s (%s lines/s, %s/s): %s events, %s rejected%s; %s\n",
+		cliout.Count(processed+rejected), took.Round(time.Millisecond), cliout.Count(int64(float64(processed+rejected)/took.Seconds())),
+		cliout.Bytes(int64(float64(bytes)/took.Seconds())), cliout.Count(processed), cliout.Count(rejected), inWords(reasons), plural(len(list), "finding"))
+	if processed == 0 && rejected > 0 {
+		return errors.New("no line could be read: name the format with --format")
+	}
+	return nil
+}
+
+// printFindings writes findings in the output that was asked for.
+func printFindings(app *App, list []detect.Finding) error {
+	if app.JSONL() {
+		out := cliout.NewJSONL(app.Out)
+		for i := range list {
+			if err := out.Write(&list[i]); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	}
+	return findingsTable(app, list)
+}
+
+// replayFile is one log of a replay.
+type replayFile struct {
+	name string
+	*source.Archive
+}
+
+func openAll(paths []string) ([]*replayFile, error) {
+	var files []*replayFile
+	for _, p := range paths {
+		a, err := source.OpenArchive(p)
+		if err != nil {
+			closeAll(files)
+			return nil, err
+		}
+		files = append(files, &replayFile{p, a})
+	}
+	return files, nil
+}
+
+func closeAll(files []*replayFile) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+func total(files []*replayFile) int64 {
+	var n int64
+	for _, f := range files {
+		n += f.Size()
+	}
+	return n
+}
+
+func done(files []*replayFile) int64 {
+	var n int64
+	for _, f := range files {
+		n += f.Progress()
+	}
+	return n
+}

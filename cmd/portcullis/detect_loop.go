@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
+	"github.com/portcullis/portcullis/ingest/bus"
+)
+
+const (
+	flushEvery = 200 * time.Millisecond // findings become visible
+
+)
+
+// detect feeds the engine from the bus and saves its state, until ctx ends or
+// the state cannot be saved any more.
+func (p *pipeline) detect(ctx context.Context, reader bus.Reader) error {
+	messages := make(chan *bus.Message)
+	fetched := make(chan error, 1)
+	go func() {
+		for {
+			m, err := reader.Fetch(ctx)
+			if err != nil {
+				fetched <- err
+				return
+			}
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				fetched <- ctx.Err()
+				return
+			}
+		}
+	}()
+	l := &detectLoop{p: p, reader: reader, saved: make(chan error, 1), idleSince: now(), next: now()} // the first save is at once: a log is known from then on
+	err := l.run(ctx, messages)
+	if l.saving {
+		err = errors.Join(err, <-l.saved)
+	}
+	if ctx.Err() == nil {
+		return err // the caller cancels; the fetcher then ends
+	}
+	<-fetched
+	return err
+}
+
+// detectLoop is the state of detect.
+type detectLoop struct {
+	p         *pipeline
+	reader    bus.Reader
+	saved     chan error // of the snapshot being saved
+	saving    bool
+	began     time.Time // of that
+	next      time.Time // when a snapshot is due
+	dirty     bool      // something was fed since the last
+	idleSince time.Time
+	shown     time.Time // when the figures were last published
+}
+
+func (l *detectLoop) run(ctx context.Context, messages <-chan *bus.Message) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-messages:
+			if err := l.feed(ctx, m); err != nil {
+				return err
+			}
+		case err := <-l.saved:
+			l.saving = false
+			if err != nil {
+				return err
+			}
+			l.next = now().Add(max(l.p.settings.Snapshot, 10*now().Sub(l.began)))
+		case <-tick.C:
+		}
+		if err := l.chores(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *detectLoop) feed(ctx context.Context, m *bus.Message) error {
+	b, _, err := bus.ToBatch(m)
+	if err != nil {
+		return err
+	}
+	b.Free = func() {
+		// In order: a batch is released only after all before it (see detect.pool).
+		if err := l.reader.Commit(ctx, m); err != nil && ctx.Err() == nil {
+			l.p.log.Error("commit", "error", err)
+		}
+	}
+	l.p.engine.Feed(&b)
+	l.dirty, l.idleSince = true, now()
+	return nil
+}
+
+// chores saves findings soon and the whole state in its turn.
+func (l *detectLoop) chores(ctx context.Context) error {
+	p := l.p
+	t := now()
+	if idle := t.Sub(l.idleSince); idle > p.settings.Engine.Late+30*time.Second && p.caughtUp() {
+		p.engine.Advance(t.Add(-p.settings.Engine.Late - 30*time.Second).Unix())
+		l.idleSince, l.dirty = t, true
+	}
+	if t.Sub(l.shown) >= time.Second {
+		l.shown = t
+		p.engine.Publish()
+	}
+	if l.saving {
+		return nil // it holds the database; findings go with the next one
+	}
+	if l.dirty && t.After(l.next) {
+		p.emitted.Store(false)
+		s := p.engine.Snapshot()
+		l.saving, l.dirty, l.began = true, false, t
+		go func() { l.saved <- p.save(context.WithoutCancel(ctx), s) }()
+		return nil
+	}
+	if p.emitted.Swap(false) {
+		list := p.engine.Findings()
+		return retry(ctx, func() error { return p.db.SaveFindings(ctx, list) })
+	}
+	return nil
+}
+
+// save writes a snapshot in one transaction.
+func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
+	return retry(ctx, func() error {
+		return p.db.Save(ctx, store.State{Findings: s.Findings, Rollups: s.Rollups, Ledger: s.Ledger, Rejects: s.Rejects, Marks: s.Marks, Blobs: s.Blobs})
+	})
+}
+
+// retry tries again when the database is busy or the disk is full for a moment.
+// Giving up ends the pipeline: to go on without saving would lose lines.
+func retry(ctx context.Context, do func() error) error {
+	var err error
+	for pause := 100 * time.Millisecond; ; pause *= 4 {
+		if err = do(); err == nil || pause > 30*time.Second || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// caughtUp reports whether every source was read to its end.
+func (p *pipeline) caughtUp() bool {
+	for _, f := range p.files {
+		if f.Health().Lag > 0 {
+			return false
+		}
+	}
+	return true
+}

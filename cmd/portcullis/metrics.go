@@ -1,0 +1,80 @@
+package main
+
+import (
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/internal/telemetry"
+)
+
+// metrics exports the figures of all stages. Labels come from the config and
+// from fixed sets, so their number is bounded.
+func (p *pipeline) metrics() (*telemetry.Collector, error) {
+	source, gateway := []string{"source"}, []string{"gateway"}
+	return telemetry.NewCollector([]telemetry.Desc{
+		{Name: "portcullis_lines_total", Help: "Lines read from a source, since the state was made.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_events_total", Help: "Lines that became events.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_rejected_total", Help: "Lines that did not, by reason.", Kind: telemetry.Counter, Labels: []string{"source", "reason"}},
+		{Name: "portcullis_late_total", Help: "Events behind the late bound: inspected, not counted in windows.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_future_total", Help: "Events ahead of the clock, not counted in windows.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_lag_bytes", Help: "Bytes of a source known to be unread.", Kind: telemetry.Gauge, Labels: source},
+		{Name: "portcullis_lost_bytes_total", Help: "Bytes that a rotation destroyed before they were read.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_lag_seconds", Help: "How far detection is behind the log.", Kind: telemetry.Gauge},
+		{Name: "portcullis_bus_bytes", Help: "Bytes waiting between sources and detection.", Kind: telemetry.Gauge},
+		{Name: "portcullis_clients", Help: "Clients tracked.", Kind: telemetry.Gauge},
+		{Name: "portcullis_clients_evicted_total", Help: "Clients forgotten because the table was full.", Kind: telemetry.Counter},
+		{Name: "portcullis_state_bytes", Help: "Memory of the tables and of the detectors' state, estimated.", Kind: telemetry.Gauge},
+		{Name: "portcullis_findings_open", Help: "Findings whose window is not over.", Kind: telemetry.Gauge},
+		{Name: "portcullis_decisions", Help: "Decisions that have not ended, by state.", Kind: telemetry.Gauge, Labels: []string{"state"}},
+		{Name: "portcullis_enforce_queue", Help: "Findings waiting for the enforcer.", Kind: telemetry.Gauge},
+		{Name: "portcullis_enforce_overflow_total", Help: "Findings that found its queue full and were taken from the store later.", Kind: telemetry.Counter},
+		{Name: "portcullis_gateway_entries", Help: "Decisions a gateway holds.", Kind: telemetry.Gauge, Labels: gateway},
+		{Name: "portcullis_gateway_failures", Help: "Pushes to a gateway that failed in a row.", Kind: telemetry.Gauge, Labels: gateway},
+		{Name: "portcullis_gateway_push_seconds", Help: "Duration of the last push that succeeded.", Kind: telemetry.Gauge, Labels: gateway},
+		{Name: "portcullis_panic", Help: "1 while the panic switch is on.", Kind: telemetry.Gauge},
+	}, p.emitMetrics)
+}
+
+func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...string)) {
+	for _, row := range p.books.Load().rows {
+		emit("portcullis_lines_total", float64(row.Read), row.Source)
+		emit("portcullis_events_total", float64(row.Processed), row.Source)
+		emit("portcullis_late_total", float64(row.Late), row.Source)
+		emit("portcullis_future_total", float64(row.Future), row.Source)
+		for _, r := range ingest.Reasons() {
+			if n := row.Reasons[r.String()]; n > 0 {
+				emit("portcullis_rejected_total", float64(n), row.Source, r.String())
+			}
+		}
+	}
+	for i, f := range p.files {
+		h := f.Health()
+		emit("portcullis_lag_bytes", float64(h.Lag), p.settings.Sources[i].name())
+		emit("portcullis_lost_bytes_total", float64(h.LostBytes), p.settings.Sources[i].name())
+	}
+	stats, h := p.engine.Stats(), p.enforcer.Health()
+	emit("portcullis_lag_seconds", p.lag(now()).Seconds())
+	var waiting float64
+	for _, d := range p.bus.Depth() {
+		waiting += float64(d.Bytes)
+	}
+	emit("portcullis_bus_bytes", waiting)
+	emit("portcullis_clients", float64(stats.Clients))
+	emit("portcullis_clients_evicted_total", float64(stats.Evicted))
+	emit("portcullis_state_bytes", float64(stats.Bytes))
+	emit("portcullis_findings_open", float64(stats.Findings))
+	for _, s := range []enforce.State{enforce.Proposed, enforce.Approved, enforce.Pushed, enforce.Verified, enforce.NotEnforced} {
+		emit("portcullis_decisions", float64(h.States[s]), string(s))
+	}
+	emit("portcullis_enforce_queue", float64(h.Queue))
+	emit("portcullis_enforce_overflow_total", float64(h.Overflowed))
+	for _, g := range h.Gateways {
+		emit("portcullis_gateway_entries", float64(g.Entries), g.Name)
+		emit("portcullis_gateway_failures", float64(g.Fails), g.Name)
+		emit("portcullis_gateway_push_seconds", g.Took.Seconds(), g.Name)
+	}
+	on := 0.0
+	if h.Panic != "" {
+		on = 1
+	}
+	emit("portcullis_panic", on)
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portcullis/portcullis/dashboards/console"
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/gateway"
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/bus"
+	"github.com/portcullis/portcullis/ingest/source"
+)
+
+// pipeline is everything that "portcullis run" runs: sources, bus, engine,
+// store, enforcer, console. Its goroutines start in run and are joined there.
+type pipeline struct {
+	settings *Settings
+	log      *slog.Logger
+	db       *store.DB
+	ledger   *enforce.Ledger
+	engine   *detect.Engine
+	enforcer *enforce.Enforcer
+	files    []*source.File
+	bus      *bus.Memory
+	ahead    *timer        // reads times for the aligner
+	marks    []ingest.Mark // where the sources resume
+	started  time.Time
+	web      atomic.Pointer[console.Server] // once it is made
+	good     atomic.Int64
+	emitted  atomic.Bool // findings wait to be saved
+	books    atomic.Pointer[books]
+	onEvent  func(detect.Finding) // for the demo; nil otherwise
+}
+
+// books are the figures of the sources as of the last look.
+type books struct {
+	rows  []ingest.LedgerRow
+	rate  float64 // lines a second
+	at    time.Time
+	lines int64
+}
+
+const accessTopic = "portcullis.access"
+
+// open makes the parts. What fails names what an operator can do.
+func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline, error) {
+	if len(s.Sources) == 0 {
+		return nil, errors.New("no source: name the gateway's log under sources in the settings (portcullis config example shows how)")
+	}
+	p := &pipeline{settings: s, log: log, started: now()}
+	p.books.Store(&books{})
+	if err := p.openState(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	for i := range s.Sources {
+		cfg := s.Sources[i].FileConfig
+		cfg.Log = log
+		f, err := source.NewFile(cfg)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.files = append(p.files, f)
+	}
+	p.bus = bus.NewMemory(bus.MemoryConfig{})
+	return p, nil
+}
+
+func (p *pipeline) openState(ctx context.Context) error {
+	s := p.settings
+	formats := map[string]string{}
+	for i := range s.Sources {
+		formats[s.Sources[i].name()] = s.Sources[i].Format
+	}
+	if _, err := secretOf(s.StateDir, true); err != nil {
+		return err
+	}
+	var err error
+	if p.db, err = store.Open(filepath.Join(s.StateDir, storeFile)); err != nil {
+		return err
+	}
+	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.log,
+		emit: p.emit, saw: p.saw, now: func() int64 { return now().Unix() }, noTime: func() int64 { return now().UnixNano() }}); err != nil {
+		return err
+	}
+	if p.ahead, err = newEngineTimer(s, formats); err != nil {
+		return err
+	}
+	saved, err := p.db.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.engine.Restore(detect.Snapshot{Blobs: saved.Blobs, Ledger: saved.Ledger, Marks: saved.Marks}); err != nil {
+		return err
+	}
+	p.marks = saved.Marks
+	ledger, err := enforce.OpenLedger(ctx, p.db.SQL())
+	if err != nil {
+		return err
+	}
+	p.ledger = ledger.ReadFrom(p.db.Reader())
+	return p.openEnforcer()
+}
+
+func (p *pipeline) openEnforcer() error {
+	s := p.settings
+	var gateways []enforce.Gateway
+	if s.Gateways.Nginx.Enabled {
+		gw, err := gateway.NewNginx(s.Gateways.Nginx.NginxConfig)
+		if err != nil {
+			return err
+		}
+		gateways = append(gateways, gw)
+	}
+	cfg := s.Enforce
+	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)
+	var err error
+	if p.enforcer, err = enforce.New(cfg, p.ledger, gateways, p.engine, p.log, now); err != nil {
+		return err
+	}
+	p.enforcer.SetInputs(p.inputs)
+	p.enforcer.SetBacklog(func(ctx context.Context, since int64) ([]detect.Finding, error) {
+		var all []detect.Finding
+		err := eachFinding(ctx, p.db, store.FindingQuery{SeenSince: since}, 0, func(f detect.Finding) error {
+			all = append(all, f)
+			return nil
+		})
+		return all, err
+	})
+	return nil
+}
+
+func (s *SourceSettings) name() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return filepath.Clean(s.Path)
+}
+
+// emit hears of findings from the workers.
+func (p *pipeline) emit(f detect.Finding) {
+	p.emitted.Store(true)
+	if p.onEvent != nil {
+		p.onEvent(f)
+	}
+	p.enforcer.Offer(f)
+}
+
+func (p *pipeline) saw(s detect.Sighting) { p.enforcer.Saw(s) }
+
+// close gives back what open took.
+func (p *pipeline) close() {
+	if p.engine != nil {
+		p.engine.Close()
+	}
+	if p.db != nil {
+		if err := p.db.Close(); err != nil {
+			p.log.Error("close the store", "error", err)
+		}
+	}
+}
+
+// run works until ctx ends, then saves and returns. An error is one that keeps
+// it from working at all.
+func (p *pipeline) run(ctx context.Context) error {
+	defer p.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	reader, err := p.bus.Subscribe(ctx, accessTopic, "detect")
+	if err != nil {
+		return err
+	}
+	var sources, rest sync.WaitGroup
+	start := func(wg *sync.WaitGroup, what string, work func(context.Context) error) {
+		wg.Go(func() {
+			if err := work(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, bus.ErrClosed) {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	p.startSources(func(what string, work func(context.Context) error) { start(&sources, what, work) })
+	start(&rest, "enforcer", p.enforcer.Run)
+	start(&rest, "console", p.serveConsole)
+	start(&rest, "bookkeeping", p.keepBooks)
+	p.log.Info("running", "sources", len(p.files), "gateways", p.gatewayNames(), "state", p.settings.StateDir)
+	detectErr := p.detect(ctx, reader)
+	cancel(detectErr)
+	sources.Wait()
+	rest.Wait()
+	err = errors.Join(p.bus.Close(), p.save(context.WithoutCancel(ctx), p.engine.Snapshot()))
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+func (p *pipeline) startSources(start func(string, func(context.Context) error)) {
+	publish := func(ctx context.Context, b *ingest.Batch) error {
+		m, err := bus.FromBatch(accessTopic, "", b)
+		if err != nil {
+			return err
+		}
+		return p.bus.Publish(ctx, m)
+	}
+	a := newAligner(len(p.files), p.ahead, publish)
+	if len(p.files) > 1 {
+		start("aligner", a.run)
+	}
+	for i, f := range p.files {
+		var from []ingest.Mark
+		for _, m := range p.marks {
+			if m.Source == p.settings.Sources[i].name() {
+				from = append(from, m)
+			}
+		}
+		start("source "+p.settings.Sources[i].name(), func(ctx context.Context) error {
+			return f.Run(ctx, from, func(ctx context.Context, b *ingest.Batch) error { return a.put(ctx, i, b) })
+		})
+	}
+}

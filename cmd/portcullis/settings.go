@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/portcullis/portcullis/dashboards/console"
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/inspect"
+	_ "github.com/portcullis/portcullis/detect/rule" // registers the detectors
+	"github.com/portcullis/portcullis/detect/store"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/gateway"
+	"github.com/portcullis/portcullis/ingest/enrich"
+	"github.com/portcullis/portcullis/ingest/format"
+	"github.com/portcullis/portcullis/ingest/identity"
+	"github.com/portcullis/portcullis/ingest/source"
+	"github.com/portcullis/portcullis/internal/config"
+)
+
+// Settings is the configuration file.
+type Settings struct {
+	StateDir  string              `yaml:"state_dir" doc:"folder of the database and of what has to outlive a restart; its default is /var/lib/portcullis for root, else $XDG_STATE_HOME/portcullis"`
+	Sources   []SourceSettings    `yaml:"sources" doc:"the access logs to follow"`
+	Identity  identity.Config     `yaml:"identity" doc:"who the client is, and what is kept of secrets"`
+	Routes    enrich.RoutesConfig `yaml:"routes" doc:"which routes take credentials, serve documentation, answer probes"`
+	Engine    detect.Options      `yaml:"engine" doc:"event time and bounds of detection"`
+	Inspect   inspect.Config      `yaml:"inspect" doc:"payload inspection"`
+	Detectors config.Sections     `yaml:"detectors" doc:"the detectors, each with its own section"`
+	Disable   []string            `yaml:"disable" doc:"names of detectors to switch off"`
+	Enforce   enforce.Config      `yaml:"enforce" doc:"from findings to decisions"`
+	Gateways  GatewaySettings     `yaml:"gateways" doc:"what decisions are pushed to; a gateway takes part once it is enabled"`
+	Console   console.Config      `yaml:"console" doc:"the web page and the API"`
+	Retention store.Retention     `yaml:"retention" doc:"how long things are kept"`
+	Snapshot  time.Duration       `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
+	Log       LogSettings         `yaml:"log" doc:"Portcullis' own log, on standard error"`
+}
+
+// SourceSettings is one log to follow.
+type SourceSettings struct {
+	source.FileConfig `yaml:",inline"`
+	Format            string `yaml:"format" default:"auto" doc:"format of the lines: a name, nginx:LOG_FORMAT with the string of nginx.conf, or auto"`
+}
+
+// Check implements validation for the config loader.
+func (s *SourceSettings) Check(report func(key, message string)) {
+	s.FileConfig.Check(report)
+	if _, err := format.Open(s.Format); err != nil {
+		report("format", err.Error())
+	}
+}
+
+// GatewaySettings are the gateways that decisions are pushed to.
+type GatewaySettings struct {
+	Nginx NginxSettings `yaml:"nginx" doc:"NGINX, by generated include files"`
+}
+
+// NginxSettings is the NGINX gateway.
+type NginxSettings struct {
+	Enabled             bool `yaml:"enabled" default:"false" doc:"push decisions to this NGINX; see portcullis setup nginx"`
+	gateway.NginxConfig `yaml:",inline"`
+}
+
+// LogSettings say how Portcullis logs.
+type LogSettings struct {
+	Level  string `yaml:"level" default:"info" doc:"debug, info, warn or error" enum:"debug,info,warn,error"`
+	Format string `yaml:"format" default:"text" doc:"text or json" enum:"text,json"`
+}
+
+// Check implements validation for the config loader.
+func (s *Settings) Check(report func(key, message string)) {
+	names := map[string]bool{}
+	for i, src := range s.Sources {
+		name := src.Name
+		if name == "" {
+			name = src.Path
+		}
+		if names[name] {
+			report(fmt.Sprintf("sources[%d].name", i), fmt.Sprintf("%q is the name of another source", name))
+		}
+		names[name] = true
+	}
+	for i, n := range s.Disable {
+		if _, known := detect.SpecOf(n); !known {
+			hint := ""
+			if near, ok := config.Nearest(n, detect.Rules()); ok {
+				hint = fmt.Sprintf("; did you mean %s?", near)
+			}
+			report(fmt.Sprintf("disable[%d]", i), fmt.Sprintf("there is no detector %q%s", n, hint))
+		}
+	}
+	if s.Snapshot < 100*time.Millisecond {
+		report("snapshot", "must be at least 100ms")
+	}
+}
+
+// sections lists the config sections of the registered detectors.
+func sections() config.Sections {
+	var list config.Sections
+	for _, name := range detect.Rules() {
+		spec, _ := detect.SpecOf(name)
+		list = append(list, config.Section{Name: name, Doc: spec.Doc, Value: spec.Config()})
+	}
+	return list
+}
+
+// rules are the detectors that are switched on.
+func (s *Settings) rules() []detect.RuleConfig {
+	off := map[string]bool{}
+	for _, n := range s.Disable {
+		off[n] = true
+	}
+	var list []detect.RuleConfig
+	for _, sec := range s.Detectors {
+		if off[sec.Name] {
+			continue
+		}
+		spec, _ := detect.SpecOf(sec.Name)
+		list = append(list, detect.RuleConfig{Name: sec.Name, Spec: spec, Config: sec.Value})
+	}
+	return list
+}
+
+func sectionOf(r detect.RuleConfig) config.Section {
+	return config.Section{Name: r.Name, Doc: r.Spec.Doc, Value: r.Config}
+}
