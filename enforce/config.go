@@ -33,8 +33,8 @@ type PolicyConfig struct {
 	NearCertain float64        `yaml:"near_certain" default:"0.95" doc:"a finding of at least this confidence is enforced in a family that is only observed; above 1 = never"`
 	Simulate    SimulateConfig `yaml:"simulate" doc:"decide, but never push"`
 	HalfLife    time.Duration  `yaml:"half_life" default:"1h" doc:"a subject's score halves in this time, by the log's clock"`
-	Throttle    float64        `yaml:"throttle" default:"3" doc:"score from which a subject is throttled; a medium finding of confidence 0.75 reaches it alone"`
-	Block       float64        `yaml:"block" default:"7" doc:"score from which it is blocked; a high finding of confidence 0.7 reaches it alone, as do two mediums"`
+	Throttle    float64        `yaml:"throttle" default:"3" doc:"score from which a subject is acted on; a medium finding of confidence 0.75 reaches it alone. Abuse by volume is throttled first"`
+	Block       float64        `yaml:"block" default:"3" doc:"score from which it is blocked, for families other than rate: a guesser or scanner that is only slowed goes on; 7 asks for a high finding, or two mediums, and throttles below"`
 	Weights     WeightConfig   `yaml:"weights" doc:"score of a finding of full confidence, by severity"`
 	Expiry      ExpiryConfig   `yaml:"expiry" doc:"how long a decision lasts, by the subject's number of offences"`
 	Forget      time.Duration  `yaml:"forget" default:"720h" doc:"offences count from one again after this time without any (30 days)"`
@@ -105,7 +105,7 @@ func DefaultConfig() Config {
 	return Config{
 		Policy: PolicyConfig{
 			Families:    FamilyModes{observe, observe, observe, observe, observe},
-			NearCertain: 0.95, HalfLife: time.Hour, Throttle: 3, Block: 7,
+			NearCertain: 0.95, HalfLife: time.Hour, Throttle: 3, Block: 3,
 			Weights: WeightConfig{Low: 1, Medium: 4, High: 10, Critical: 20},
 			Expiry:  ExpiryConfig{10 * time.Minute, time.Hour, 24 * time.Hour, 168 * time.Hour},
 			Forget:  720 * time.Hour, Repeat: time.Minute, Rate: 2, Burst: 10,

@@ -36,6 +36,9 @@ func enforcing(change func(*PolicyConfig)) *Policy {
 	return p
 }
 
+// strict wants more than one medium finding for a block.
+func strict(c *PolicyConfig) { c.Block = 7 }
+
 var ladderCases = map[string]struct {
 	facts   []detect.Finding
 	rec     Record
@@ -47,9 +50,10 @@ var ladderCases = map[string]struct {
 	span    time.Duration
 }{
 	"one high blocks":                {facts: []detect.Finding{fact("a", detect.Credential, detect.High, 0.8, 1)}, action: Block, enforce: true, span: 10 * time.Minute},
-	"one medium throttles":           {facts: []detect.Finding{fact("a", detect.Injection, detect.Medium, 0.9, 1)}, action: Throttle, enforce: true, span: 10 * time.Minute},
-	"two mediums block":              {facts: []detect.Finding{fact("a", detect.Recon, detect.Medium, 0.9, 1), fact("b", detect.Injection, detect.Medium, 0.9, 2)}, action: Block, enforce: true, span: 10 * time.Minute},
-	"two mediums a day apart do not": {facts: []detect.Finding{fact("a", detect.Recon, detect.Medium, 0.9, 1), fact("b", detect.Injection, detect.Medium, 0.9, 1441)}, action: Throttle, enforce: true, span: 10 * time.Minute},
+	"one medium blocks":              {facts: []detect.Finding{fact("a", detect.Injection, detect.Medium, 0.9, 1)}, action: Block, enforce: true, span: 10 * time.Minute},
+	"one medium throttles, if asked": {facts: []detect.Finding{fact("a", detect.Injection, detect.Medium, 0.9, 1)}, change: strict, action: Throttle, enforce: true, span: 10 * time.Minute},
+	"two mediums block":              {facts: []detect.Finding{fact("a", detect.Recon, detect.Medium, 0.9, 1), fact("b", detect.Injection, detect.Medium, 0.9, 2)}, change: strict, action: Block, enforce: true, span: 10 * time.Minute},
+	"two mediums a day apart do not": {facts: []detect.Finding{fact("a", detect.Recon, detect.Medium, 0.9, 1), fact("b", detect.Injection, detect.Medium, 0.9, 1441)}, change: strict, action: Throttle, enforce: true, span: 10 * time.Minute},
 	"a low does nothing":             {facts: []detect.Finding{fact("a", detect.Credential, detect.Low, 1, 1)}},
 	"info weighs nothing":            {facts: []detect.Finding{fact("a", detect.Credential, detect.Info, 1, 1)}},
 	"confidence may be nonsense":     {facts: []detect.Finding{fact("a", detect.Credential, detect.Critical, math.NaN(), 1)}},
