@@ -15,7 +15,7 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "oat:015"},
 		Needs:   "client address, time",
-		State:   "48 bytes for every client; evidence, a sample of one line in 64, only for busy ones",
+		State:   "48 bytes for every client; evidence, a sample of one line in 128, only for busy ones",
 		Evasion: "stays silent below both limits, and for floods spread over addresses; many people behind an address widen its limits, so a flood behind a busy NAT is seen later",
 		Concern: detect.Any,
 		Config:  func() any { return new(RateClientConfig) },
@@ -102,10 +102,10 @@ func newRateClient(env *detect.Env, c *RateClientConfig) *rateClient {
 	return r
 }
 
-// sampled picks one line in 64 by where it stands, so that a replay picks the same.
+// sampled picks one line in 128 by where it stands, so that a replay picks the same.
 func sampled(p *ingest.Position) bool {
 	h := (uint64(p.Offset) ^ p.File) * 0x9e3779b97f4a7c15
-	return h>>58 == 0
+	return h>>57 == 0
 }
 
 // Observe implements detect.Rule.
