@@ -72,7 +72,9 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 		}
 		p.files = append(p.files, f)
 	}
-	p.bus = bus.NewMemory(bus.MemoryConfig{})
+	// One partition: order counts among the sources too, and the mark of a batch
+	// may only be saved when every batch before it was taken in.
+	p.bus = bus.NewMemory(bus.MemoryConfig{Partitions: 1})
 	return p, nil
 }
 
@@ -210,6 +212,7 @@ func (p *pipeline) startSources(start func(string, func(context.Context) error))
 		if err != nil {
 			return err
 		}
+		m.Key = []byte(b.Source)
 		return p.bus.Publish(ctx, m)
 	}
 	a := newAligner(len(p.files), p.ahead, publish)
