@@ -68,6 +68,9 @@ func (a *agenda) take() (sec int64, list []wake) {
 	return sec, list
 }
 
+// bytes is an estimate of the memory held: most seconds hold one wake or few.
+func (a *agenda) bytes() int64 { return int64(len(a.at))*96 + int64(cap(a.heap))*8 }
+
 func (a *agenda) done(list []wake) {
 	if len(a.free) < 64 && cap(list) <= 4096 {
 		a.free = append(a.free, list[:0])
@@ -88,7 +91,7 @@ func (a *agenda) push(sec int64) {
 
 // code saves or restores, leaving out wakes for rules that are gone: rename
 // maps a saved rule number to today's, or says that there is none.
-func (a *agenda) code(k *window.Codec, rename func(uint8) (uint8, bool)) {
+func (a *agenda) code(k *window.Codec, slots int, rename func(uint8) (uint8, bool)) {
 	n := k.Len(len(a.at))
 	if !k.Reading() {
 		for sec, list := range a.at {
@@ -110,6 +113,10 @@ func (a *agenda) code(k *window.Codec, rename func(uint8) (uint8, bool)) {
 			var r uint8
 			k.U32(&u)
 			k.U8(&r)
+			if int64(u) >= int64(slots) {
+				k.Fail()
+				return
+			}
 			if r, ok := rename(r); ok {
 				a.add(sec, wake{Slot(u), r})
 			}

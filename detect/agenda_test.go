@@ -50,10 +50,10 @@ func TestAgendaTwin(t *testing.T) {
 			}{sec, w})
 		}
 		w := window.NewWriter(nil)
-		a.code(w, nil)
+		a.code(w, 100, nil)
 		b := newAgenda()
 		r := window.NewReader(w.Bytes())
-		b.code(r, func(n uint8) (uint8, bool) { return n, true })
+		b.code(r, 100, func(n uint8) (uint8, bool) { return n, true })
 		if r.Err() != nil || len(r.Bytes()) != 0 {
 			rt.Fatalf("read back: %v, %d bytes left", r.Err(), len(r.Bytes()))
 		}
@@ -83,9 +83,9 @@ func TestAgendaRenames(t *testing.T) {
 	a.add(10, wake{2, 1})
 	a.add(20, wake{3, wakeIdle})
 	w := window.NewWriter(nil)
-	a.code(w, nil)
+	a.code(w, 100, nil)
 	b := newAgenda()
-	b.code(window.NewReader(w.Bytes()), func(r uint8) (uint8, bool) {
+	b.code(window.NewReader(w.Bytes()), 100, func(r uint8) (uint8, bool) {
 		if r == 0 {
 			return 0, false
 		}

@@ -1,6 +1,11 @@
 package detect
 
-import "github.com/portcullis/portcullis/ingest"
+import (
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/ingest"
+)
 
 // books keep the completeness of every source: read = processed + rejected.
 type books struct {
@@ -71,5 +76,6 @@ func (b *books) copyRows() []ingest.LedgerRow {
 		}
 		out = append(out, row)
 	}
+	slices.SortFunc(out, func(a, b ingest.LedgerRow) int { return strings.Compare(a.Source, b.Source) })
 	return out
 }

@@ -18,7 +18,8 @@ type client struct {
 	day      uint32    // number of the half day that goodBy[day%3] counts
 	goodBy   [3]uint32
 	peopleBy [3]uint64
-	suspects uint8 // how many detectors hold state for it: evicted last
+	suspects uint8 // how many detectors hold state for it
+	heat     uint8 // odd requests, saturating; 255 with a finding
 	flags    uint8
 }
 
@@ -71,11 +72,15 @@ func (c *client) fold(i int, granule int64) {
 	}
 }
 
-// standing is what was known for good before the minute of sec. Later minutes
-// are left out even if some of their events are in, so that it does not depend
-// on arrival order.
-func (c *client) standing(sec int64, granule int64) Standing {
-	now := uint32(sec / granule)
+// weight says how much a client is worth keeping: those who churn addresses with
+// an odd request each cannot push out one who made many.
+func (c *client) weight() int { return int(c.heat) + int(c.suspects) }
+
+// standing is what was known for good in the minutes that were complete when the
+// first event of sec could come. Later minutes are left out even if some of
+// their events are in, so that it does not depend on arrival order.
+func (c *client) standing(sec, late, granule int64) Standing {
+	now := uint32((sec - late) / granule)
 	today := uint32(sec / 60 / halfDay)
 	s := Standing{Since: int64(c.since) * 1e9}
 	var people uint64
@@ -87,7 +92,7 @@ func (c *client) standing(sec int64, granule int64) Standing {
 		}
 	}
 	for i, m := range c.minute {
-		if m < now && c.good[i] > 0 {
+		if m < now && c.good[i] > 0 && int64(m)*granule/60/halfDay+2 >= int64(today) {
 			s.Successes += int64(c.good[i])
 			people |= c.people[i]
 		}
@@ -122,4 +127,5 @@ func (c *client) code(k *window.Codec) {
 		k.U64(&c.peopleBy[i])
 	}
 	k.U8(&c.flags)
+	k.U8(&c.heat)
 }

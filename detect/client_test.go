@@ -66,15 +66,15 @@ func TestPraiseInAnyOrder(t *testing.T) {
 		for _, h := range delayed {
 			b.praise(h.sec, granule, h.who)
 		}
-		if end := sec + 120; a.standing(end, granule) != b.standing(end, granule) {
-			rt.Fatalf("standing %+v in order, %+v swapped", a.standing(end, granule), b.standing(end, granule))
+		if end := sec + 120; a.standing(end, granule/2, granule) != b.standing(end, granule/2, granule) {
+			rt.Fatalf("standing %+v in order, %+v swapped", a.standing(end, granule/2, granule), b.standing(end, granule/2, granule))
 		}
 	})
 }
 
 // TestStandingTwin counts the praised requests by hand: those of the half day of
-// the question and of the two before it, and of the two newest minutes, which are
-// not folded yet; never those of the minute of the question or later.
+// the question and of the two before it; never those of a minute that was not
+// complete half a minute before the question.
 func TestStandingTwin(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		sec := rapid.Int64Range(1_700_000_000, 1_700_100_000).Draw(rt, "start")
@@ -92,12 +92,13 @@ func TestStandingTwin(t *testing.T) {
 		at := sec + rapid.SampledFrom([]int64{0, 60, 3600, 43_200, 86_400}).Draw(rt, "later")
 		var want int64
 		for m, n := range good {
-			recent := m/halfDay+2 >= at/60/halfDay && m/halfDay+2 >= before/halfDay
-			if m < at/60 && (recent || m == newest || m == before) {
+			recent := m/halfDay+2 >= at/60/halfDay
+			kept := m/halfDay+2 >= before/halfDay || m == newest || m == before
+			if m < (at-30)/60 && recent && kept {
 				want += n
 			}
 		}
-		got := c.standing(at, 60)
+		got := c.standing(at, 30, 60)
 		if got.Successes != want || got.Since != int64(c.since)*1e9 {
 			rt.Fatalf("%d successes since %d, want %d since %d", got.Successes, got.Since/1e9, want, c.since)
 		}

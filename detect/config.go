@@ -21,8 +21,8 @@ func (o *Options) Check(report func(key, message string)) {
 	if o.Late < 0 || o.Late > 10*time.Minute {
 		report("late", "must be between 0s and 10m: windows are kept open that long")
 	}
-	if o.MaxClients < Shards {
-		report("max_clients", fmt.Sprintf("must be at least %d, one for every shard", Shards))
+	if o.MaxClients < Shards*minPerShard {
+		report("max_clients", fmt.Sprintf("must be at least %d: %d for each of %d shards", Shards*minPerShard, minPerShard, Shards))
 	}
 	if o.Idle < time.Hour {
 		report("idle", "must be at least 1h: findings of the last hour still change")
@@ -31,6 +31,9 @@ func (o *Options) Check(report func(key, message string)) {
 		report("workers", fmt.Sprintf("must be between 0 and %d", Shards))
 	}
 }
+
+// minPerShard is the smallest table worth having.
+const minPerShard = 64
 
 // RuleConfig is a detector that is switched on, with its config section.
 type RuleConfig struct {

@@ -84,6 +84,18 @@ func (e *Engine) Feed(b *ingest.Batch) {
 	}
 }
 
+// earliest is the earliest time in the stream's first batch, which is decoded
+// twice for it.
+func (e *Engine) earliest(b *ingest.Batch) int64 {
+	least := int64(0)
+	e.decoder.Decode(b, func(ev *ingest.Event) {
+		if sec := ev.Time / 1e9; least == 0 || sec < least {
+			least = sec
+		}
+	}, func(ingest.Reject) {})
+	return least
+}
+
 // ceiling is the latest event time to be believed, 0 if there is no clock.
 func (e *Engine) ceiling() int64 {
 	if e.cfg.Now == nil {
@@ -96,6 +108,9 @@ func (e *Engine) ceiling() int64 {
 func (e *Engine) inline(b *ingest.Batch) {
 	w := e.workers[0]
 	e.mark.ceiling = e.ceiling()
+	if e.mark.newest == 0 {
+		e.mark.begin(e.earliest(b))
+	}
 	p := e.books.page(b)
 	for i := range b.Rejects {
 		p.reject(b.Rejects[i])
@@ -219,7 +234,7 @@ func (e *Engine) measure() {
 }
 
 func (sh *shard) bytes() int64 {
-	n := int64(cap(sh.table.entries))*8 + int64(cap(sh.clients))*int64(sizeOf[client]())
+	n := int64(cap(sh.table.entries))*8 + int64(cap(sh.clients))*int64(sizeOf[client]()) + sh.agenda.bytes() + int64(cap(sh.dozing))
 	for _, env := range sh.envs {
 		for _, st := range env.state {
 			n += st.bytes()

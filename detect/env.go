@@ -51,9 +51,10 @@ func (e *Env) Wake(slot Slot, sec int64) {
 	e.sh.wake(max(sec, e.w.closed+1), wake{slot, e.rule})
 }
 
-// Standing is what was known for good of the client before the minute of sec.
+// Standing is what was known for good of the client in the minutes that were
+// complete when sec began: it is the same early and late.
 func (e *Env) Standing(slot Slot, sec int64) Standing {
-	return e.sh.clients[slot].standing(sec, e.w.granule)
+	return e.sh.clients[slot].standing(sec, e.w.cfg.LateSeconds, e.w.granule)
 }
 
 // Sample copies the event's line for evidence, capped and with its secrets

@@ -93,6 +93,9 @@ func (p *pool) sequencer() {
 	for j := range p.order {
 		<-j.parsed
 		p.e.mark.ceiling = j.ceiling
+		if p.e.mark.newest == 0 {
+			p.e.mark.begin(earliestOf(j.items))
+		}
 		page := p.e.books.page(j.batch)
 		for i := range j.batch.Rejects {
 			page.reject(j.batch.Rejects[i])
@@ -121,6 +124,16 @@ func (p *pool) sequencer() {
 	for _, c := range p.own {
 		close(c)
 	}
+}
+
+func earliestOf(items []item) int64 {
+	least := int64(0)
+	for i := range items {
+		if sec := items[i].ev.Time / 1e9; least == 0 || sec < least {
+			least = sec
+		}
+	}
+	return least
 }
 
 func (p *pool) worker(w *worker, in <-chan *job) {

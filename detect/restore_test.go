@@ -2,6 +2,8 @@ package detect_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"maps"
 	"strings"
 	"testing"
@@ -110,7 +112,9 @@ func TestRestoreRefusesAnotherVersion(t *testing.T) {
 	setup := detecttest.Setup{Late: 30}
 	log, _, saved := halfway(t, setup)
 	other := maps.Clone(saved.Blobs)
-	other["engine"] = append([]byte{99}, saved.Blobs["engine"][1:]...)
+	other["engine"] = append([]byte{99}, saved.Blobs["engine"][1:len(saved.Blobs["engine"])-4]...)
+	sum := crc32.Checksum(other["engine"], crc32.MakeTable(crc32.Castagnoli))
+	other["engine"] = binary.BigEndian.AppendUint32(other["engine"], sum)
 	e := detecttest.Engine(t, setup, log)
 	defer e.Close()
 	err := e.Restore(detect.Snapshot{Blobs: other})

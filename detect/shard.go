@@ -20,6 +20,7 @@ type shard struct {
 	rules    []Rule
 	touched  bool            // since the last snapshot
 	names    *Sparse[string] // of accounts; nil where slots are clients
+	dozing   []bool          // by slot: an idle wake is on the agenda, perhaps from an earlier client
 }
 
 func newShard(w *worker, number int) (*shard, error) {
@@ -58,7 +59,7 @@ func (sh *shard) slot(k key, h uint64, sec int64) Slot {
 	}
 	sh.clients[s] = client{key: k, seen: uint32(sec), since: uint32(sec), flags: flagLive}
 	sh.table.insert(h, s, sh.clients, sh.w.cfg.Seed)
-	sh.wake(sec+sh.w.cfg.IdleSeconds, wake{s, wakeIdle})
+	sh.doze(s, sec+sh.w.cfg.IdleSeconds)
 	if sh.w.watch.covers(k) {
 		sh.clients[s].flags |= flagWatched
 	}
@@ -99,7 +100,7 @@ func (sh *shard) evict() {
 			continue
 		}
 		b := &sh.clients[best]
-		if c.suspects < b.suspects || c.suspects == b.suspects && c.seen < b.seen {
+		if c.weight() < b.weight() || c.weight() == b.weight() && c.seen < b.seen {
 			best = sh.hand
 		}
 	}
@@ -142,13 +143,26 @@ func (sh *shard) settle(s Slot, start int64) {
 	}
 }
 
+// doze asks once for a look at whether the client of a slot is still there. The
+// wake outlives the client, so that churn cannot fill the agenda.
+func (sh *shard) doze(s Slot, at int64) {
+	for int(s) >= len(sh.dozing) {
+		sh.dozing = append(sh.dozing, false)
+	}
+	if !sh.dozing[s] {
+		sh.dozing[s] = true
+		sh.wake(at, wake{s, wakeIdle})
+	}
+}
+
 func (sh *shard) idle(s Slot, at int64) {
+	sh.dozing[s] = false
 	c := &sh.clients[s]
 	if c.flags&flagLive == 0 {
 		return
 	}
 	if due := int64(c.seen) + sh.w.cfg.IdleSeconds; due > at {
-		sh.wake(due, wake{s, wakeIdle})
+		sh.doze(s, due)
 		return
 	}
 	sh.drop(s)
@@ -169,6 +183,7 @@ func (sh *shard) report(e *Env, slot Slot, f Finding, early bool) {
 		sh.wake(f.Window/1e9+FindingWindow+sh.w.cfg.LateSeconds, wake{slot, wakeSettle})
 	}
 	sh.touched = true
+	sh.clients[slot].heat = 255
 	sh.findings.put(k, f, early)
 }
 
@@ -213,7 +228,15 @@ func (sh *shard) code(k *window.Codec, names []string) {
 			}
 		})
 	}
-	sh.agenda.code(k, rename)
+	sh.agenda.code(k, len(sh.clients), rename)
+	if k.Reading() {
+		sh.dozing = make([]bool, len(sh.clients))
+		for _, list := range sh.agenda.at {
+			for _, w := range list {
+				sh.dozing[w.slot] = sh.dozing[w.slot] || w.rule == wakeIdle
+			}
+		}
+	}
 	sh.findings.code(k, rename)
 }
 
@@ -229,6 +252,7 @@ func (sh *shard) codeRule(k *window.Codec, i int) {
 	for _, st := range e.state {
 		st.code(k, len(sh.clients))
 	}
+	k.Done()
 }
 
 func renamer(names []string, envs []*Env) func(uint8) (uint8, bool) {

@@ -92,6 +92,7 @@ func (s *Sparse[T]) code(k *window.Codec, slots int) {
 		var u uint64
 		k.U64(&u)
 		if u >= uint64(slots) {
+			k.Fail()
 			return
 		}
 		s.each(s.At(Slot(u)), k)
@@ -131,8 +132,12 @@ func (d *Dense[T]) drop(slot Slot) {
 
 func (d *Dense[T]) code(k *window.Codec, slots int) {
 	n := k.Len(len(d.items))
+	if n > slots {
+		k.Fail()
+		return
+	}
 	if k.Reading() {
-		d.items = make([]T, min(n, slots))
+		d.items = make([]T, n)
 	}
 	for i := range d.items {
 		d.each(&d.items[i], k)

@@ -1,7 +1,11 @@
 package detect
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/ingest"
@@ -29,12 +33,15 @@ func (e *Engine) Snapshot() Snapshot {
 	s := e.changes()
 	s.Blobs = map[string][]byte{"engine": e.codeSelf(window.NewWriter(nil)).Bytes(), "wide": e.codeWide(window.NewWriter(nil)).Bytes()}
 	names := ruleNames(e.workers[0].rules)
+	for name, b := range s.Blobs {
+		s.Blobs[name] = sealed(b)
+	}
 	for n := range Shards {
 		if sh := e.shard(n); sh.touched {
 			k := window.NewWriter(nil)
 			codeNames(k, &names)
 			sh.code(k, names)
-			s.Blobs[shardName(n)] = k.Bytes()
+			s.Blobs[shardName(n)] = sealed(k.Bytes())
 			sh.touched = false
 		}
 	}
@@ -54,6 +61,7 @@ func (e *Engine) changes() Snapshot {
 	for _, m := range e.marks {
 		s.Marks = append(s.Marks, m)
 	}
+	slices.SortFunc(s.Marks, func(a, b ingest.Mark) int { return strings.Compare(a.Source, b.Source) })
 	e.measure()
 	return s
 }
@@ -74,6 +82,21 @@ func (e *Engine) collect() []Finding {
 }
 
 func shardName(n int) string { return fmt.Sprintf("shard/%03d", n) }
+
+// sealed adds a checksum: a flipped bit must be an error, not another state.
+func sealed(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func unsealed(blobs map[string][]byte, name string) ([]byte, error) {
+	b := blobs[name]
+	if n := len(b) - 4; n >= 0 && binary.BigEndian.Uint32(b[n:]) == crc32.Checksum(b[:n], castagnoli) {
+		return b[:n], nil
+	}
+	return nil, fmt.Errorf("detect: restore %s: %w: restore the database from a backup, or move it away to start afresh", name, window.ErrCorrupt)
+}
 
 func (e *Engine) codeSelf(k *window.Codec) *window.Codec {
 	version := uint64(stateVersion)
@@ -133,9 +156,12 @@ func (e *Engine) Restore(s Snapshot) error {
 	for _, m := range s.Marks {
 		e.marks[m.Source] = m
 	}
-	self, saved := s.Blobs["engine"]
-	if !saved {
+	if _, saved := s.Blobs["engine"]; !saved {
 		return nil
+	}
+	self, err := unsealed(s.Blobs, "engine")
+	if err != nil {
+		return err
 	}
 	k := window.NewReader(self)
 	var version uint64
@@ -146,13 +172,20 @@ func (e *Engine) Restore(s Snapshot) error {
 	if err := e.codeSelf(k).Err(); err != nil {
 		return fmt.Errorf("detect: restore engine: %w", err)
 	}
-	if err := e.codeWide(window.NewReader(s.Blobs["wide"])).Err(); err != nil {
+	wide, err := unsealed(s.Blobs, "wide")
+	if err != nil {
+		return err
+	}
+	if err := e.codeWide(window.NewReader(wide)).Err(); err != nil {
 		return fmt.Errorf("detect: restore wide level: %w", err)
 	}
 	for n := range Shards {
-		blob, ok := s.Blobs[shardName(n)]
-		if !ok {
+		if _, ok := s.Blobs[shardName(n)]; !ok {
 			continue
+		}
+		blob, err := unsealed(s.Blobs, shardName(n))
+		if err != nil {
+			return err
 		}
 		k, names := window.NewReader(blob), []string(nil)
 		codeNames(k, &names)

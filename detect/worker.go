@@ -38,10 +38,13 @@ func newWorker(cfg *Config, by By, number, workers int, wide *wide) (*worker, er
 	w := &worker{
 		cfg: cfg, number: number, wide: wide,
 		granule:   max(60, 2*cfg.LateSeconds),
-		perShard:  max(64, cfg.MaxClients/Shards),
+		perShard:  max(minPerShard, cfg.MaxClients/Shards),
 		watch:     &watchSet{},
 		inspector: inspect.New(cfg.Inspect),
 		prober:    newProber(),
+	}
+	if by != ByClient {
+		w.perShard = max(minPerShard*minPerShard, cfg.MaxClients/10) // all in one shard
 	}
 	for _, r := range cfg.Rules {
 		if r.Spec.By == by {
@@ -100,6 +103,9 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 		c.praise(sec, w.granule, w.probed.Who)
 	}
 	need := w.concerns(ev)
+	if need != Any && c.heat < 254 {
+		c.heat++
+	}
 	kind := answered
 	if need&Refused != 0 {
 		kind = refused
@@ -124,9 +130,12 @@ func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	}
 	sh := w.shards[h>>56]
 	sh.touched = true
-	ev.Time = (w.closed + 1) * 1e9
 	s := sh.slot(k, h, w.closed+1)
-	w.inspected = false
+	if sh.clients[s].flags&flagWatched != 0 && w.sighted(ev) {
+		return
+	}
+	ev.Time = (w.closed + 1) * 1e9
+	w.probed, w.inspected = w.prober.look(ev), false
 	for _, r := range w.byLate {
 		sh.rules[r].Observe(ev, s)
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"embed"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -18,6 +19,7 @@ type Entry struct {
 	Text   string // as in the data file, lower case
 	Weight uint32 // what one distinct path of this kind adds to a scan
 	What   string // in words
+	Ending bool   // only the file's ending is known
 }
 
 var (
@@ -33,6 +35,7 @@ func init() {
 		case strings.HasPrefix(e.Text, "/"):
 			exact[e.Text] = e
 		case strings.HasPrefix(e.Text, "*."):
+			e.Ending = true
 			suffixes[e.Text[1:]] = e
 		default:
 			segments[e.Text] = e
@@ -79,6 +82,11 @@ func Path(target string) *Entry {
 	}
 	if len(target) < 2 || len(target) > 512 {
 		return nil
+	}
+	if strings.IndexByte(target, '%') >= 0 {
+		if plain, err := url.PathUnescape(target); err == nil {
+			target = plain
+		}
 	}
 	target = strings.ToLower(target)
 	if e := exact[strings.TrimSuffix(target, "/")]; e != nil {

@@ -24,7 +24,7 @@ func init() {
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			c := cfg.(*AuthAccountConfig)
 			r := &authAccount{env: env, limit: uint32(c.Limit), clients: c.Clients, span: newSpan(int64(c.Span / time.Second))}
-			env.Shape("account1")
+			env.Shape(fmt.Sprintf("account1/%d", r.span.secs))
 			r.state = detect.NewSparse(env, (*account).code)
 			return r, nil
 		},
@@ -73,6 +73,9 @@ func (r *authAccount) Observe(ev *ingest.Event, slot detect.Slot) {
 	a := r.state.At(slot)
 	sec := ev.Time / 1e9
 	b := ev.Client.As16()
+	if ev.Client.Is6() && !ev.Client.Is4In6() {
+		clear(b[8:]) // one client has a whole /64 to rotate through
+	}
 	var h uint64
 	for _, x := range b {
 		h = (bits.RotateLeft64(h, 7) ^ uint64(x)) * 0x9e3779b97f4a7c15
@@ -81,7 +84,7 @@ func (r *authAccount) Observe(ev *ingest.Event, slot detect.Slot) {
 		r.env.Wake(slot, sec+3*r.span.secs)
 	}
 	a.offend(r.env, ev, slot, r.span, 1, func() string { return refusalNote(ev) })
-	if a.cells.Total() < r.limit || !r.fires(a, sec) {
+	if !r.env.Live() || a.cells.Total() < r.limit || !r.fires(a, sec) {
 		return
 	}
 	if a.now.earlier(r.env, sec, a.pending(sec, r.span)/int64(r.limit)) {

@@ -15,12 +15,12 @@ func init() {
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path",
 		State:   "about 150 bytes and up to 8 lines, only for clients with a refusal in the last minute or a finding in the last hour",
-		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; refusals answered with 200 cannot be seen in a log",
+		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; a client that changes its agent in successful requests is taken for several people and gets at most per_person times people_cap more; refusals answered with 200 cannot be seen in a log",
 		Concern: detect.Refused,
 		Config:  func() any { return new(AuthBurstConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			c := cfg.(*AuthBurstConfig)
-			r := &authBurst{env: env, limit: uint32(c.Limit), perPerson: uint32(c.PerPerson), span: newSpan(int64(c.Span / time.Second))}
+			r := &authBurst{env: env, limit: uint32(c.Limit), perPerson: uint32(c.PerPerson), cap: int64(c.PeopleCap), span: newSpan(int64(c.Span / time.Second))}
 			env.Shape("burst1")
 			r.state = detect.NewSparse(env, (*burst).code)
 			return r, nil
@@ -33,10 +33,14 @@ type AuthBurstConfig struct {
 	Limit     int           `yaml:"limit" default:"10" doc:"refusals by one client within span that make a finding (OWASP ASVS 5.0 6.3.1 asks for a limit; CRS and fail2ban ship 5 to 10 in 1 to 10 minutes)"`
 	Span      time.Duration `yaml:"span" default:"60s" doc:"sliding span, in event time"`
 	PerPerson int           `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
+	PeopleCap int           `yaml:"people_cap" default:"20" doc:"people that count for that at most: a client can pretend to be many by changing its agent"`
 }
 
 // Check implements validation for the config loader.
 func (c *AuthBurstConfig) Check(report func(key, message string)) {
+	if c.PerPerson < 0 || c.PeopleCap < 0 {
+		report("per_person", "must not be negative, nor people_cap")
+	}
 	if c.Limit < 2 {
 		report("limit", "must be at least 2: one refusal is a typing error")
 	}
@@ -54,6 +58,7 @@ type authBurst struct {
 	env       *detect.Env
 	limit     uint32
 	perPerson uint32
+	cap       int64
 	span      span
 	state     *detect.Sparse[burst]
 }
@@ -63,7 +68,7 @@ func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
 	b := r.state.At(slot)
 	b.offend(r.env, ev, slot, r.span, 1, func() string { return refusalNote(ev) })
 	sec := ev.Time / 1e9
-	if b.cells.Total() < r.limit {
+	if !r.env.Live() || b.cells.Total() < r.limit {
 		return
 	}
 	allowed := r.allowed(slot, sec)
@@ -93,12 +98,16 @@ func (r *authBurst) Close(slot detect.Slot, sec int64) {
 
 // allowed is the limit for a client, wider where people are known behind it.
 func (r *authBurst) allowed(slot detect.Slot, sec int64) uint32 {
-	return r.limit + r.perPerson*uint32(r.env.Standing(slot, sec).People)
+	return r.widened(r.env.Standing(slot, sec))
+}
+
+func (r *authBurst) widened(s detect.Standing) uint32 {
+	return r.limit + r.perPerson*uint32(min(s.People, r.cap))
 }
 
 func (r *authBurst) judge(e *episode) detect.Finding {
 	f := e.finding()
-	times := float64(e.count) / float64(r.limit+r.perPerson*uint32(e.standing.People))
+	times := float64(e.count) / float64(r.widened(e.standing))
 	f.Severity = detect.Medium
 	if times >= 3 {
 		f.Severity = detect.High

@@ -20,7 +20,7 @@ func init() {
 		Concern: detect.Any,
 		Config:  func() any { return new(RateClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newRateClient(env, cfg.(*RateClientConfig)), nil
+			return newRateClient(env, cfg.(*RateClientConfig))
 		},
 	})
 }
@@ -30,7 +30,7 @@ type RateClientConfig struct {
 	Limit      int           `yaml:"limit" default:"1200" doc:"requests of one client within span that make a finding: 20 a second, twice the 10r/s of the nginx limit_req examples"`
 	Span       time.Duration `yaml:"span" default:"60s" doc:"sliding span of limit, in event time"`
 	Burst      int           `yaml:"burst" default:"400" doc:"requests of one client within burst_span that make a finding: a page with 100 calls, reloaded four times"`
-	BurstSpan  time.Duration `yaml:"burst_span" default:"10s" doc:"sliding span of burst, in event time"`
+	BurstSpan  time.Duration `yaml:"burst_span" default:"10s" doc:"sliding span of burst, in event time; counted in buckets of (span + engine.late) / 18 seconds, 5 s by default"`
 	PeopleCap  int           `yaml:"people_cap" default:"20" doc:"limits are multiplied by the number of people known behind the client, at most by so many"`
 	HighFactor float64       `yaml:"high_factor" default:"4" doc:"so many times a limit is a high finding, and near certain"`
 }
@@ -82,11 +82,15 @@ type rateClient struct {
 	busy   *detect.Sparse[busy]
 }
 
-func newRateClient(env *detect.Env, c *RateClientConfig) *rateClient {
+func newRateClient(env *detect.Env, c *RateClientConfig) (*rateClient, error) {
 	r := &rateClient{env: env, cfg: c}
 	secs := int64(c.Span / time.Second)
 	r.width = (secs + env.LateBound() + window.RingCells - 3) / (window.RingCells - 2)
 	r.width = max(1, r.width)
+	if time.Duration(r.width)*time.Second > c.BurstSpan {
+		return nil, fmt.Errorf("rate-client: with engine.late %ds and span %s, requests are counted in buckets of %ds, which is longer than burst_span %s: shorten late or span, or lengthen burst_span",
+			env.LateBound(), c.Span, r.width, c.BurstSpan)
+	}
 	r.long = uint32((secs + r.width - 1) / r.width)
 	r.short = uint32((int64(c.BurstSpan/time.Second) + r.width - 1) / r.width)
 	r.least = uint32(min(c.Limit, c.Burst))
@@ -99,7 +103,7 @@ func newRateClient(env *detect.Env, c *RateClientConfig) *rateClient {
 		}
 		b.code(k)
 	})
-	return r
+	return r, nil
 }
 
 // sampled picks one line in 128 by where it stands, so that a replay picks the same.

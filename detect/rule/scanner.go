@@ -23,7 +23,7 @@ func init() {
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			c := cfg.(*ScannerConfig)
 			r := &scanner{env: env, points: uint32(c.Points), span: newSpan(int64(c.Span / time.Second))}
-			env.Shape("scan1")
+			env.Shape(fmt.Sprintf("scan1/%d", r.span.secs))
 			r.state = detect.NewSparse(env, (*scan).code)
 			return r, nil
 		},
@@ -77,9 +77,9 @@ func (r *scanner) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 	s := r.state.At(slot)
 	sec := ev.Time / 1e9
-	s.paths.Add(sec, hashPath(ev.Target)^uint64(weight), weight, r.span.secs)
+	fresh := s.paths.Add(sec, hashPath(ev.Target)^uint64(weight), weight, r.span.secs)
 	s.offend(r.env, ev, slot, r.span, weight, func() string { return note })
-	if s.cells.Total() < surely {
+	if !fresh || !r.env.Live() || s.cells.Total() < surely {
 		return
 	}
 	paces, points := s.paths.Sum(sec-r.span.secs, sec)
@@ -97,7 +97,7 @@ func (r *scanner) Observe(ev *ingest.Event, slot detect.Slot) {
 func (r *scanner) weigh(ev *ingest.Event) (uint32, string) {
 	p := r.env.Probe()
 	switch {
-	case p.Path != nil && (p.Path.Weight > 2 || ev.Status >= 400):
+	case p.Path != nil && (ev.Status >= 400 || p.Path.Weight > 2 && !p.Path.Ending || p.Path.Weight >= surely):
 		return p.Path.Weight, p.Path.What
 	case p.Agent != nil:
 		return p.Agent.Weight, p.Agent.What

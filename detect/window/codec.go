@@ -33,6 +33,16 @@ func (c *Codec) Bytes() []byte { return c.buf }
 // Err returns the first error of reading.
 func (c *Codec) Err() error { return c.err }
 
+// Fail makes a reading Codec fail: what it read cannot be true.
+func (c *Codec) Fail() { c.fail() }
+
+// Done makes a reading Codec fail if something is left.
+func (c *Codec) Done() {
+	if c.reading && len(c.buf) > 0 {
+		c.fail()
+	}
+}
+
 func (c *Codec) fail() {
 	if c.err == nil {
 		c.err = ErrCorrupt
@@ -147,6 +157,9 @@ func (c *Codec) Block(write func(*Codec), read func(*Codec)) {
 	part := c.buf[:n]
 	c.buf = c.buf[n:]
 	if c.err == nil {
-		read(NewReader(part))
+		inner := NewReader(part)
+		if read(inner); inner.err != nil {
+			c.fail()
+		}
 	}
 }

@@ -58,9 +58,10 @@ func (d *Distinct) Add(sec int64, hash uint64, weight uint32, width int64) bool 
 
 // Sum counts the distinct values first seen in (from, to] and adds up their weights.
 func (d *Distinct) Sum(from, to int64) (count, weight uint32) {
+	var seen hashSet
 	for i := range d.list {
 		v := &d.list[i]
-		if v.Sec <= from || v.Sec > to || d.seenBefore(v, from) {
+		if v.Sec <= from || v.Sec > to || !seen.add(v.Hash) {
 			continue
 		}
 		count++
@@ -69,15 +70,33 @@ func (d *Distinct) Sum(from, to int64) (count, weight uint32) {
 	return count, weight
 }
 
-// seenBefore tells whether an earlier bucket inside the window holds the value too.
-func (d *Distinct) seenBefore(v *Value, from int64) bool {
-	for i := range d.list {
-		w := &d.list[i]
-		if w.Hash == v.Hash && w.Bucket < v.Bucket && w.Sec > from {
+// hashSet is a set on the stack, with room for the values of several buckets;
+// beyond that it takes all for new.
+type hashSet struct {
+	slots [512]uint64
+	used  int
+	zero  bool // 0 is in; in slots it means empty
+}
+
+// add reports whether h is new.
+func (s *hashSet) add(h uint64) bool {
+	if h == 0 {
+		was := s.zero
+		s.zero = true
+		return !was
+	}
+	for i := h * 0x9e3779b97f4a7c15 >> 55; ; i = (i + 1) % uint64(len(s.slots)) {
+		switch s.slots[i] {
+		case h:
+			return false
+		case 0:
+			if s.used < len(s.slots)*3/4 {
+				s.slots[i] = h
+				s.used++
+			}
 			return true
 		}
 	}
-	return false
 }
 
 // Forget drops the buckets that ended at or before sec.

@@ -25,6 +25,7 @@ type Plan struct {
 	mu      sync.Mutex
 	formats map[string]format.Format
 	ids     map[string]uint32
+	unsure  map[string]bool // whose format could not be found yet
 }
 
 // MaxRouteIDs bounds the route numbers of a process; routes beyond share number 0.
@@ -42,7 +43,7 @@ type Options struct {
 
 // NewPlan makes a Plan. formats maps the name of every source to its format.
 func NewPlan(formats map[string]format.Format, ident identity.Config, o Options) *Plan {
-	p := &Plan{routes: o.Routes, ident: ident, noTime: o.NoTime, say: o.Say, formats: map[string]format.Format{}, ids: map[string]uint32{}}
+	p := &Plan{routes: o.Routes, ident: ident, noTime: o.NoTime, say: o.Say, formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}}
 	for name, f := range formats {
 		p.formats[name] = f
 	}
@@ -60,7 +61,8 @@ func (p *Plan) formatOf(source string, sample []byte) (format.Format, bool) {
 	}
 	found, why, err := format.Detect(sample)
 	if err != nil {
-		if p.say != nil {
+		if p.say != nil && !p.unsure[source] {
+			p.unsure[source] = true // said once
 			p.say(source, "", err.Error())
 		}
 		return f, false
