@@ -206,13 +206,13 @@ func (b *bencher) parse() (int, error) {
 		return 0, err
 	}
 	p := f.New()
-	bad := 0
+	ev, bad := new(ingest.Event), 0
 	batches(b.data, func(batch *ingest.Batch) {
 		p.Reset()
 		for data := batch.Data; len(data) > 0; {
 			i := bytes.IndexByte(data, '\n')
-			var ev ingest.Event
-			if p.Parse(data[:i], &ev) != ingest.OK {
+			*ev = ingest.Event{}
+			if p.Parse(data[:i], ev) != ingest.OK {
 				bad++
 			}
 			data = data[i+1:]
