@@ -2,7 +2,6 @@ package detect_test
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -49,7 +48,8 @@ func TestBucketsThatHideABurstAreRefused(t *testing.T) {
 	}
 }
 
-// our own 403 on a late attack line counts as a new offence
+// TestOurLateAnswerIsNoOffence: a late line that carries our own 403 is not held
+// against the client.
 func TestOurLateAnswerIsNoOffence(t *testing.T) {
 	all := logOf(one(plain(start, attacker)), one(plain(start+100, "192.0.2.2")), one(injected(start+1, attacker, 403)))
 	seen := 0
@@ -84,14 +84,11 @@ func TestChurnOfSuspectsKeepsTheWorst(t *testing.T) {
 	}
 }
 
-// first line of a replay with a broken date
+// TestABrokenFirstLineDoesNotMakeAllLate: a replay begins at the earliest time of its
+// first batch.
 func TestABrokenFirstLineDoesNotMakeAllLate(t *testing.T) {
 	got := detecttest.Run(t, detecttest.Setup{Late: 30, Rules: []string{"auth-burst"}}, logOf(one(plain(start+20*365*86400, "192.0.2.2")), each(30, start, guess)))
 	if len(got) != 1 {
 		t.Errorf("%d findings", len(got))
 	}
-}
-
-func addr(i int) netip.Addr {
-	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 }
