@@ -11,12 +11,15 @@ import (
 type books struct {
 	rows    map[string]*ingest.LedgerRow
 	rejects []ingest.Reject // a sample, not yet collected
+	redact  func(string) string
 }
 
 // RejectSample bounds the rejected lines kept between two snapshots.
 const RejectSample = 64
 
-func newBooks() books { return books{rows: map[string]*ingest.LedgerRow{}} }
+func newBooks(redact func(string) string) books {
+	return books{rows: map[string]*ingest.LedgerRow{}, redact: redact}
+}
 
 func (b *books) row(source string) *ingest.LedgerRow {
 	r := b.rows[source]
@@ -53,6 +56,7 @@ func (p page) reject(r ingest.Reject) {
 	p.row.Rejected++
 	p.row.Reasons[r.Reason.String()]++
 	if len(p.b.rejects) < RejectSample {
+		r.Sample = p.b.redact(r.Sample) // a line that cannot be read may hold secrets all the same
 		p.b.rejects = append(p.b.rejects, r)
 	}
 }

@@ -42,7 +42,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: &cfg, mark: watermark{bound: cfg.LateSeconds}, books: newBooks(), marks: map[string]ingest.Mark{}}
+	e := &Engine{cfg: &cfg, mark: watermark{bound: cfg.LateSeconds}, books: newBooks(cfg.Redact), marks: map[string]ingest.Mark{}}
 	var err error
 	if e.wide, err = newWide(&cfg, cfg.Workers); err != nil {
 		return nil, fmt.Errorf("detect: %w", err)

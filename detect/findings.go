@@ -16,8 +16,9 @@ type windowKey struct {
 // open is a finding whose window is not over.
 type open struct {
 	f     Finding
-	early bool // not yet confirmed by a closed second
-	dirty bool // changed since it was last collected
+	early bool  // not yet confirmed by a closed second
+	dirty bool  // changed since it was last collected
+	told  int64 // LastSeen when it was last handed over
 }
 
 // findings keeps what may still change of a shard or of the wide level.
@@ -35,8 +36,9 @@ func newFindings(emit func(Finding)) findings {
 	return findings{open: map[windowKey]*open{}, emit: emit}
 }
 
-// put takes in the present state of a finding. It emits what is new, graver or
-// newly certain; everything else waits to be collected.
+// put takes in the present state of a finding. It emits what is new, graver,
+// newly certain or still going on after a while; everything else waits to be
+// collected.
 func (fs *findings) put(k windowKey, f Finding, early bool) {
 	o := fs.open[k]
 	if o == nil {
@@ -44,23 +46,26 @@ func (fs *findings) put(k windowKey, f Finding, early bool) {
 			fs.settleOldest()
 		}
 		f.ID = FindingID(f.Rule, f.Subject, f.Window)
-		fs.open[k] = &open{f: f, early: early, dirty: true}
+		fs.open[k] = &open{f: f, early: early, dirty: true, told: f.LastSeen}
 		fs.emit(f)
 		return
 	}
 	graver := f.Severity > o.f.Severity || Certain(f.Confidence) && !Certain(o.f.Confidence)
-	if early && !graver {
-		return
-	}
 	f.ID = o.f.ID
-	if f == o.f && o.early == early {
+	if f.LastSeen-o.told >= Again*1e9 || graver {
+		o.told = max(o.told, f.LastSeen)
+		fs.emit(f)
+	}
+	if early && !graver || f == o.f && o.early == early {
 		return
 	}
 	o.f, o.early, o.dirty = f, early, true
-	if graver {
-		fs.emit(f)
-	}
 }
+
+// Again is how many seconds of event time a finding that goes on is not handed
+// over anew. Whoever acts on findings then sees that a subject came back when
+// its block was over, within the same window.
+const Again = 10
 
 // Certain reports whether a confidence counts as near certain: policy may act
 // on it without being told to.
@@ -149,6 +154,7 @@ func codeOpen(k *window.Codec, key *windowKey, o *open) {
 	key.slot = Slot(slot)
 	k.I64(&key.start)
 	k.Bool(&o.early)
+	k.I64(&o.told)
 	f := &o.f
 	fam := string(f.Family)
 	for _, s := range []*string{&f.ID, &f.Rule, &fam, &f.Subject.Kind, &f.Subject.Value, &f.Why, &f.Route} {

@@ -95,7 +95,7 @@ func unsealed(blobs map[string][]byte, name string) ([]byte, error) {
 	if n := len(b) - 4; n >= 0 && binary.BigEndian.Uint32(b[n:]) == crc32.Checksum(b[:n], castagnoli) {
 		return b[:n], nil
 	}
-	return nil, fmt.Errorf("detect: restore %s: %w: restore the database from a backup, or move it away to start afresh", name, window.ErrCorrupt)
+	return nil, fmt.Errorf("detect: restore %s: %w, or was saved by another version: restore the database from a backup, or move it away to start afresh", name, window.ErrCorrupt)
 }
 
 func (e *Engine) codeSelf(k *window.Codec) *window.Codec {

@@ -77,13 +77,18 @@ func (e *Enforcer) named(ctx context.Context, arg string) ([]*Decision, string, 
 	return nil, fmt.Sprintf("error: no open decision %s: \"portcullis decisions\" lists them", quoted(arg)), nil
 }
 
-// is reports whether the selector names just this subject.
+// is reports whether the selector names just this subject; an IPv6 address also
+// names its /64, which is what is acted on.
 func (s selector) is(sub detect.Subject) bool {
 	if s.subject != (detect.Subject{}) {
 		return s.subject == sub
 	}
 	p, err := Prefix(sub)
-	return err == nil && p == s.prefix
+	if err != nil {
+		return false
+	}
+	one := s.prefix.Addr().Is6() && s.prefix.IsSingleIP()
+	return p == s.prefix || one && p.Bits() == 64 && p.Contains(s.prefix.Addr())
 }
 
 func (e *Enforcer) release(ctx context.Context, b *batch, c Command, now time.Time) (string, error) {

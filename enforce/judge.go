@@ -22,7 +22,8 @@ func (e *Enforcer) judge(ctx context.Context, b *batch, f *detect.Finding, now t
 		return err
 	}
 	known := slices.ContainsFunc(rec.Counted, func(c Counted) bool { return c.Finding == f.ID })
-	if !e.policy.Count(rec, f) {
+	live, proposed := e.mem.on(f.Subject)
+	if !e.policy.Count(rec, f) && (live != nil || !e.policy.Returns(rec, f)) {
 		return nil
 	}
 	for _, c := range rec.Counted {
@@ -30,7 +31,6 @@ func (e *Enforcer) judge(ctx context.Context, b *batch, f *detect.Finding, now t
 			b.counted[countedKey{f.Subject, f.ID}] = c
 		}
 	}
-	live, proposed := e.mem.on(f.Subject)
 	v := e.policy.Judge(rec, f, live)
 	if v.Action == "" {
 		if live != nil {

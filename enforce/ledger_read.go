@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/portcullis/portcullis/detect"
@@ -27,10 +28,11 @@ func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, er
 			where, args = append(where, cond), append(args, v...)
 		}
 	}
+	wider := network(q.Subject) // an IPv6 client is acted on with its whole /64
 	add(`state = ?`, q.State != "", q.State)
 	add(`state IN `+liveStates, q.Live)
-	add(`kind = ?`, q.Subject.Kind != "", q.Subject.Kind)
-	add(`value = ?`, q.Subject.Value != "", q.Subject.Value)
+	add(`kind = ?`, q.Subject.Kind != "" && wider == "", q.Subject.Kind)
+	add(`value IN (?, ?)`, q.Subject.Value != "", q.Subject.Value, wider)
 	add(`created >= ?`, q.Since != 0, q.Since)
 	if q.After != "" {
 		var at int64
@@ -52,6 +54,15 @@ func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, er
 		limit = 100
 	}
 	return l.decisions(ctx, text+` ORDER BY created DESC, id LIMIT ?`, append(args, min(limit, 10000))...)
+}
+
+// network is the /64 of a single IPv6 address, "" for everything else.
+func network(s detect.Subject) string {
+	a, err := netip.ParseAddr(s.Value)
+	if s.Kind != "ip" && s.Kind != "" || err != nil || !a.Is6() || a.Is4In6() {
+		return ""
+	}
+	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
 }
 
 // Decision returns one decision, and whether there is one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,7 +203,7 @@ func (e *Enforcer) pushResult(r result) {
 	if r.err != nil {
 		g.Fails++
 		g.Error = clean(r.err.Error())
-		e.say(topic, g.Error)
+		e.say(topic, strings.TrimPrefix(g.Error, topic+": "))
 		return
 	}
 	e.say(topic, "")

@@ -131,6 +131,21 @@ func (p *Policy) bound(r *Record, at int64) {
 	r.Counted = slices.Delete(r.Counted, lightest, lightest+1)
 }
 
+// Returns reports whether a finding that is known already goes on well after the
+// last decision on its subject: it came back when that was over. What a person
+// forgave does not count.
+func (p *Policy) Returns(r *Record, f *detect.Finding) bool {
+	if r.Offences == 0 || when(f)-r.Offended < int64(p.cfg.Repeat) {
+		return false
+	}
+	for i := range r.Counted {
+		if r.Counted[i].Finding == f.ID {
+			return r.Counted[i].Top != forgiven
+		}
+	}
+	return false
+}
+
 // Score is what weighs on the subject at a moment: of all findings, and of
 // those that may be enforced.
 func (p *Policy) Score(r *Record, at int64) (all, hard float64) {

@@ -62,7 +62,7 @@ func (e *Enforcer) acked() (gen uint64, names []string, failing string) {
 		gen = min(gen, g.acked)
 		names = append(names, g.Name)
 		if g.Error != "" && failing == "" {
-			failing = fmt.Sprintf("gateway %s: %s", g.Name, g.Error)
+			failing = fmt.Sprintf("gateway %s: %s", g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 		}
 	}
 	return gen, names, failing

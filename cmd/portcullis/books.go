@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/dashboards/console"
@@ -90,14 +91,6 @@ func (p *pipeline) inputs() enforce.Inputs {
 	return enforce.Inputs{Lag: p.lag(now()), Good: p.good.Load()}
 }
 
-func (p *pipeline) gatewayNames() []string {
-	names := []string{}
-	for _, g := range p.enforcer.Health().Gateways {
-		names = append(names, g.Name)
-	}
-	return names
-}
-
 // trouble is what an operator should know, in words, worst first.
 func (p *pipeline) trouble(h enforce.Health) []string {
 	var list []string
@@ -105,6 +98,9 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 		if why != "" {
 			list = append(list, what+": "+why)
 		}
+	}
+	if why := p.unsaved.Load(); why != nil {
+		add("the state cannot be saved", *why)
 	}
 	add("decisions cannot be saved", h.Store)
 	add("panic switch", h.Panic)
@@ -116,7 +112,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 		}
 	}
 	for _, g := range h.Gateways {
-		add("gateway "+g.Name, g.Error)
+		add("gateway "+g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 	}
 	add("circuit breaker", h.Breaker)
 	if len(h.Gateways) == 0 {
@@ -156,7 +152,7 @@ func (p *pipeline) status() console.Status {
 	return s
 }
 
-// inForce counts the live decisions by action.
+// inForce counts the decisions that a gateway holds, by action.
 func (p *pipeline) inForce() (blocked, throttled int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -165,6 +161,9 @@ func (p *pipeline) inForce() (blocked, throttled int64) {
 		return 0, 0
 	}
 	for _, d := range list {
+		if d.PushedAt == 0 {
+			continue // no gateway has it
+		}
 		switch d.Action {
 		case enforce.Block:
 			blocked++

@@ -38,6 +38,7 @@ type CLI struct {
 	Demo     DemoCmd     `cmd:"" group:"try" help:"Show it all on this machine: a gateway, clients, attackers."`
 	Bench    BenchCmd    `cmd:"" group:"try" help:"Measure lines per second, memory and allocations."`
 
+	Rules      RulesCmd      `cmd:"" group:"setup" help:"List the detectors: what they flag, need and keep, and what stays invisible."`
 	Setup      SetupCmd      `cmd:"" group:"setup" help:"Connect a gateway: print or install the lines that it needs."`
 	Config     ConfigCmd     `cmd:"" group:"setup" help:"Check the settings; print their schema, an example, a reference."`
 	Completion CompletionCmd `cmd:"" group:"setup" help:"Print the completion script of a shell."`
@@ -233,7 +234,7 @@ func (a *App) Settings() (*Settings, error) {
 
 // newSettings returns settings whose defaults depend on who runs this.
 func (a *App) newSettings() *Settings {
-	s := &Settings{StateDir: "/var/lib/portcullis", Detectors: sections()}
+	s := &Settings{StateDir: rootStateDir, Detectors: sections()}
 	if os.Geteuid() != 0 {
 		state := a.getenv("XDG_STATE_HOME")
 		if state == "" {

@@ -88,7 +88,7 @@ func (*ConfigExampleCmd) Run(app *App) error { return app.print(config.Example(a
 type ConfigReferenceCmd struct{}
 
 // Run implements the command.
-func (*ConfigReferenceCmd) Run(app *App) error { return app.print(config.Reference(app.newSettings())) }
+func (*ConfigReferenceCmd) Run(app *App) error { return app.print(settingsPage()) }
 
 // print writes a document that was made, or the error that kept it from being.
 func (a *App) print(document []byte, err error) error {

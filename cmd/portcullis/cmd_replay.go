@@ -65,17 +65,14 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	lines, err := feedAll(ctx, e, files, ahead, progress, found)
+	readErr := feedAll(ctx, e, files, ahead, progress, found)
 	progress.Stop()
-	if err != nil {
-		return err
-	}
-	last := e.Finish()
-	return c.print(app, merge(found, last.Findings), last.Ledger, lines, now().Sub(start))
+	last := e.Finish() // what could be read counts, also where the end is missing
+	return errors.Join(c.print(app, merge(found, last.Findings), last.Ledger, now().Sub(start)), readErr)
 }
 
 // feedAll hands the files to the engine, merged by time where there are several.
-func feedAll(ctx context.Context, e *detect.Engine, files []*replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) (int64, error) {
+func feedAll(ctx context.Context, e *detect.Engine, files []*replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) error {
 	var lines, batches int64
 	feed := func(b *ingest.Batch) {
 		e.Feed(b)
@@ -87,13 +84,13 @@ func feedAll(ctx context.Context, e *detect.Engine, files []*replayFile, t *time
 		}
 	}
 	if len(files) == 1 {
-		return lines, files[0].Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
+		return files[0].Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
 			lines += countLines(b)
 			feed(b)
 			return ctx.Err()
 		})
 	}
-	return lines, mergeByTime(ctx, files, t, func(b *ingest.Batch) { lines += countLines(b); feed(b) })
+	return mergeByTime(ctx, files, t, func(b *ingest.Batch) { lines += countLines(b); feed(b) })
 }
 
 func merge(found map[string]detect.Finding, list []detect.Finding) map[string]detect.Finding {
@@ -103,7 +100,7 @@ func merge(found map[string]detect.Finding, list []detect.Finding) map[string]de
 	return found
 }
 
-func (c *ReplayCmd) print(app *App, found map[string]detect.Finding, ledger []ingest.LedgerRow, lines int64, took time.Duration) error {
+func (c *ReplayCmd) print(app *App, found map[string]detect.Finding, ledger []ingest.LedgerRow, took time.Duration) error {
 	list := make([]detect.Finding, 0, len(found))
 	for _, f := range found {
 		list = append(list, f)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,44 +34,60 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	var old *Settings // to go back to
 	for {
 		log, err := app.Logger(s.Log.Level, s.Log.Format)
 		if err != nil {
 			return err
 		}
 		p, err := openPipeline(ctx, s, log)
+		if err != nil && old != nil {
+			log.Error("the new settings cannot be worked with, the old ones are in force again", "error", err)
+			s, old = old, nil
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		turn, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- p.run(turn) }()
-		next := (*Settings)(nil)
-		for next == nil {
-			select {
-			case err := <-ended:
-				stop()
-				return err
-			case <-hup:
-				if next, err = c.settings(app); err != nil {
-					next = nil
-					var problems config.Problems
-					if errors.As(err, &problems) {
-						for _, x := range problems {
-							log.Error("settings refused, the old ones stay in force", "problem", config.Problems{x}.Error())
-						}
-					} else {
-						log.Error("settings refused, the old ones stay in force", "error", err)
-					}
-				}
-			}
+		next, err := c.await(app, s, log, hup, ended)
+		stop()
+		if next == nil {
+			return err
 		}
 		log.Info("settings read anew")
-		stop()
 		if err := <-ended; err != nil {
 			return err
 		}
-		s = next
+		s, old = next, s
+	}
+}
+
+// await returns the settings to go on with, or nil with what run ended with.
+func (c *RunCmd) await(app *App, s *Settings, log *slog.Logger, hup <-chan os.Signal, ended <-chan error) (*Settings, error) {
+	for {
+		select {
+		case err := <-ended:
+			return nil, err
+		case <-hup:
+		}
+		next, err := c.settings(app)
+		if err == nil {
+			err = next.replaceable(s)
+		}
+		if err == nil {
+			return next, nil
+		}
+		const refused = "settings refused, the old ones stay in force"
+		var problems config.Problems
+		if !errors.As(err, &problems) {
+			log.Error(refused, "error", err)
+		}
+		for _, x := range problems {
+			log.Error(refused, "problem", config.Problems{x}.Error())
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (l *detectLoop) run(ctx context.Context, messages <-chan *bus.Message) erro
 			if err != nil {
 				return err
 			}
-			l.next = now().Add(max(l.p.settings.Snapshot, 10*now().Sub(l.began)))
+			l.next = now().Add(max(l.p.settings.Snapshot, min(10*now().Sub(l.began), 15*time.Second)))
 		case <-tick.C:
 		}
 		if err := l.chores(ctx); err != nil {
@@ -120,33 +120,41 @@ func (l *detectLoop) chores(ctx context.Context) error {
 		p.emitted.Store(false)
 		s := p.engine.Snapshot()
 		l.saving, l.dirty, l.began = true, false, t
-		go func() { l.saved <- p.save(context.WithoutCancel(ctx), s) }()
+		go func() { l.saved <- p.save(ctx, s) }()
 		return nil
 	}
 	if p.emitted.Swap(false) {
 		list := p.engine.Findings()
-		return retry(ctx, func() error { return p.db.SaveFindings(ctx, list) })
+		return p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
 	}
 	return nil
 }
 
 // save writes a snapshot in one transaction.
 func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
-	return retry(ctx, func() error {
-		return p.db.Save(ctx, store.State{Findings: s.Findings, Rollups: s.Rollups, Ledger: s.Ledger, Rejects: s.Rejects, Marks: s.Marks, Blobs: s.Blobs})
+	return p.retry(ctx, func() error {
+		return p.db.Save(context.WithoutCancel(ctx), store.State{Findings: s.Findings, Rollups: s.Rollups, Ledger: s.Ledger, Rejects: s.Rejects, Marks: s.Marks, Blobs: s.Blobs})
 	})
 }
 
-// retry tries again when the database is busy or the disk is full for a moment.
-// Giving up ends the pipeline: to go on without saving would lose lines.
-func retry(ctx context.Context, do func() error) error {
-	var err error
-	for pause := 100 * time.Millisecond; ; pause *= 4 {
-		if err = do(); err == nil || pause > 30*time.Second || ctx.Err() != nil {
-			return err
+// retry tries until it works or ctx ends: a full disk or a busy database passes,
+// and until then the log file keeps what is not saved. It says so once, and
+// status shows it.
+func (p *pipeline) retry(ctx context.Context, do func() error) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		err := do()
+		if err == nil {
+			if p.unsaved.Swap(nil) != nil {
+				p.log.Info("the state can be saved again")
+			}
+			return nil
+		}
+		if text := err.Error(); p.unsaved.Swap(&text) == nil {
+			p.log.Error("the state cannot be saved; it is tried until it works", "error", err)
 		}
 		select {
 		case <-ctx.Done():
+			return err
 		case <-time.After(pause):
 		}
 	}

@@ -86,7 +86,9 @@ func fillAll(streams []*stream, d *timer) ([]*stream, error) {
 	for _, s := range streams {
 		if s.next == len(s.times) && !s.fill(d) {
 			if s.err != nil {
-				return nil, s.err
+				err := s.err
+				s.err = nil // said once
+				return nil, err
 			}
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,8 @@ type pipeline struct {
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made
 	good     atomic.Int64
-	emitted  atomic.Bool // findings wait to be saved
+	emitted  atomic.Bool            // findings wait to be saved
+	unsaved  atomic.Pointer[string] // why the state cannot be saved; nil: it can
 	books    atomic.Pointer[books]
 	onEvent  func(detect.Finding) // for the demo; nil otherwise
 }
@@ -53,8 +55,8 @@ const accessTopic = "portcullis.access"
 
 // open makes the parts. What fails names what an operator can do.
 func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline, error) {
-	if len(s.Sources) == 0 {
-		return nil, errors.New("no source: name the gateway's log under sources in the settings (portcullis config example shows how)")
+	if err := s.workable(); err != nil {
+		return nil, err
 	}
 	p := &pipeline{settings: s, log: log, started: now()}
 	p.books.Store(&books{})
@@ -186,7 +188,10 @@ func (p *pipeline) run(ctx context.Context) error {
 	start := func(wg *sync.WaitGroup, what string, work func(context.Context) error) {
 		wg.Go(func() {
 			if err := work(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, bus.ErrClosed) {
-				cancel(fmt.Errorf("%s: %w", what, err))
+				if !strings.HasPrefix(err.Error(), what+": ") {
+					err = fmt.Errorf("%s: %w", what, err)
+				}
+				cancel(err)
 			}
 		})
 	}
@@ -194,16 +199,30 @@ func (p *pipeline) run(ctx context.Context) error {
 	start(&rest, "enforcer", p.enforcer.Run)
 	start(&rest, "console", p.serveConsole)
 	start(&rest, "bookkeeping", p.keepBooks)
-	p.log.Info("running", "sources", len(p.files), "gateways", p.gatewayNames(), "state", p.settings.StateDir)
+	p.log.Info("running", "sources", len(p.files), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
 	detectErr := p.detect(ctx, reader)
 	cancel(detectErr)
 	sources.Wait()
 	rest.Wait()
-	err = errors.Join(p.bus.Close(), p.save(context.WithoutCancel(ctx), p.engine.Snapshot()))
+	err = errors.Join(p.bus.Close(), p.farewell(detectErr == nil))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// farewell saves for the last time, trying for ten seconds, and leaves a
+// heartbeat that says that nobody is here any more. After a save that failed
+// there is no other: it would hold the marks without all that they cover, and
+// the log is read again from the state before.
+func (p *pipeline) farewell(save bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var err error
+	if save {
+		err = p.save(ctx, p.engine.Snapshot())
+	}
+	return errors.Join(err, p.beat(ctx, time.Unix(0, 1)))
 }
 
 func (p *pipeline) startSources(start func(string, func(context.Context) error)) {

@@ -32,7 +32,7 @@ func secretOf(dir string, create bool) ([identity.KeyBytes]byte, error) {
 		}
 		return key, nil
 	case !errors.Is(err, fs.ErrNotExist) && (create || !errors.Is(err, fs.ErrPermission)):
-		return key, fmt.Errorf("installation key: %w", err)
+		return key, fmt.Errorf("installation key: %w (it lies in state_dir: name a folder there, or with --state-dir)", err)
 	case !create:
 		return sha256.Sum256([]byte("portcullis: replay without an installation")), nil
 	}

@@ -121,6 +121,15 @@ func (s *Settings) rules() []detect.RuleConfig {
 	return list
 }
 
+// gateways names the gateways that take part.
+func (s *Settings) gateways() []string {
+	names := []string{}
+	if s.Gateways.Nginx.Enabled {
+		names = append(names, "nginx")
+	}
+	return names
+}
+
 func sectionOf(r detect.RuleConfig) config.Section {
 	return config.Section{Name: r.Name, Doc: r.Spec.Doc, Value: r.Config}
 }

@@ -52,6 +52,21 @@ func (c Config) Check(report func(key, message string)) {
 	}
 }
 
+// Usable is Check, and reads the token and the certificate: what New would refuse.
+func (c Config) Usable() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if _, _, err := c.readToken(); err != nil {
+		return err
+	}
+	if c.TLSCert == "" {
+		return nil
+	}
+	_, err := tlsConfig(c.TLSCert, c.TLSKey)
+	return err
+}
+
 // check is Check as one error.
 func (c Config) check() error {
 	var found []string

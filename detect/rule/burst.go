@@ -23,6 +23,7 @@ type episode struct {
 	start    int64 // of the window, Unix nanoseconds; 0 = not firing
 	early    int64 // the window for which early findings were handed over
 	level    int64 // how many times the limit the last of them was
+	told     int64 // its second
 	fired    int64 // seconds, like first and last
 	first    int64
 	last     int64
@@ -72,7 +73,7 @@ func (b *burst) close(env *detect.Env, slot detect.Slot, sec int64, sp span, fir
 		b.now.count += int64(here.Count)
 	case b.now.start != start && fires:
 		n, _, first := b.sum(sec, sp)
-		b.now = episode{start: start, early: b.now.early, level: b.now.level, fired: sec, first: first, count: int64(n),
+		b.now = episode{start: start, early: b.now.early, level: b.now.level, told: b.now.told, fired: sec, first: first, count: int64(n),
 			shown: first * 1e9, standing: env.Standing(slot, sec)}
 		env.Wake(slot, start/1e9+detect.FindingWindow)
 	default:
@@ -113,17 +114,20 @@ func (b *burst) forget(sec int64, sp span) bool {
 const maxLevel = 4
 
 // earlier reports whether an early finding is due at this level, a multiple of
-// the limit, and notes it.
+// the limit, or because it still goes on, and notes it.
 func (e *episode) earlier(env *detect.Env, sec int64, level int64) bool {
 	if !env.Live() || level < 1 {
 		return false
 	}
 	level = min(level, maxLevel)
 	start := detect.WindowOf(sec)
-	if e.early == start && level <= e.level {
+	if e.early == start && level <= e.level && sec-e.told < detect.Again {
 		return false
 	}
-	e.early, e.level = start, level
+	if e.early != start {
+		e.level = 0
+	}
+	e.early, e.level, e.told = start, max(level, e.level), sec
 	return true
 }
 
@@ -169,7 +173,7 @@ func (b *burst) code(k *window.Codec) {
 }
 
 func (e *episode) code(k *window.Codec) {
-	for _, p := range []*int64{&e.start, &e.early, &e.level, &e.fired, &e.first, &e.last, &e.count, &e.shown,
+	for _, p := range []*int64{&e.start, &e.early, &e.level, &e.told, &e.fired, &e.first, &e.last, &e.count, &e.shown,
 		&e.standing.Successes, &e.standing.People, &e.standing.Since} {
 		k.I64(p)
 	}

@@ -135,7 +135,7 @@ func (r *rateClient) Observe(ev *ingest.Event, slot detect.Slot) {
 		r.env.Wake(slot, r.end(bucket))
 	}
 	b := r.busy.At(slot)
-	if !r.env.Live() || b.now.early == detect.WindowOf(sec) && b.now.level >= maxLevel {
+	if !r.env.Live() || b.now.early == detect.WindowOf(sec) && b.now.level >= maxLevel && sec-b.now.told < detect.Again {
 		return
 	}
 	if times := r.times(ring, slot, bucket, sec); times >= 1 && b.now.earlier(r.env, sec, int64(times)) {
@@ -175,7 +175,7 @@ func (r *rateClient) times(ring *window.Ring, slot detect.Slot, bucket uint32, s
 
 func (r *rateClient) begin(b *busy, ring *window.Ring, slot detect.Slot, bucket uint32, sec int64) episode {
 	n, first := ring.Sum(bucket, r.long)
-	e := episode{start: detect.WindowOf(sec), early: b.now.early, level: b.now.level, fired: sec, count: int64(n),
+	e := episode{start: detect.WindowOf(sec), early: b.now.early, level: b.now.level, told: b.now.told, fired: sec, count: int64(n),
 		first: int64(first) * r.width, standing: r.env.Standing(slot, sec)}
 	e.shown = e.first * 1e9
 	r.show(&e, b, sec)

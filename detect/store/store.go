@@ -63,6 +63,12 @@ func Open(path string) (*DB, error) {
 	if err := creatable(path); err != nil {
 		return nil, err
 	}
+	// Evidence is nobody else's business; SQLite gives its other files the same mode.
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+	}
 	lock, err := acquire(path + ".lock")
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/portcullis/portcullis/enforce"
@@ -121,7 +122,7 @@ func (g *Nginx) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applie
 	start := time.Now()
 	old, err := os.ReadFile(g.path(NginxHTTPFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return enforce.Applied{}, fmt.Errorf("gateway nginx: read the last state: %w", err)
+		return enforce.Applied{}, g.explainWrite(err)
 	}
 	state, err := newNginxState(want, old)
 	if err != nil {
@@ -246,8 +247,16 @@ func (g *Nginx) explainWrite(err error) error {
 		hint = ": let the user that Portcullis runs as write there (under systemd also ReadWritePaths=), or set another dir"
 	case errors.Is(err, os.ErrNotExist):
 		hint = ": run portcullis setup nginx, which makes it"
+	case errors.Is(err, syscall.ENOTDIR):
+		hint = ": a part of this path is a file: set another dir"
 	case strings.Contains(err.Error(), "no space left"):
 		hint = ": free some disk space; what nginx has stays in force"
+	}
+	// Without the name of the temporary file, which differs each time: the same
+	// trouble is said once.
+	var where *os.PathError
+	if errors.As(err, &where) {
+		err = where.Err
 	}
 	return fmt.Errorf("gateway nginx: cannot write the include files in %s%s: %w", g.cfg.Dir, hint, err)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,6 +37,10 @@ func (g *Nginx) run(ctx context.Context, command []string) ([]byte, error) {
 	return nil, fmt.Errorf("gateway nginx: %q failed: %w: %s", strings.Join(command, " "), err, complaint(stderr.Bytes()))
 }
 
+// processID is in every line and differs each time: without it the same trouble
+// reads the same, and is said once.
+var processID = regexp.MustCompile(`^(\[[a-z]+\]) [0-9]+#[0-9]+:`)
+
 // complaint picks what nginx complains about out of its output: the worst
 // lines, quoted and capped, since they repeat what is in files.
 func complaint(out []byte) string {
@@ -44,7 +49,7 @@ func complaint(out []byte) string {
 	for line := range strings.Lines(string(out)) {
 		for _, level := range []string{"[emerg]", "[alert]", "[crit]", "[error]"} {
 			if i := strings.Index(line, level); i >= 0 {
-				worst = append(worst, strings.TrimSpace(line[i:]))
+				worst = append(worst, processID.ReplaceAllString(strings.TrimSpace(line[i:]), "$1"))
 			}
 		}
 	}

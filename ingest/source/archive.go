@@ -128,7 +128,11 @@ func (a *Archive) open() (io.Reader, error) {
 	if !bytes.Equal(magic, gzMagic) {
 		return &plainReader{head: magic[:n], rest: a}, nil
 	}
-	return gzip.NewReader(bufio.NewReaderSize(whole, archiveBlock))
+	zr, err := gzip.NewReader(bufio.NewReaderSize(whole, archiveBlock))
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = errGzCut
+	}
+	return zr, err
 }
 
 // plainReader gives the bytes that were looked at, then the file itself.
