@@ -30,8 +30,8 @@ const (
 
 const halfDay = 12 * 60 // in minutes
 
-// praise counts a request that was answered well. who is a hash of the consumer
-// or agent. granule is the width of a "minute", at least twice the late bound.
+// praise counts a request that was answered well. who is the place of its user or
+// agent in the bitmap. granule is the width of a "minute", at least twice the late bound.
 func (c *client) praise(sec int64, granule int64, who uint64) {
 	m := uint32(sec / granule)
 	bit := uint64(1) << (who & 63)
@@ -101,14 +101,30 @@ func (c *client) standing(sec, late, granule int64) Standing {
 	return s
 }
 
-// estimate turns a 64-bit linear-counting bitmap into a number of distinct
-// values (Whang et al. 1990): good to about 100, saturating at 266.
+// The bitmap of people has agentBits places for agents, which a client writes as
+// it likes, and the rest for users, whom the gateway has authenticated. Agents
+// count for agentBits people at most: nobody can pretend to be a crowd.
+const (
+	agentBits = 8
+	userBits  = 64 - agentBits
+)
+
+func agentBit(hash uint64) uint64 { return hash % agentBits }
+func userBit(hash uint64) uint64  { return agentBits + hash%userBits }
+
+// estimate turns the bitmap into a number of people by linear counting (Whang et
+// al. 1990): users are good to about 100 and end at 225.
 func estimate(bitmap uint64) int64 {
-	zeros := bits.OnesCount64(^bitmap)
-	if zeros == 0 {
-		return 266
+	agents := linear(bitmap&(1<<agentBits-1), agentBits)
+	return min(agents, agentBits) + linear(bitmap>>agentBits, userBits)
+}
+
+func linear(bitmap uint64, places int) int64 {
+	zeros := max(places-bits.OnesCount64(bitmap), 1)
+	if zeros == places {
+		return 0
 	}
-	return int64(math.Round(-64 * math.Log(float64(zeros)/64)))
+	return int64(math.Round(-float64(places) * math.Log(float64(zeros)/float64(places))))
 }
 
 func (c *client) code(k *window.Codec) {

@@ -16,8 +16,11 @@ func TestEstimate(t *testing.T) {
 	if got := estimate(1 << 17); got != 1 {
 		t.Errorf("one bit: %d people, want 1", got)
 	}
-	if got := estimate(^uint64(0)); got != 266 {
-		t.Errorf("all bits: %d, want the bound 266", got)
+	if got := estimate(^uint64(0)); got != agentBits+225 {
+		t.Errorf("all bits: %d, want the bounds %d + 225", got, agentBits)
+	}
+	if got := estimate(1<<agentBits - 1); got != agentBits {
+		t.Errorf("every agent there is: %d people, want at most %d", got, agentBits)
 	}
 	for _, people := range []int{2, 5, 10, 20, 40, 80} {
 		var sum int64
@@ -25,7 +28,7 @@ func TestEstimate(t *testing.T) {
 		for r := range rounds {
 			var bitmap uint64
 			for i := range people {
-				bitmap |= 1 << (stableHash(string(rune(r))+"/"+string(rune(i))) & 63)
+				bitmap |= 1 << userBit(stableHash(string(rune(r))+"/"+string(rune(i))))
 			}
 			sum += estimate(bitmap)
 		}

@@ -12,7 +12,7 @@ import (
 type Probe struct {
 	Path  *probe.Entry // the path is one that scanners ask for; nil otherwise
 	Agent *probe.Entry // the agent names a scanner; nil otherwise
-	Who   uint64       // hash of the agent, or of the user where there is one
+	Who   uint64       // place of the user, or else of the agent, in the bitmap of people
 }
 
 // prober remembers its answers for routes and agents: both repeat.
@@ -46,9 +46,9 @@ func (p *prober) look(ev *ingest.Event) Probe {
 	if a.agent != ev.Agent || a.hash == 0 {
 		*a = agentProbe{agent: strings.Clone(ev.Agent), hash: stableHash(ev.Agent) | 1<<63, entry: probe.Agent(ev.Agent)}
 	}
-	out.Agent, out.Who = a.entry, a.hash
+	out.Agent, out.Who = a.entry, agentBit(a.hash)
 	if ev.User != "" {
-		out.Who = stableHash(ev.User)
+		out.Who = userBit(stableHash(ev.User))
 	}
 	return out
 }

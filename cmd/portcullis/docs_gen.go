@@ -45,7 +45,8 @@ While Portcullis runs, a rule may fire before its second is complete; the findin
 id then, and is corrected when the second closes. An IPv6 client is its /64.
 
 "People" are distinct users and user agents with successful requests from the same client in the last
-24 hours, at whole half days: an estimate of who shares an address.
+24 hours, at whole half days: an estimate of who shares an address. Agents, which a client writes itself, count for
+eight people at most.
 
 `
 

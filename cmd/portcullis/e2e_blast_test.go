@@ -12,14 +12,18 @@ import (
 // office is the log of the last four minutes of so many people behind one
 // address, who were answered well until a minute and a half ago, with ordinary
 // clients elsewhere, and of an attacker behind that address now.
-func office(addr string, people int) []string {
+func office(addr string, people int, named bool) []string {
 	var lines []string
 	now := time.Now()
 	for i := range 1200 {
 		at := now.Add(-240*time.Second + time.Duration(i)*125*time.Millisecond)
 		lines = append(lines, line(fmt.Sprintf("192.0.2.%d", 1+i%250), at, "GET /api/v1/products", 200, "browser/2"))
 		if people > 0 && i%10 == 0 {
-			lines = append(lines, line(addr, at, "GET /api/v1/orders", 200, fmt.Sprintf("colleague/%d", i/10%people)))
+			l := line(addr, at, "GET /api/v1/orders", 200, fmt.Sprintf("colleague/%d", i/10%people))
+			if named {
+				l = strings.Replace(l, " - - [", fmt.Sprintf(" - colleague%d [", i/10%people), 1)
+			}
+			lines = append(lines, l)
 		}
 	}
 	for range 15 {
@@ -34,10 +38,12 @@ func TestE2EBlastRadius(t *testing.T) {
 	for _, c := range []struct {
 		name, action, state string
 		people              int
+		named               bool // the log has their user names
 	}{
-		{"alone", "block", "", 0},
-		{"among six", "throttle", "", 6},
-		{"among a hundred", "", "proposed", 120},
+		{"alone", "block", "", 0, false},
+		{"among six", "throttle", "", 6, false},
+		{"pretending to be a hundred", "throttle", "", 120, false},
+		{"among a hundred", "", "proposed", 120, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +54,7 @@ func TestE2EBlastRadius(t *testing.T) {
 			if err := os.Truncate(s.Log, 0); err != nil {
 				t.Fatal(err)
 			}
-			write(t, s.Log, office(addr, c.people)...)
+			write(t, s.Log, office(addr, c.people, c.named)...)
 			s.r.up()
 			d := s.r.awaitDecision(addr, "is made", func(d decisionObject) bool { return d.State == "proposed" || d.PushedAt != "" })
 			if c.action != "" && d.Action != c.action || c.state != "" && d.State != c.state {
