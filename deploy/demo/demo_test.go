@@ -3,7 +3,6 @@ package demo
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -191,32 +190,6 @@ func TestTrafficEndsInTime(t *testing.T) {
 	}
 	if _, err := Traffic(context.Background(), "nonsense", Options{}); err == nil {
 		t.Error("nonsense was taken for a gateway")
-	}
-}
-
-// TestRecord makes recorded.log.gz anew from a run without enforcement.
-func TestRecord(t *testing.T) {
-	if os.Getenv("PORTCULLIS_RECORD") != "1" {
-		t.Skip("SKIPPED, it rewrites recorded.log.gz: set PORTCULLIS_RECORD=1")
-	}
-	s := startSite(t)
-	if _, err := Traffic(context.Background(), s.URL, Options{Patience: 8 * time.Second}); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.ReadFile(s.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Write(log); err != nil || z.Close() != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("recorded.log.gz", b.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
 	}
 }
 

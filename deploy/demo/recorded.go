@@ -13,8 +13,8 @@ import (
 )
 
 // recordedLog is the access log of a real run of the demo's traffic through a
-// real nginx with nothing enforced (PORTCULLIS_RECORD=1 go test
-// ./deploy/demo -run Record).
+// real nginx with nothing enforced (go test -tags record -run
+// Record ./deploy/demo).
 //
 //go:embed recorded.log.gz
 var recordedLog []byte
