@@ -149,5 +149,8 @@ func (r *injection) judge(e *episode, sure int64) detect.Finding {
 		first = "; first: " + e.evidence[0].Note
 	}
 	f.Why = fmt.Sprintf("%d requests that carry an attack, %d of them near certain%s", e.count, sure, first)
+	if e.count == 1 {
+		f.Why = "one request that carries an attack" + map[bool]string{true: ", near certain"}[sure > 0] + first
+	}
 	return f
 }

@@ -178,5 +178,8 @@ func (r *scanner) judge(e *episode, points, paces uint32) detect.Finding {
 	}
 	f.Why = fmt.Sprintf("%d odd requests, %d points from %d distinct paths within %ds; a scan has %d",
 		e.count, points, paces, r.span.secs, r.points)
+	if e.count == 1 {
+		f.Why = fmt.Sprintf("one odd request of %d points; a scan has %d within %ds", points, r.points, r.span.secs)
+	}
 	return f
 }
