@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fetches the real parts that the tests and the demo start: nginx, chromium; and
-# gcc, which the race detector needs.
+# Fetches the real parts that the tests and the demo start: nginx, chromium, zsh
+# and fish; and gcc, which the race detector needs.
 #
-#   fetch.sh [nginx] [chromium] [gcc]      (default: nginx chromium)
+#   fetch.sh [nginx] [chromium] [gcc] [zsh] [fish]      (default: all but gcc)
 #
 # A part that is on the PATH is left alone. nginx is unpacked from the
 # distribution's package into .testbed, which needs no root and starts no
@@ -61,13 +61,15 @@ part() {
       have chromium || have google-chrome || install chromium || missing+=("chromium|apt-get install chromium") ;;
     gcc)
       have gcc || install gcc libc6-dev || missing+=("gcc|apt-get install gcc libc6-dev") ;;
+    zsh | fish) # whose completion is tried for real
+      have "$1" || install "$1" || missing+=("$1|apt-get install $1") ;;
     *)
-      echo "fetch.sh: no such part: $1 (nginx, chromium, gcc)" >&2
+      echo "fetch.sh: no such part: $1 (nginx, chromium, gcc, zsh, fish)" >&2
       exit 2 ;;
   esac
 }
 
-[ $# -gt 0 ] || set -- nginx chromium
+[ $# -gt 0 ] || set -- nginx chromium zsh fish
 for name in "$@"; do part "$name"; done
 [ ${#missing[@]} -gt 0 ] || exit 0
 {
