@@ -102,28 +102,12 @@ func (c *DecisionsListCmd) table(ctx context.Context, app *App, l *enforce.Ledge
 
 // eachDecision pages through decisions; limit 0 = all.
 func eachDecision(ctx context.Context, l *enforce.Ledger, q enforce.DecisionQuery, limit int, do func(enforce.Decision) error) error {
-	const page = 1000
-	for left := limit; limit == 0 || left > 0; {
-		q.Limit = page
-		if limit > 0 {
-			q.Limit = min(page, left)
+	return eachPage(limit, do, func(n int, after *enforce.Decision) ([]enforce.Decision, error) {
+		if q.Limit = n; after != nil {
+			q.After = after.ID
 		}
-		found, err := l.Decisions(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, d := range found {
-			if err := do(d); err != nil {
-				return err
-			}
-		}
-		if len(found) < q.Limit {
-			return nil
-		}
-		left -= len(found)
-		q.After = found[len(found)-1].ID
-	}
-	return nil
+		return l.Decisions(ctx, q)
+	})
 }
 
 // actionText says what is done, and where.

@@ -106,28 +106,12 @@ func findingsTable(app *App, list []detect.Finding) error {
 
 // eachFinding pages through the findings; limit 0 = all.
 func eachFinding(ctx context.Context, db *store.DB, q store.FindingQuery, limit int, do func(detect.Finding) error) error {
-	const page = 1000
-	for left := limit; limit == 0 || left > 0; {
-		q.Limit = page
-		if limit > 0 {
-			q.Limit = min(page, left)
+	return eachPage(limit, do, func(n int, after *detect.Finding) ([]detect.Finding, error) {
+		if q.Limit = n; after != nil {
+			q.After = after.ID
 		}
-		found, err := db.Findings(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, f := range found {
-			if err := do(f); err != nil {
-				return err
-			}
-		}
-		if len(found) < q.Limit {
-			return nil
-		}
-		left -= len(found)
-		q.After = found[len(found)-1].ID
-	}
-	return nil
+		return db.Findings(ctx, q)
+	})
 }
 
 // one writes all of one finding.
