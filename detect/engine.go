@@ -24,7 +24,6 @@ type Engine struct {
 	seen    *watchSet                          // the watch list that the workers have
 	decoder Decoder                            // of the inline path
 	pool    *pool                              // nil with one worker
-	fed     int
 }
 
 // Stats are figures for status and metrics.
@@ -78,9 +77,6 @@ func (e *Engine) Feed(b *ingest.Batch) {
 		e.pool.feed(b)
 	} else {
 		e.inline(b)
-	}
-	if e.fed++; e.fed%256 == 0 && e.pool == nil {
-		e.measure()
 	}
 }
 
