@@ -32,6 +32,7 @@ type Batch struct {
 	File    uint64
 	Offset  int64    // of Data[0]
 	Data    []byte   // each line ended by '\n'
+	Sizes   []int32  // bytes of each line in the file, newline included, where redaction changed them; nil: as in Data
 	Rejects []Reject // what the source itself refused, such as over-long lines
 	Mark    Mark     // resume here once the effect of this batch is saved
 	Lag     int64    // bytes of this source still unread behind the batch

@@ -21,3 +21,11 @@ type Source interface {
 	// blocks under back-pressure; its error ends Run.
 	Run(ctx context.Context, from []Mark, out func(context.Context, *Batch) error) error
 }
+
+// Saver is a Source that gives back what lies before a mark, such as the segments
+// of a spool, once the effect of all that is saved.
+type Saver interface {
+	// Saved may be called at any time, by any goroutine, with a mark that the source
+	// handed out.
+	Saved(m Mark)
+}

@@ -16,12 +16,15 @@ const (
 	BadNumber          // a size or duration is not a number
 	HasNUL             // a NUL byte: the file is binary, sparse or damaged
 	NotARequest        // a line of the gateway that is no access-log entry
+	NoClient           // the line holds no address that the gateway itself saw
+	BadEnvelope        // what the line is wrapped in (syslog, journal, container log) cannot be read
 	reasons            // how many there are
 )
 
 var reasonNames = [reasons]string{
 	"ok", "empty", "too_long", "bad_shape", "bad_time", "bad_address",
 	"bad_status", "bad_json", "bad_number", "nul_byte", "not_a_request",
+	"no_client", "bad_envelope",
 }
 
 // String returns the name used in metrics, the ledger and messages.
