@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
 // detectLines is how many lines of a sample are looked at: enough for a majority
@@ -95,7 +96,7 @@ func sampleLines(sample []byte) [][]byte {
 		if !whole && len(out) > 0 {
 			break
 		}
-		if line = bytes.TrimSuffix(line, []byte("\r")); !isBlankLine(line) {
+		if line = bytes.TrimSuffix(line, []byte("\r")); !field.IsBlankLine(line) {
 			out = append(out, line)
 		}
 	}
@@ -104,16 +105,16 @@ func sampleLines(sample []byte) [][]byte {
 
 // undetected says what the lines look like and how to name their format.
 func undetected(lines [][]byte) error {
-	first := str(lines[0])
+	first := field.Str(lines[0])
 	var saw string
 	switch {
-	case isErrorLog(lines[0]):
+	case field.IsErrorLog(lines[0]):
 		saw = "this looks like nginx's error log; give the access log"
-	case isObject(lines[0]):
+	case field.IsObject(lines[0]):
 		saw = "these are JSON objects without the usual keys; give the log_format: nginx:escape=json {...}"
 	default:
 		saw = "give the format's name, or nginx: and the log_format string of nginx.conf"
 	}
 	return fmt.Errorf("format: no known format (%s) reads half of the first %d lines, the first is %q: %s",
-		strings.Join(Names(), ", "), len(lines), capped(first), saw)
+		strings.Join(Names(), ", "), len(lines), field.Capped(first), saw)
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
 // againstJSON holds the object reader against encoding/json: what is valid JSON and a
@@ -98,7 +99,7 @@ func hasEscapedKey(line []byte) bool {
 
 func isAlias(key string) bool {
 	switch wellKnownKey(key) {
-	case fAgent, fReferer, fChain, fUser, fKey, fHost, fHTTPHost, fServerName, fPeer, fRealPeer, fClientIP, fStatus:
+	case field.Agent, field.Referer, field.Chain, field.User, field.Key, field.Host, field.HTTPHost, field.ServerName, field.Peer, field.RealPeer, field.ClientIP, field.StatusCode:
 		return !strings.Contains(" ua referer xff user api_key host remote_addr status ", " "+key+" ")
 	}
 	return false

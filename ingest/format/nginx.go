@@ -1,6 +1,9 @@
 package format
 
-import "github.com/portcullis/portcullis/ingest"
+import (
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/text"
+)
 
 // Combined is nginx's predefined log_format "combined".
 const Combined = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
@@ -24,9 +27,31 @@ func init() {
 }
 
 func compileNginx(arg string) (Format, error) {
-	p, err := compilePlan(arg)
+	src, err := readSource(arg)
 	if err != nil {
 		return Format{}, err
 	}
-	return Format{New: func() ingest.Parser { return newLineParser(p) }, Warnings: p.warnings}, nil
+	pieces, err := src.pieces()
+	if err != nil {
+		return Format{}, err
+	}
+	return compileText(pieces, nginxDialects[src.mode])
 }
+
+// nginxDialects are the ways of escape= to write values, as the documentation of
+// ngx_http_log_module has them.
+var nginxDialects = func() (d [3]text.Dialect) {
+	for mode := range d {
+		d[mode].PeerHint, d[mode].TimeHint = "$remote_addr", "$time_iso8601 or $msec"
+		d[mode].StatusHint, d[mode].TargetHint = "$status", "$request nor $request_uri"
+		d[mode].Advice = "put each in double quotes and leave escape= at default or json"
+	}
+	d[escDefault].Marker, d[escDefault].Undo, d[escDefault].Nil = '\\', undoHex, "-"
+	d[escDefault].Escaped = func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
+	d[escJSON].Marker, d[escJSON].Undo, d[escJSON].Keyed = '\\', undoJSON, true
+	d[escJSON].Escaped = func(c byte) bool { return c < ' ' || c == '"' }
+	return d
+}()
+
+func undoHex(s *field.Scratch, v []byte) ([]byte, bool)  { return s.UndoHex(v), true }
+func undoJSON(s *field.Scratch, v []byte) ([]byte, bool) { return s.UndoJSON(v) }

@@ -3,7 +3,8 @@ package format
 import (
 	"errors"
 
-	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/object"
 )
 
 var errNoArgument = errors.New("takes no argument; for a string of your own write nginx:STRING")
@@ -16,83 +17,82 @@ func init() {
 			if arg != "" {
 				return Format{}, errNoArgument
 			}
-			p := &plan{mode: escJSON, multi: true, byKey: true, timed: true, lookup: wellKnownKey}
-			return Format{New: func() ingest.Parser { return newLineParser(p) }}, nil
+			return openObject(&object.Map{Lookup: wellKnownKey, Timed: true}), nil
 		},
 	})
 }
 
 // wellKnownKey says what people call nginx's variables in their JSON formats.
-func wellKnownKey(key string) field {
+func wellKnownKey(key string) field.Field {
 	switch key {
 	case "remote_addr":
-		return fPeer
+		return field.Peer
 	case "realip_remote_addr":
-		return fRealPeer
+		return field.RealPeer
 	case "client_ip", "client":
-		return fClientIP
+		return field.ClientIP
 	case "time", "@timestamp", "timestamp":
-		return fTimeAny
+		return field.Time
 	case "time_iso8601":
-		return fTimeISO
+		return field.TimeISO
 	case "time_local":
-		return fTimeLocal
+		return field.TimeLocal
 	case "msec":
-		return fMsec
+		return field.Msec
 	case "xff", "x_forwarded_for", "http_x_forwarded_for":
-		return fChain
+		return field.Chain
 	case "user", "remote_user":
-		return fUser
+		return field.User
 	case "request":
-		return fRequest
+		return field.Request
 	case "method", "request_method":
-		return fMethod
+		return field.Method
 	case "request_uri":
-		return fRequestURI
+		return field.RequestURI
 	case "uri":
-		return fURI
+		return field.URI
 	case "args", "query_string":
-		return fArgs
+		return field.Args
 	case "proto", "server_protocol":
-		return fProtocol
+		return field.Protocol
 	case "status":
-		return fStatus
+		return field.StatusCode
 	case "bytes", "body_bytes_sent":
-		return fBytesBody
+		return field.BytesBody
 	case "bytes_sent":
-		return fBytesAll
+		return field.BytesAll
 	case "req_len", "request_length":
-		return fBytesIn
+		return field.BytesIn
 	case "request_time":
-		return fDuration
+		return field.Duration
 	case "upstream_time", "upstream_response_time":
-		return fUpstream
+		return field.UpstreamTime
 	}
 	return wellKnownHeader(key)
 }
 
-func wellKnownHeader(key string) field {
+func wellKnownHeader(key string) field.Field {
 	switch key {
 	case "referer", "http_referer", "referrer":
-		return fReferer
+		return field.Referer
 	case "ua", "user_agent", "http_user_agent":
-		return fAgent
+		return field.Agent
 	case "host":
-		return fHost
+		return field.Host
 	case "http_host":
-		return fHTTPHost
+		return field.HTTPHost
 	case "server_name":
-		return fServerName
+		return field.ServerName
 	case "api_key", "x_api_key", "http_x_api_key":
-		return fKey
+		return field.Key
 	case "request_id":
-		return fRequestID
+		return field.RequestID
 	case "request_body":
-		return fBody
+		return field.Body
 	case "tls", "ssl_protocol":
-		return fTLS
+		return field.TLS
 	case "cipher", "ssl_cipher":
-		return fCipher
+		return field.Cipher
 	}
-	return fSkip
+	return field.Skip
 }

@@ -3,6 +3,9 @@ package format
 import (
 	"fmt"
 	"strings"
+
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
 // escaping is the escape= of a log_format.
@@ -13,13 +16,6 @@ const (
 	escJSON
 	escNone
 )
-
-// piece is a literal or a variable of a format string.
-type piece struct {
-	text     string // the literal, or the variable's name
-	variable bool
-	pos      int // where in the argument it begins, from 0
-}
 
 // formatText is a format string with the place in the argument of each of its bytes.
 type formatText struct {
@@ -53,7 +49,7 @@ func readSource(arg string) (formatText, error) {
 		case "none":
 			s.mode = escNone
 		default:
-			return s, fmt.Errorf("at byte %d: escape=%s is not known to nginx: it is default, json or none", i, capped(mode))
+			return s, fmt.Errorf("at byte %d: escape=%s is not known to nginx: it is default, json or none", i, field.Capped(mode))
 		}
 		i = blanks(arg, end)
 	}
@@ -130,15 +126,15 @@ func confEscape(c byte) byte {
 }
 
 // pieces cuts a format string into literals and variables.
-func (s *formatText) pieces() ([]piece, error) {
-	var out []piece
+func (s *formatText) pieces() ([]text.Piece, error) {
+	var out []text.Piece
 	for i := 0; i < len(s.text); {
 		if s.text[i] != '$' {
 			start := i
 			for i < len(s.text) && s.text[i] != '$' {
 				i++
 			}
-			out = append(out, piece{text: string(s.text[start:i]), pos: s.pos[start]})
+			out = append(out, text.Piece{Text: string(s.text[start:i]), Pos: s.pos[start]})
 			continue
 		}
 		start := i
@@ -148,7 +144,7 @@ func (s *formatText) pieces() ([]piece, error) {
 			i++
 		}
 		from := i
-		for i < len(s.text) && isName(s.text[i]) {
+		for i < len(s.text) && field.IsName(s.text[i]) {
 			i++
 		}
 		name := string(s.text[from:i])
@@ -157,17 +153,17 @@ func (s *formatText) pieces() ([]piece, error) {
 		}
 		if brace {
 			if i >= len(s.text) || s.text[i] != '}' {
-				return nil, fmt.Errorf("at byte %d: ${%s has no closing brace", s.pos[start], capped(name))
+				return nil, fmt.Errorf("at byte %d: ${%s has no closing brace", s.pos[start], field.Capped(name))
 			}
 			i++
 		}
-		out = append(out, piece{text: name, variable: true, pos: s.pos[start]})
+		v, err := variableOf(name, s.mode, s.pos[start])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, text.Piece{Text: "$" + name, Pos: s.pos[start], Variable: &v})
 	}
 	return out, nil
-}
-
-func isName(c byte) bool {
-	return c == '_' || c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

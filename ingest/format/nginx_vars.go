@@ -1,186 +1,115 @@
 package format
 
-import "strings"
+import (
+	"fmt"
+	"strings"
 
-// field says which part of an event a value fills.
-type field uint8
-
-const (
-	fSkip field = iota
-	fPeer
-	fRealPeer
-	fClientIP
-	fTimeLocal
-	fTimeISO
-	fMsec
-	fTimeAny
-	fUser
-	fRequest
-	fMethod
-	fRequestURI
-	fURI
-	fArgs
-	fHostURI // $host$request_uri
-	fProtocol
-	fStatus
-	fBytesBody
-	fBytesAll
-	fBytesIn
-	fDuration
-	fUpstream
-	fReferer
-	fAgent
-	fChain
-	fKey
-	fHost
-	fHTTPHost
-	fServerName
-	fRequestID
-	fBody
-	fTLS
-	fCipher
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
-// kind says what a value can look like, and so where it can end.
-type kind uint8
-
-const (
-	kText   kind = iota // bytes that a client chooses
-	kAddr               // an address
-	kLocal              // $time_local
-	kISO                // $time_iso8601
-	kStatus             // three digits
-	kInt                // digits or "-"
-	kDur                // seconds with a fraction, or "-"
-	kDurs               // a list of these, one per upstream tried
-	kToken              // a word that the gateway wrote
-	kWord               // one of letters, digits, dash and underscore only
-	kList               // a list of such words
-)
-
-// variable is what the compiler knows of one nginx variable.
-type variable struct {
-	field field
-	kind  kind
+// nginxVariable is what is known of a variable, and a hazard.
+type nginxVariable struct {
+	field field.Field
+	kind  text.Kind
 	lines bool // its value can hold a line end, which escape=none would write as it is
+}
+
+// variableOf returns a variable for the compiler, unless it is a hazard.
+func variableOf(name string, mode escaping, pos int) (text.Variable, error) {
+	v := lookupVariable(name)
+	if mode == escNone && v.lines {
+		return text.Variable{}, fmt.Errorf("at byte %d: with escape=none a client can put a line end into $%s and so write whole "+
+			"lines of its own; use escape=json or leave $%s out", pos, field.Capped(name), field.Capped(name))
+	}
+	return text.Variable{Field: v.field, Kind: v.kind}, nil
 }
 
 // lookupVariable returns what is known of a variable. What is not known is skipped,
 // and taken for something that a client can choose.
-func lookupVariable(name string) variable {
+func lookupVariable(name string) nginxVariable {
 	if v, ok := variables[name]; ok {
 		return v
 	}
 	switch {
 	case strings.HasPrefix(name, "upstream_http_"), strings.HasPrefix(name, "upstream_cookie_"),
 		strings.HasPrefix(name, "upstream_trailer_"):
-		return variable{}
+		return nginxVariable{}
 	case strings.HasPrefix(name, "upstream_"):
-		return variable{kind: kList}
+		return nginxVariable{kind: text.List}
 	case strings.HasPrefix(name, "http_"), strings.HasPrefix(name, "sent_http_"),
 		strings.HasPrefix(name, "arg_"), strings.HasPrefix(name, "cookie_"):
-		return variable{}
+		return nginxVariable{}
 	}
-	return variable{lines: true}
+	return nginxVariable{lines: true}
 }
 
-// variables is never written to. $http_x_real_ip is left out on purpose: a
-// client can write that header, and no chain tells whether a hop replaced it.
-// $http_authorization is left out because it is a secret and nothing else.
-var variables = map[string]variable{
-	"remote_addr":        {fPeer, kAddr, false},
-	"realip_remote_addr": {fRealPeer, kAddr, false},
-	"remote_user":        {fUser, kText, true},
-	"time_local":         {fTimeLocal, kLocal, false},
-	"time_iso8601":       {fTimeISO, kISO, false},
-	"msec":               {fMsec, kDur, false},
+// variables is never written to. What $http_authorization and $http_cookie hold
+// becomes pseudonyms before anybody sees it.
+var variables = map[string]nginxVariable{
+	"remote_addr":        {field.Peer, text.Addr, false},
+	"realip_remote_addr": {field.RealPeer, text.Addr, false},
+	"remote_user":        {field.User, text.Text, true},
+	"time_local":         {field.TimeLocal, text.Local, false},
+	"time_iso8601":       {field.TimeISO, text.ISO, false},
+	"msec":               {field.Msec, text.Seconds, false},
 
-	"request":         {fRequest, kText, false},
-	"request_method":  {fMethod, kWord, false},
-	"request_uri":     {fRequestURI, kText, false},
-	"uri":             {fURI, kText, true},
-	"document_uri":    {fURI, kText, true},
-	"args":            {fArgs, kText, false},
-	"query_string":    {fArgs, kText, false},
-	"server_protocol": {fProtocol, kToken, false},
-	"request_body":    {fBody, kText, true},
+	"request":         {field.Request, text.Text, false},
+	"request_method":  {field.Method, text.Word, false},
+	"request_uri":     {field.RequestURI, text.Text, false},
+	"uri":             {field.URI, text.Text, true},
+	"document_uri":    {field.URI, text.Text, true},
+	"args":            {field.Args, text.Text, false},
+	"query_string":    {field.Args, text.Text, false},
+	"server_protocol": {field.Protocol, text.Token, false},
+	"request_body":    {field.Body, text.Text, true},
 
-	"status":                 {fStatus, kStatus, false},
-	"body_bytes_sent":        {fBytesBody, kInt, false},
-	"bytes_sent":             {fBytesAll, kInt, false},
-	"request_length":         {fBytesIn, kInt, false},
-	"request_time":           {fDuration, kDur, false},
-	"upstream_response_time": {fUpstream, kDurs, false},
+	"status":                 {field.StatusCode, text.Status, false},
+	"body_bytes_sent":        {field.BytesBody, text.Int, false},
+	"bytes_sent":             {field.BytesAll, text.Int, false},
+	"request_length":         {field.BytesIn, text.Int, false},
+	"request_time":           {field.Duration, text.Seconds, false},
+	"upstream_response_time": {field.UpstreamTime, text.SecondsList, false},
 
-	"http_referer":         {fReferer, kText, false},
-	"http_user_agent":      {fAgent, kText, false},
-	"http_x_forwarded_for": {fChain, kText, false},
-	"http_x_api_key":       {fKey, kText, false},
-	"host":                 {fHost, kText, false},
-	"http_host":            {fHTTPHost, kText, false},
-	"server_name":          {fServerName, kToken, false},
-	"request_id":           {fRequestID, kWord, false},
-	"ssl_protocol":         {fTLS, kToken, false},
-	"ssl_cipher":           {fCipher, kToken, false},
+	"http_referer":          {field.Referer, text.Text, false},
+	"http_user_agent":       {field.Agent, text.Text, false},
+	"http_x_forwarded_for":  {field.Chain, text.Text, false},
+	"http_x_api_key":        {field.Key, text.Text, false},
+	"http_authorization":    {field.Token, text.Text, false},
+	"http_cookie":           {field.Session, text.Text, false},
+	"http_forwarded":        {field.Forwarded, text.Text, false},
+	"http_x_real_ip":        {field.RealIP, text.Text, false},
+	"http_cf_connecting_ip": {field.RealIP, text.Text, false},
+	"http_true_client_ip":   {field.RealIP, text.Text, false},
+	"ssl_client_s_dn":       {field.Subject, text.Text, false},
+	"http_ssl_ja3_hash":     {field.Print, text.Text, false},
+	"http_ssl_ja3":          {field.Print, text.Text, false},
 
-	"remote_port":         {fSkip, kInt, false},
-	"realip_remote_port":  {fSkip, kInt, false},
-	"server_port":         {fSkip, kInt, false},
-	"server_addr":         {fSkip, kToken, false},
-	"connection":          {fSkip, kInt, false},
-	"connection_requests": {fSkip, kInt, false},
-	"connection_time":     {fSkip, kDur, false},
-	"pid":                 {fSkip, kInt, false},
-	"content_length":      {fSkip, kToken, false},
-	"gzip_ratio":          {fSkip, kDur, false},
-	"pipe":                {fSkip, kWord, false},
-	"scheme":              {fSkip, kWord, false},
-	"https":               {fSkip, kWord, false},
-	"hostname":            {fSkip, kToken, false},
-	"nginx_version":       {fSkip, kToken, false},
-	"request_completion":  {fSkip, kWord, false},
-	"limit_req_status":    {fSkip, kWord, false},
-	"limit_conn_status":   {fSkip, kWord, false},
-	"ssl_session_id":      {fSkip, kWord, false},
-	"ssl_session_reused":  {fSkip, kWord, false},
-}
+	"host":         {field.Host, text.Text, false},
+	"http_host":    {field.HTTPHost, text.Text, false},
+	"server_name":  {field.ServerName, text.Token, false},
+	"request_id":   {field.RequestID, text.Word, false},
+	"ssl_protocol": {field.TLS, text.Token, false},
+	"ssl_cipher":   {field.Cipher, text.Token, false},
 
-// runsInto tells whether a value could go on into the literal behind it, so that its
-// own grammar does not end it.
-func runsInto(k kind, lit string) bool {
-	if lit == "" {
-		return false
-	}
-	c := lit[0]
-	separator := strings.HasPrefix(lit, ", ") || strings.HasPrefix(lit, " : ")
-	switch k {
-	case kAddr:
-		return isAddr[c] || c == '%'
-	case kInt:
-		return c-'0' <= 9 || c == '-'
-	case kDur:
-		return c-'0' <= 9 || c == '-' || c == '.'
-	case kDurs:
-		return c-'0' <= 9 || c == '-' || c == '.' || separator
-	case kToken:
-		return isItem[c]
-	case kWord:
-		return isWord[c]
-	case kList:
-		return isItem[c] || separator
-	}
-	return false
-}
-
-// fixedWidth returns how many bytes a value always has, or 0.
-func fixedWidth(k kind) int {
-	switch k {
-	case kLocal:
-		return localWidth
-	case kISO:
-		return isoWidth
-	case kStatus:
-		return 3
-	}
-	return 0
+	"remote_port":         {field.Skip, text.Int, false},
+	"realip_remote_port":  {field.Skip, text.Int, false},
+	"server_port":         {field.Skip, text.Int, false},
+	"server_addr":         {field.Skip, text.Token, false},
+	"connection":          {field.Skip, text.Int, false},
+	"connection_requests": {field.Skip, text.Int, false},
+	"connection_time":     {field.Skip, text.Seconds, false},
+	"pid":                 {field.Skip, text.Int, false},
+	"content_length":      {field.Skip, text.Token, false},
+	"gzip_ratio":          {field.Skip, text.Seconds, false},
+	"pipe":                {field.Skip, text.Word, false},
+	"scheme":              {field.Skip, text.Word, false},
+	"https":               {field.Skip, text.Word, false},
+	"hostname":            {field.Skip, text.Token, false},
+	"nginx_version":       {field.Skip, text.Token, false},
+	"request_completion":  {field.Skip, text.Word, false},
+	"limit_req_status":    {field.Skip, text.Word, false},
+	"limit_conn_status":   {field.Skip, text.Word, false},
+	"ssl_session_id":      {field.Skip, text.Word, false},
+	"ssl_session_reused":  {field.Skip, text.Word, false},
 }

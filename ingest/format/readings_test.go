@@ -2,37 +2,43 @@ package format
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
 // The slow twin of the compiler: it tries every way to cut a line into values of the
 // kinds that the variables have. The parser must find the only way if there is one,
 // and if there are several may say only what is true in all of them.
-var domains = map[kind]*regexp.Regexp{
-	kText:   regexp.MustCompile(`^(?:[ -!#-\[\]-~]|\\x[0-9A-F]{2})*$`),
-	kAddr:   regexp.MustCompile(`^[0-9a-f:.]+$`),
-	kLocal:  regexp.MustCompile(`^\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$`),
-	kISO:    regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$`),
-	kStatus: regexp.MustCompile(`^(?:[1-9]\d\d|000|009)$`),
-	kInt:    regexp.MustCompile(`^(?:\d{0,18}|-)$`),
-	kDur:    regexp.MustCompile(`^(?:\d{1,9}(?:\.\d+)?|-|)$`),
-	kDurs:   regexp.MustCompile(`^(?:\d{1,9}(?:\.\d+)?|-|)(?:(?:, | : )(?:\d{1,9}(?:\.\d+)?|-))*$`),
-	kToken:  regexp.MustCompile(`^[!#-+\--:<-\[\]-{}~]*$`),
-	kWord:   regexp.MustCompile(`^[\w-]*$`),
-	kList:   regexp.MustCompile(`^[!#-+\--:<-\[\]-{}~]*(?:(?:, | : )[!#-+\--:<-\[\]-{}~]+)*$`),
+var domains = map[text.Kind]*regexp.Regexp{
+	text.Text:        regexp.MustCompile(`^(?:[ -!#-\[\]-~]|\\x[0-9A-F]{2})*$`),
+	text.Addr:        regexp.MustCompile(`^[0-9a-f:.]+$`),
+	text.Local:       regexp.MustCompile(`^\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$`),
+	text.ISO:         regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$`),
+	text.Status:      regexp.MustCompile(`^(?:[1-9]\d\d|000|009)$`),
+	text.Int:         regexp.MustCompile(`^(?:\d{0,18}|-)$`),
+	text.Seconds:     regexp.MustCompile(`^(?:\d{1,9}(?:\.\d+)?|-|)$`),
+	text.SecondsList: regexp.MustCompile(`^(?:\d{1,9}(?:\.\d+)?|-|)(?:(?:, | : )(?:\d{1,9}(?:\.\d+)?|-))*$`),
+	text.Token:       regexp.MustCompile(`^[!#-+\--:<-\[\]-{}~]*$`),
+	text.Word:        regexp.MustCompile(`^[\w-]*$`),
+	text.List:        regexp.MustCompile(`^[!#-+\--:<-\[\]-{}~]*(?:(?:, | : )[!#-+\--:<-\[\]-{}~]+)*$`),
 }
+
+// bare is a variable's name without its sign.
+func bare(p text.Piece) string { return strings.TrimPrefix(p.Text, "$") }
 
 var noneDomain = regexp.MustCompile(`^[^\n\r\x00]*$`)
 
 type reading map[string]string
 
 // twinReadings returns the ways to read a line, at most limit of them.
-func twinReadings(pieces []piece, mode escaping, line string, limit int) (out []reading) {
+func twinReadings(pieces []text.Piece, mode escaping, line string, limit int) (out []reading) {
 	budget := 5000
 	var walk func(k int, rest string, got []string)
 	walk = func(k int, rest string, got []string) {
@@ -43,8 +49,8 @@ func twinReadings(pieces []piece, mode escaping, line string, limit int) (out []
 			if rest == "" {
 				r, i := reading{}, 0
 				for _, p := range pieces {
-					if p.variable {
-						r[p.text] = got[i]
+					if p.Variable != nil {
+						r[bare(p)] = got[i]
 						i++
 					}
 				}
@@ -52,14 +58,14 @@ func twinReadings(pieces []piece, mode escaping, line string, limit int) (out []
 			}
 			return
 		}
-		if !pieces[k].variable {
-			if tail, ok := strings.CutPrefix(rest, pieces[k].text); ok {
+		if pieces[k].Variable == nil {
+			if tail, ok := strings.CutPrefix(rest, pieces[k].Text); ok {
 				walk(k+1, tail, got)
 			}
 			return
 		}
 		for n := 0; n <= len(rest); n++ {
-			if inDomain(lookupVariable(pieces[k].text), mode, rest[:n]) {
+			if inDomain(lookupVariable(bare(pieces[k])), mode, rest[:n]) {
 				walk(k+1, rest[n:], append(slices.Clone(got), rest[:n]))
 			}
 		}
@@ -70,8 +76,8 @@ func twinReadings(pieces []piece, mode escaping, line string, limit int) (out []
 	return out
 }
 
-func inDomain(v variable, mode escaping, s string) bool {
-	if v.kind == kText && mode == escNone {
+func inDomain(v nginxVariable, mode escaping, s string) bool {
+	if v.kind == text.Text && mode == escNone {
 		return noneDomain.MatchString(s)
 	}
 	if !domains[v.kind].MatchString(s) {
@@ -79,11 +85,11 @@ func inDomain(v variable, mode escaping, s string) bool {
 	}
 	ok := true
 	switch v.kind {
-	case kAddr:
+	case text.Addr:
 		_, ok = twinAddr(s)
-	case kLocal:
+	case text.Local:
 		_, ok = twinTime("02/Jan/2006:15:04:05 -0700", s)
-	case kISO:
+	case text.ISO:
 		_, ok = twinTime("2006-01-02T15:04:05-07:00", s)
 	}
 	return ok
@@ -156,10 +162,10 @@ func againstReadings(t *testing.T, format, line string) {
 	for name, raw := range all[0] {
 		v := lookupVariable(name)
 		want := wasSaid(name, raw, mode)
-		if _, ok := said(&ingest.Event{User: "x", Referer: "x", Agent: "x", Chain: "x", Key: "x", RequestID: "x", Cipher: "x", Status: 1, Peer: loopback})[name]; !ok {
+		if _, ok := said(&ingest.Event{User: "x", Referer: "x", Agent: "x", Chain: "x", Key: "x", RequestID: "x", Cipher: "x", Status: 1, Peer: netip.IPv4Unspecified()})[name]; !ok {
 			continue
 		}
-		if len(all) == 1 && v.field != fSkip && want != "" && got[name] != want {
+		if len(all) == 1 && v.field != field.Skip && want != "" && got[name] != want {
 			t.Fatalf("format %q\nline %q\n%s is %q, there is no other way to read it, but the event says %q", format, line, name, want, got[name])
 		}
 	}
@@ -167,7 +173,7 @@ func againstReadings(t *testing.T, format, line string) {
 
 // compiled returns a format's pieces and a parser, nil if it does not compile or names
 // a variable twice.
-func compiled(format string) ([]piece, escaping, ingest.Parser) {
+func compiled(format string) ([]text.Piece, escaping, ingest.Parser) {
 	f, err := Open("nginx:" + format)
 	if err != nil {
 		return nil, 0, nil
@@ -179,10 +185,10 @@ func compiled(format string) ([]piece, escaping, ingest.Parser) {
 	pieces, err := src.pieces()
 	seen := map[string]bool{}
 	for _, p := range pieces {
-		if err != nil || p.variable && seen[p.text] {
+		if err != nil || p.Variable != nil && seen[p.Text] {
 			return nil, 0, nil
 		}
-		seen[p.text] = seen[p.text] || p.variable
+		seen[p.Text] = seen[p.Text] || p.Variable != nil
 	}
 	return pieces, src.mode, f.New()
 }

@@ -15,6 +15,9 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/object"
+	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
 // Auto is the name of the format that is found by looking at the file.
@@ -43,9 +46,25 @@ type Format struct {
 	// Auto means that the format is still to be found: call Detect with the first
 	// lines of the file, for each file.
 	Auto bool
+	// Origins say where in a line the fields come from; nil where that is not known.
+	Origins []text.Origin
 	// Warnings say what the format cannot tell, such as a missing time. They are
 	// for the operator, once, at start.
 	Warnings []string
+}
+
+// compileText makes a format of a text plan.
+func compileText(pieces []text.Piece, d text.Dialect) (Format, error) {
+	p, err := text.Compile(pieces, d)
+	if err != nil {
+		return Format{}, err
+	}
+	return Format{New: p.New, Warnings: p.Warnings(), Origins: p.Origins()}, nil
+}
+
+// openObject makes a format of a map of keys.
+func openObject(m *object.Map) Format {
+	return Format{New: func() ingest.Parser { return object.New(m) }}
 }
 
 // registry fills while packages initialise and is only read afterwards.
@@ -104,20 +123,11 @@ func Open(spec string) (Format, error) {
 
 func unknown(spec, name string) error {
 	if strings.Contains(spec, "$") {
-		return fmt.Errorf("format: %q names no format: put \"nginx:\" in front of an nginx log_format string", capped(spec))
+		return fmt.Errorf("format: %q names no format: put \"nginx:\" in front of an nginx log_format string", field.Capped(spec))
 	}
 	near := nearest(name, Names())
 	return fmt.Errorf("format: unknown format %q; did you mean %s? (all: %s)",
-		capped(name), strings.Join(near, " or "), strings.Join(Names(), ", "))
-}
-
-// capped keeps a quoted message short.
-func capped(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return s[:limit] + "..."
-	}
-	return s
+		field.Capped(name), strings.Join(near, " or "), strings.Join(Names(), ", "))
 }
 
 // nearest returns the one to three names closest to a mistyped one.
@@ -136,7 +146,7 @@ func nearest(name string, names []string) []string {
 
 // distance counts the edits between two names; a shared beginning counts for it.
 func distance(a, b string) int {
-	a, b = capped(a), capped(b)
+	a, b = field.Capped(a), field.Capped(b)
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
 // request is what a client sent and the gateway measured; render writes it as nginx does.
@@ -50,7 +51,7 @@ func nginxEscape(s string, mode escaping) string {
 	return b.String()
 }
 
-func (r *request) render(pieces []piece, mode escaping) string {
+func (r *request) render(pieces []text.Piece, mode escaping) string {
 	var up []string
 	for _, ms := range r.upstreams {
 		if ms < 0 {
@@ -70,10 +71,10 @@ func (r *request) render(pieces []piece, mode escaping) string {
 	}
 	var b strings.Builder
 	for _, p := range pieces {
-		if p.variable {
-			b.WriteString(values[p.text])
+		if p.Variable != nil {
+			b.WriteString(values[bare(p)])
 		} else {
-			b.WriteString(p.text)
+			b.WriteString(p.Text)
 		}
 	}
 	return b.String()
@@ -150,7 +151,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func mustPieces(format string) []piece {
+func mustPieces(format string) []text.Piece {
 	src, err := readSource(format)
 	if err != nil {
 		panic(err)

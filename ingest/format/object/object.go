@@ -1,31 +1,45 @@
-package format
+// Package object reads lines that are JSON objects, by key and in any order,
+// without building a tree: values of keys that nobody asked for are passed over,
+// nested ones whole.
+package object
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
-// keyedState is what reading an object by its keys must remember within a line,
-// and the order of keys that lines usually have.
-type keyedState struct {
-	ranks [fCipher + 1]uint8 // how good the source was that a field came from
-	order []keyMemo          // the keys of an earlier line, in order
+// Map says what the keys of an object mean. It is read by many readers.
+type Map struct {
+	Lookup func(key string) field.Field
+	Timed  bool // an object without a time is refused
+}
+
+// Reader reads objects for one goroutine. It remembers the order of the keys, which
+// lines of one log share.
+type Reader struct {
+	plan  *Map
+	sink  *field.Sink
+	order []keyMemo // the keys of an earlier line, in order
 }
 
 // keyMemo saves the look-up of a key that stands where it stood before.
 type keyMemo struct {
 	key   string
-	field field
+	field field.Field
 }
 
 // maxMemo bounds the order remembered; a longer object costs look-ups.
 const maxMemo = 64
 
-// object reads a line that is one JSON object, keys in any order. Values of keys
-// that are not known are passed over, nested ones whole.
-func (p *lineParser) object(line []byte, ev *ingest.Event) ingest.Reason {
-	p.keyed.ranks = [fCipher + 1]uint8{}
+// NewReader makes a reader that hands values to a sink.
+func NewReader(m *Map, s *field.Sink) *Reader { return &Reader{plan: m, sink: s} }
+
+// Read reads a line that is one object. The caller begins and finishes the sink.
+func (p *Reader) Read(line []byte, ev *ingest.Event) ingest.Reason {
+	p.sink.Unrank()
 	i := space(line, 0)
 	if i >= len(line) || line[i] != '{' {
 		return ingest.BadJSON
@@ -35,13 +49,13 @@ func (p *lineParser) object(line []byte, ev *ingest.Event) ingest.Reason {
 		i++
 	} else {
 		for n := 0; ; n++ {
-			f, at := p.keyed.expected(n, line, i)
+			f, at := p.expected(n, line, i)
 			if at < 0 {
 				var key []byte
 				if key, at = jsonKey(line, i); at < 0 {
 					return ingest.BadJSON
 				}
-				f = p.keyed.field(n, key, p.plan.lookup)
+				f = p.field(n, key, p.plan.Lookup)
 			}
 			end, reason := p.member(f, line, at, ev)
 			if reason != ingest.OK {
@@ -65,14 +79,13 @@ func (p *lineParser) object(line []byte, ev *ingest.Event) ingest.Reason {
 }
 
 // complete tells whether the object was a request.
-func (p *lineParser) complete() ingest.Reason {
-	r := &p.keyed.ranks
+func (p *Reader) complete() ingest.Reason {
 	switch {
-	case r[fPeer] == 0 && !p.req.seen:
+	case !p.sink.Has(field.Peer) && !p.sink.TargetSeen():
 		return ingest.NotARequest
-	case r[fPeer] == 0:
+	case !p.sink.Has(field.Peer):
 		return ingest.BadAddress
-	case r[fTimeAny] == 0 && p.plan.timed:
+	case !p.sink.Has(field.Time) && p.plan.Timed:
 		return ingest.BadTime
 	}
 	return ingest.OK
@@ -80,44 +93,44 @@ func (p *lineParser) complete() ingest.Reason {
 
 // expected tells whether the n-th key, at line[i], is the one that was there in an
 // earlier line; it returns its field and the index of its value, or -1.
-func (k *keyedState) expected(n int, line []byte, i int) (field, int) {
-	if n >= len(k.order) {
-		return fSkip, -1
+func (p *Reader) expected(n int, line []byte, i int) (field.Field, int) {
+	if n >= len(p.order) {
+		return field.Skip, -1
 	}
-	m := &k.order[n]
+	m := &p.order[n]
 	end := i + 1 + len(m.key)
 	if len(line)-end < 3 || line[i] != '"' || line[end] != '"' || line[end+1] != ':' || string(line[i+1:end]) != m.key {
-		return fSkip, -1
+		return field.Skip, -1
 	}
 	return m.field, space(line, end+2)
 }
 
 // field looks up the n-th key of a line.
-func (k *keyedState) field(n int, key []byte, lookup func(string) field) field {
-	f := lookup(str(key))
+func (p *Reader) field(n int, key []byte, lookup func(string) field.Field) field.Field {
+	f := lookup(field.Str(key))
 	if n < maxMemo && len(key) <= 128 {
 		switch {
-		case n == len(k.order):
-			k.order = append(k.order, keyMemo{string(key), f})
-		case n < len(k.order) && f != fSkip:
-			k.order[n] = keyMemo{string(key), f}
+		case n == len(p.order):
+			p.order = append(p.order, keyMemo{string(key), f})
+		case n < len(p.order) && f != field.Skip:
+			p.order[n] = keyMemo{string(key), f}
 		}
 	}
 	return f
 }
 
 // member reads the value at line[i] into the field and returns the index behind it.
-func (p *lineParser) member(f field, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
+func (p *Reader) member(f field.Field, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
 	if i >= len(line) {
 		return 0, ingest.BadJSON
 	}
 	switch line[i] {
 	case '"':
-		end := closing(line, i+1)
+		end := field.Closing(line, i+1)
 		if end < 0 {
 			return 0, ingest.BadJSON
 		}
-		if f == fSkip {
+		if f == field.Skip {
 			return end + 1, ingest.OK
 		}
 		return end + 1, p.keyedValue(f, line[i+1:end], ev)
@@ -133,89 +146,77 @@ func (p *lineParser) member(f field, line []byte, i int, ev *ingest.Event) (int,
 		end++
 	}
 	v := line[i:end]
-	if f == fSkip || len(v) == 0 || string(v) == "null" || string(v) == "-" {
+	if f == field.Skip || len(v) == 0 || string(v) == "null" || string(v) == "-" {
 		return end, ingest.OK // an unquoted variable that was empty leaves nothing
 	}
 	return end, p.keyedValue(f, v, ev)
 }
 
-// source orders the fields that tell one fact: a higher rank replaces a lower one.
-type source struct {
-	slot field // where the rank is kept
-	rank uint8
-}
-
-var sources = func() (t [fCipher + 1]source) {
-	for f := range t {
-		t[f] = source{field(f), 1}
-	}
-	for slot, best := range map[field][]field{
-		fPeer:      {fClientIP, fRealPeer, fPeer},
-		fTimeAny:   {fTimeLocal, fTimeAny, fTimeISO, fMsec},
-		fBytesBody: {fBytesAll, fBytesBody},
-		fHost:      {fServerName, fHTTPHost, fHost},
-		fURI:       {fURI, fRequestURI},
-	} {
-		for i, f := range best {
-			t[f] = source{slot, uint8(i + 1)}
-		}
-	}
-	return t
-}()
-
 // keyedValue stores the value of a known key.
-func (p *lineParser) keyedValue(f field, v []byte, ev *ingest.Event) ingest.Reason {
-	p.req.seen = p.req.seen || isTarget(f)
-	src := sources[f]
-	if src.rank < p.keyed.ranks[src.slot] || len(v) == 0 {
+func (p *Reader) keyedValue(f field.Field, v []byte, ev *ingest.Event) ingest.Reason {
+	if field.IsTarget(f) {
+		p.sink.SeeTarget()
+	}
+	if len(v) == 0 || !p.sink.Better(f) {
 		return ingest.OK
 	}
-	p.keyed.ranks[src.slot] = src.rank
 	switch f {
-	case fPeer, fRealPeer, fClientIP:
-		a, end := address(v, 0, false)
+	case field.Peer, field.RealPeer, field.ClientIP:
+		a, end := field.Address(v, 0, false)
 		if end != len(v) {
 			return ingest.BadAddress
 		}
 		ev.Peer = a
-	case fMsec, fTimeISO, fTimeLocal, fTimeAny:
-		ns, ok := p.clock.readAny(v)
+	case field.Msec, field.TimeISO, field.TimeLocal, field.Time, field.Started:
+		ns, ok := p.sink.Clock.ReadAny(v)
 		if !ok {
 			return ingest.BadTime
 		}
 		ev.Time = ns
-	case fStatus:
-		code, end := status(v, 0)
+	case field.StatusCode:
+		code, end := field.Status(v, 0)
 		if end != len(v) {
 			return ingest.BadStatus
 		}
 		ev.Status = code
-	case fBytesBody, fBytesAll, fBytesIn:
-		count, end := integer(v, 0)
+	case field.BytesBody, field.BytesAll, field.BytesIn:
+		count, end := field.Integer(v, 0)
 		if end != len(v) {
 			return ingest.BadNumber
 		}
-		return number(f, count, end, ev)
-	case fDuration, fUpstream:
-		ns, end := secondsList(v, 0)
+		field.Store(f, count, ev)
+	case field.Duration, field.UpstreamTime:
+		ns, end := field.SecondsList(v, 0)
 		if end != len(v) {
 			return ingest.BadNumber
 		}
-		return number(f, ns, end, ev)
+		field.Store(f, ns, ev)
 	default:
 		p.text(f, v, ev)
 	}
 	return ingest.OK
 }
 
-func isTarget(f field) bool { return f == fRequest || f == fRequestURI || f == fURI }
+// text stores a string, its escapes undone.
+func (p *Reader) text(f field.Field, v []byte, ev *ingest.Event) {
+	if bytes.IndexByte(v, '\\') >= 0 {
+		out, ok := p.sink.Mem.UndoJSON(v)
+		if !ok || !utf8.Valid(out) {
+			p.sink.Bad = true
+		}
+		if ok {
+			v = out
+		}
+	}
+	p.sink.Text(f, v, ev)
+}
 
 // jsonKey reads a key and its colon, and returns the index of the value, or -1.
 func jsonKey(line []byte, i int) ([]byte, int) {
 	if i >= len(line) || line[i] != '"' {
 		return nil, -1
 	}
-	end := closing(line, i+1)
+	end := field.Closing(line, i+1)
 	if end < 0 {
 		return nil, -1
 	}
@@ -233,7 +234,7 @@ func nested(line []byte, i int) int {
 	for i < len(line) {
 		switch line[i] {
 		case '"':
-			if i = closing(line, i+1); i < 0 {
+			if i = field.Closing(line, i+1); i < 0 {
 				return -1
 			}
 		case '{', '[':
@@ -254,6 +255,3 @@ func space(b []byte, i int) int {
 	}
 	return i
 }
-
-// isObject tells whether a line begins like a JSON object.
-func isObject(line []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("{")) }

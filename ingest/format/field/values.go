@@ -1,4 +1,4 @@
-package format
+package field
 
 import (
 	"net/netip"
@@ -6,16 +6,16 @@ import (
 	"unsafe"
 )
 
-// str borrows bytes as a string: valid as long as they are not written to.
-func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// Str borrows bytes as a string: valid as long as they are not written to.
+func Str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // loopback is what a peer on a unix socket is taken for: it is this machine.
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// address reads the address that starts at b[i] and returns it with the index
+// Address reads the Address that starts at b[i] and returns it with the index
 // behind it, or an index of -1. IPv4 in IPv6 becomes IPv4, so that one client has
-// one address. colon says that the literal behind the address is a colon.
-func address(b []byte, i int, colon bool) (netip.Addr, int) {
+// one Address. colon says that the literal behind the Address is a colon.
+func Address(b []byte, i int, colon bool) (netip.Addr, int) {
 	var quad [4]byte
 	j := i
 	for k := range quad {
@@ -40,14 +40,14 @@ func address(b []byte, i int, colon bool) (netip.Addr, int) {
 			j++
 		}
 	}
-	if j < len(b) && isAddr[b[j]] && !colon {
+	if j < len(b) && AddrBytes[b[j]] && !colon {
 		return netip.Addr{}, -1
 	}
 	return netip.AddrFrom4(quad), j
 }
 
-// isAddr marks the bytes of an address's text.
-var isAddr = func() (t [256]bool) {
+// AddrBytes marks the bytes of an Address's text.
+var AddrBytes = func() (t [256]bool) {
 	for _, c := range []byte("0123456789abcdefABCDEF:.") {
 		t[c] = true
 	}
@@ -61,7 +61,7 @@ func address6(b []byte, i int, colon bool) (netip.Addr, int) {
 		return loopback, i + len(socket)
 	}
 	j := i
-	for j < len(b) && isAddr[b[j]] {
+	for j < len(b) && AddrBytes[b[j]] {
 		j++
 	}
 	if j == i || j-i > 64 {
@@ -71,16 +71,16 @@ func address6(b []byte, i int, colon bool) (netip.Addr, int) {
 		for j--; j > i && b[j] != ':'; j-- {
 		}
 	}
-	a, err := netip.ParseAddr(str(b[i:j]))
+	a, err := netip.ParseAddr(Str(b[i:j]))
 	if err != nil {
 		return netip.Addr{}, -1
 	}
 	return a.Unmap(), j
 }
 
-// integer reads up to 18 digits; "-" and nothing at all are 0. The index behind
+// Integer reads up to 18 digits; "-" and nothing at all are 0. The index behind
 // is -1 if there are more.
-func integer(b []byte, i int) (int64, int) {
+func Integer(b []byte, i int) (int64, int) {
 	var n int64
 	j := i
 	for ; j < len(b); j++ {
@@ -99,9 +99,9 @@ func integer(b []byte, i int) (int64, int) {
 	return n, j
 }
 
-// seconds reads "12.345" as nanoseconds; "-" and nothing at all are 0.
-func seconds(b []byte, i int) (int64, int) {
-	n, j := integer(b, i)
+// Seconds reads "12.345" as nanoseconds; "-" and nothing at all are 0.
+func Seconds(b []byte, i int) (int64, int) {
+	n, j := Integer(b, i)
 	if j < 0 || n > 9_000_000_000 {
 		return 0, -1
 	}
@@ -125,16 +125,16 @@ func seconds(b []byte, i int) (int64, int) {
 	return n, j
 }
 
-// secondsList adds up what nginx writes for several upstreams, "0.1, 0.2 : -".
-func secondsList(b []byte, i int) (int64, int) {
-	sum, j := seconds(b, i)
+// SecondsList adds up what nginx writes for several upstreams, "0.1, 0.2 : -".
+func SecondsList(b []byte, i int) (int64, int) {
+	sum, j := Seconds(b, i)
 	for j >= 0 {
-		k := listSeparator(b, j)
+		k := ListSeparator(b, j)
 		if k == j {
 			break
 		}
 		var n int64
-		if n, k = seconds(b, k); k < 0 {
+		if n, k = Seconds(b, k); k < 0 {
 			return 0, -1
 		}
 		sum, j = sum+n, k
@@ -142,51 +142,51 @@ func secondsList(b []byte, i int) (int64, int) {
 	return sum, j
 }
 
-// listSeparator returns the index behind a ", " or " : " at b[i], or i.
-func listSeparator(b []byte, i int) int {
+// ListSeparator returns the index behind a ", " or " : " at b[i], or i.
+func ListSeparator(b []byte, i int) int {
 	rest := b[i:]
 	switch {
-	case len(rest) > 2 && rest[0] == ',' && rest[1] == ' ' && isItem[rest[2]]:
+	case len(rest) > 2 && rest[0] == ',' && rest[1] == ' ' && ItemBytes[rest[2]]:
 		return i + 2
-	case len(rest) > 3 && rest[0] == ' ' && rest[1] == ':' && rest[2] == ' ' && isItem[rest[3]]:
+	case len(rest) > 3 && rest[0] == ' ' && rest[1] == ':' && rest[2] == ' ' && ItemBytes[rest[3]]:
 		return i + 3
 	}
 	return i
 }
 
-// isItem marks the bytes of what the gateway itself writes as one word: addresses,
-// protocols, ciphers, names of servers. isWord marks those of plainer ones.
-var isItem, isWord = func() (item, word [256]bool) {
+// ItemBytes marks the bytes of what the gateway itself writes as one word: addresses,
+// protocols, ciphers, names of servers. WordBytes marks those of plainer ones.
+var ItemBytes, WordBytes = func() (item, word [256]bool) {
 	for c := '!'; c <= '~'; c++ {
 		item[c] = strings.IndexByte(`",;|\`, byte(c)) < 0
-		word[c] = isName(byte(c)) || c == '-'
+		word[c] = IsName(byte(c)) || c == '-'
 	}
 	return item, word
 }()
 
-// list passes over a list of words that the gateway wrote.
-func list(b []byte, i int) int {
-	j := run(b, i, &isItem)
+// List passes over a List of words that the gateway wrote.
+func List(b []byte, i int) int {
+	j := Run(b, i, &ItemBytes)
 	for {
-		k := listSeparator(b, j)
+		k := ListSeparator(b, j)
 		if k == j {
 			return j
 		}
-		j = run(b, k, &isItem)
+		j = Run(b, k, &ItemBytes)
 	}
 }
 
-// run passes over bytes of a set.
-func run(b []byte, i int, set *[256]bool) int {
+// Run passes over bytes of a set.
+func Run(b []byte, i int, set *[256]bool) int {
 	for i < len(b) && set[b[i]] {
 		i++
 	}
 	return i
 }
 
-// status reads three digits. nginx writes 000 where it sent no answer and 009 for
+// Status reads three digits. nginx writes 000 where it sent no answer and 009 for
 // some HTTP/0.9 requests: both mean that there is none, which is 0.
-func status(b []byte, i int) (uint16, int) {
+func Status(b []byte, i int) (uint16, int) {
 	if len(b)-i < 3 {
 		return 0, -1
 	}
@@ -202,4 +202,9 @@ func status(b []byte, i int) (uint16, int) {
 		return 0, i + 3
 	}
 	return 0, -1
+}
+
+// IsName tells the bytes of a variable's or parameter's name.
+func IsName(c byte) bool {
+	return c == '_' || c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z'
 }

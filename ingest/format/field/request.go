@@ -1,4 +1,4 @@
-package format
+package field
 
 import (
 	"bytes"
@@ -6,21 +6,21 @@ import (
 	"github.com/portcullis/portcullis/ingest"
 )
 
-// isToken marks the bytes of a method (RFC 9110, section 5.6.2).
-var isToken = func() (t [256]bool) {
+// TokenBytes marks the bytes of a method (RFC 9110, section 5.6.2).
+var TokenBytes = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
 	}
 	return t
 }()
 
-// splitRequest reads a request line into ev and reports whether it was one. The
+// SplitRequest reads a request line into ev and reports whether it was one. The
 // target is all between the first blank and the protocol, since clients send
 // blanks in it. "GET target" alone is the simple request of HTTP/0.9 (RFC 1945,
 // section 4.1), which nginx serves, so it must not hide its target.
-func splitRequest(v []byte, ev *ingest.Event) bool {
+func SplitRequest(v []byte, ev *ingest.Event) bool {
 	sp := 0
-	for sp < len(v) && isToken[v[sp]] {
+	for sp < len(v) && TokenBytes[v[sp]] {
 		sp++
 	}
 	if sp == 0 || sp+1 >= len(v) || v[sp] != ' ' {
@@ -30,7 +30,7 @@ func splitRequest(v []byte, ev *ingest.Event) bool {
 	if end < sp || string(v[end:end+8]) != " HTTP/1." && string(v[end:end+8]) != " HTTP/2." || v[end+8]-'0' > 9 {
 		end = bytes.LastIndex(v, []byte(" HTTP/"))
 		if end < 0 && string(v[:sp]) == "GET" && bytes.IndexByte(v[sp+1:], ' ') < 0 {
-			ev.Method, ev.Target, ev.Protocol = "GET", str(v[sp+1:]), "HTTP/0.9"
+			ev.Method, ev.Target, ev.Protocol = "GET", Str(v[sp+1:]), "HTTP/0.9"
 			return true
 		}
 		if end < 0 || !isVersion(v[end+6:]) {
@@ -40,7 +40,7 @@ func splitRequest(v []byte, ev *ingest.Event) bool {
 	if end <= sp+1 {
 		return false
 	}
-	ev.Method, ev.Target, ev.Protocol = str(v[:sp]), str(v[sp+1:end]), str(v[end+1:])
+	ev.Method, ev.Target, ev.Protocol = Str(v[:sp]), Str(v[sp+1:end]), Str(v[end+1:])
 	return true
 }
 
@@ -55,9 +55,9 @@ func isVersion(v []byte) bool {
 	return false
 }
 
-// malformed keeps a request line that is none: real clients and real attackers
+// Malformed keeps a request line that is none: real clients and real attackers
 // send them, and the gateway answered 400.
-func malformed(v []byte, ev *ingest.Event) {
+func Malformed(v []byte, ev *ingest.Event) {
 	ev.Flags |= ingest.FlagMalformed
-	ev.Target = str(v)
+	ev.Target = Str(v)
 }

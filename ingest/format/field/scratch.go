@@ -1,4 +1,4 @@
-package format
+package field
 
 import (
 	"bytes"
@@ -7,21 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// scratch holds values whose escapes were undone. It only grows: what was handed
+// Scratch holds values whose escapes were undone. It only grows: what was handed
 // out is never written again, and a full chunk is left to the garbage collector.
-type scratch struct{ buf []byte }
+type Scratch struct{ buf []byte }
 
 const chunk = 64 << 10
 
-// room makes sure that n more bytes fit without moving what is there.
-func (s *scratch) room(n int) {
+// Room makes sure that n more bytes fit without moving what is there.
+func (s *Scratch) Room(n int) {
 	if cap(s.buf)-len(s.buf) < n {
 		s.buf = make([]byte, 0, max(n, chunk))
 	}
 }
 
-// abandon lets go of everything handed out.
-func (s *scratch) abandon() { s.buf = s.buf[len(s.buf):] }
+// Abandon lets go of everything handed out.
+func (s *Scratch) Abandon() { s.buf = s.buf[len(s.buf):] }
 
 // hexValue is 0..15 for a hexadecimal digit and 255 otherwise.
 var hexValue = func() (t [256]byte) {
@@ -37,14 +37,14 @@ var hexValue = func() (t [256]byte) {
 	return t
 }()
 
-// undoHex undoes the escapes of nginx's default once: \xHH. It also takes the \" and
+// UndoHex undoes the escapes of nginx's default once: \xHH. It also takes the \" and
 // \\ of Apache's combined format, which nginx never writes; anything else stays.
-func (s *scratch) undoHex(v []byte) []byte {
+func (s *Scratch) UndoHex(v []byte) []byte {
 	k := bytes.IndexByte(v, '\\')
 	if k < 0 {
 		return v
 	}
-	s.room(len(v))
+	s.Room(len(v))
 	start := len(s.buf)
 	out := append(s.buf, v[:k]...)
 	for v = v[k:]; len(v) > 0; {
@@ -67,13 +67,13 @@ func (s *scratch) undoHex(v []byte) []byte {
 	return out[start:len(out):len(out)]
 }
 
-// undoJSON undoes JSON's escapes once; ok is false if one of them is not JSON.
-func (s *scratch) undoJSON(v []byte) (_ []byte, ok bool) {
+// UndoJSON undoes JSON's escapes once; ok is false if one of them is not JSON.
+func (s *Scratch) UndoJSON(v []byte) (_ []byte, ok bool) {
 	k := bytes.IndexByte(v, '\\')
 	if k < 0 {
 		return v, true
 	}
-	s.room(len(v) + utf8.UTFMax)
+	s.Room(len(v) + utf8.UTFMax)
 	start := len(s.buf)
 	out := append(s.buf, v[:k]...)
 	for v = v[k:]; len(v) > 0; {
@@ -152,9 +152,9 @@ func unit(v []byte) rune {
 	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d)
 }
 
-// closing returns the index of the quote that ends the value starting at b[i],
+// Closing returns the index of the quote that ends the value starting at b[i],
 // passing over escaped ones, or -1.
-func closing(b []byte, i int) int {
+func Closing(b []byte, i int) int {
 	for j := i; ; j++ {
 		k := bytes.IndexByte(b[j:], '"')
 		if k < 0 {
@@ -174,9 +174,9 @@ func closing(b []byte, i int) int {
 	}
 }
 
-// look passes over a line once: does it hold a NUL byte, a backslash, and bytes
+// Look passes over a line once: does it hold a NUL byte, a backslash, and bytes
 // beyond ASCII? Plain lines hold none, and that is all the first pass tells.
-func look(b []byte) (nul, escapes, high bool) {
+func Look(b []byte) (nul, escapes, high bool) {
 	if plain(b) {
 		return false, false, false
 	}

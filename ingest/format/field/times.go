@@ -1,34 +1,34 @@
-package format
+package field
 
-// clock reads times and remembers the last one of each shape: a busy log repeats
+// Clock reads times and remembers the last one of each shape: a busy log repeats
 // the second, a quiet one at least the day.
-type clock struct {
-	local     [localWidth]byte
+type Clock struct {
+	local     [LocalWidth]byte
 	localTime int64
-	day       int64 // Unix seconds of midnight of local's day, in its zone
-	iso       [isoWidth]byte
+	day       int64 // Unix Seconds of midnight of local's day, in its zone
+	iso       [ISOWidth]byte
 	isoTime   int64
 }
 
 // Widths of nginx's two times of fixed width.
 const (
-	localWidth = len("23/Nov/2026:13:03:36 +0000")
-	isoWidth   = len("2026-11-23T13:03:36+00:00")
+	LocalWidth = len("23/Nov/2026:13:03:36 +0000")
+	ISOWidth   = len("2026-11-23T13:03:36+00:00")
 )
 
-// readLocal reads a $time_local of fixed width at b[i]; ok is false if it is none.
-func (c *clock) readLocal(b []byte, i int) (ns int64, ok bool) {
-	if len(b)-i < localWidth {
+// ReadLocal reads a $time_local of fixed width at b[i]; ok is false if it is none.
+func (c *Clock) ReadLocal(b []byte, i int) (ns int64, ok bool) {
+	if len(b)-i < LocalWidth {
 		return 0, false
 	}
-	t := (*[localWidth]byte)(b[i:])
+	t := (*[LocalWidth]byte)(b[i:])
 	if *t == c.local {
 		return c.localTime, true
 	}
 	return c.newLocal(t)
 }
 
-func (c *clock) newLocal(t *[localWidth]byte) (int64, bool) {
+func (c *Clock) newLocal(t *[LocalWidth]byte) (int64, bool) {
 	const date, zone = len("23/Nov/2026:"), len("23/Nov/2026:13:03:36")
 	if t[14] != ':' || t[17] != ':' {
 		return 0, false
@@ -53,12 +53,12 @@ func (c *clock) newLocal(t *[localWidth]byte) (int64, bool) {
 	return c.localTime, true
 }
 
-// readISO reads a $time_iso8601 of fixed width at b[i].
-func (c *clock) readISO(b []byte, i int) (ns int64, ok bool) {
-	if len(b)-i < isoWidth {
+// ReadISO reads a $time_iso8601 of fixed width at b[i].
+func (c *Clock) ReadISO(b []byte, i int) (ns int64, ok bool) {
+	if len(b)-i < ISOWidth {
 		return 0, false
 	}
-	t := (*[isoWidth]byte)(b[i:])
+	t := (*[ISOWidth]byte)(b[i:])
 	if *t == c.iso {
 		return c.isoTime, true
 	}
@@ -71,26 +71,26 @@ func (c *clock) readISO(b []byte, i int) (ns int64, ok bool) {
 	return c.isoTime, true
 }
 
-// readAny reads a whole value whose shape only its text tells: ISO 8601 with or
-// without a fraction, $time_local, or seconds since 1970 with a fraction.
-func (c *clock) readAny(b []byte) (int64, bool) {
+// ReadAny reads a whole value whose shape only its text tells: ISO 8601 with or
+// without a fraction, $time_local, or Seconds since 1970 with a fraction.
+func (c *Clock) ReadAny(b []byte) (int64, bool) {
 	switch {
-	case len(b) == isoWidth && b[10] == 'T':
-		return c.readISO(b, 0)
-	case len(b) == localWidth && b[2] == '/':
-		return c.readLocal(b, 0)
+	case len(b) == ISOWidth && b[10] == 'T':
+		return c.ReadISO(b, 0)
+	case len(b) == LocalWidth && b[2] == '/':
+		return c.ReadLocal(b, 0)
 	case len(b) > 19 && b[10] == 'T':
 		return readRFC3339(b)
 	}
-	if ms, end := integer(b, 0); end == len(b) && ms > 1e11 && ms < 9e12 {
+	if ms, end := Integer(b, 0); end == len(b) && ms > 1e11 && ms < 9e12 {
 		return ms * 1e6, true // milliseconds since 1970
 	}
 	// Below 1973 it is a duration that somebody called "time".
-	ns, end := seconds(b, 0)
+	ns, end := Seconds(b, 0)
 	return ns, end == len(b) && ns > 1e17
 }
 
-// readRFC3339 reads what readISO does not: a fraction, Z, or a zone of "+0000".
+// readRFC3339 reads what ReadISO does not: a fraction, Z, or a zone of "+0000".
 func readRFC3339(b []byte) (int64, bool) {
 	sec, ok := isoSeconds(b[:19])
 	if !ok {
@@ -172,7 +172,7 @@ func month(a, b, c byte) int {
 	return -1
 }
 
-// midnight returns the Unix seconds at which a date begins in UTC, or -1. Years are
+// midnight returns the Unix Seconds at which a date begins in UTC, or -1. Years are
 // limited to 1971..2261: what nanoseconds in an int64 hold in any time zone.
 func midnight(y, m, d int) int64 {
 	if y < 1971 || y > 2261 || m < 1 || m > 12 || d < 1 || d > monthDays(y, m) {

@@ -1,16 +1,17 @@
-package format
+package text
 
 import (
 	"bytes"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
 // spanAt reads the span that begins at line[i] and returns the index behind it.
-func (p *lineParser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
+func (p *parser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
 	end := len(line) - len(sp.tail)
 	if sp.seal >= 0 {
-		k := closingByte(line, i, sp.tail[sp.seal])
+		k := p.closing(line, i, sp.tail[sp.seal])
 		if k < 0 {
 			return 0, ingest.BadShape
 		}
@@ -46,7 +47,7 @@ func (p *lineParser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int
 }
 
 // rigid reads a span of which only the first value's length can vary.
-func (p *lineParser) rigid(sp *span, body []byte, ev *ingest.Event) ingest.Reason {
+func (p *parser) rigid(sp *span, body []byte, ev *ingest.Event) ingest.Reason {
 	at := len(body) - sp.width
 	if at < 0 {
 		return ingest.BadShape
@@ -55,8 +56,8 @@ func (p *lineParser) rigid(sp *span, body []byte, ev *ingest.Event) ingest.Reaso
 	if !first.literalAt(body, at) {
 		return ingest.BadShape
 	}
-	if first.field != fSkip {
-		p.text(first.field, body[:at], ev)
+	if first.Field != field.Skip {
+		p.text(first, body[:at], ev)
 	}
 	at += len(first.lit)
 	for k := 1; k < len(sp.parts); k++ {
@@ -76,13 +77,13 @@ func (p *lineParser) rigid(sp *span, body []byte, ev *ingest.Event) ingest.Reaso
 // chain matches what follows a text value at body[at]: its literal, and the values
 // of fixed grammar behind it up to the next text (index next) or the end. into
 // receives the values.
-func (p *lineParser) chain(sp *span, k int, body []byte, at int, into *ingest.Event) (end, next int, ok bool) {
+func (p *parser) chain(sp *span, k int, body []byte, at int, into *ingest.Event) (end, next int, ok bool) {
 	st := &sp.parts[k]
 	if !st.literalAt(body, at) {
 		return 0, 0, false
 	}
 	at += len(st.lit)
-	for k++; k < len(sp.parts) && sp.parts[k].kind != kText; k++ {
+	for k++; k < len(sp.parts) && sp.parts[k].Kind != Text; k++ {
 		st = &sp.parts[k]
 		e, reason := p.tight(st, body, at, into)
 		if reason != ingest.OK || !st.literalAt(body, e) {
@@ -96,7 +97,7 @@ func (p *lineParser) chain(sp *span, k int, body []byte, at int, into *ingest.Ev
 // single reads a span of which every border can stand in one place only: the usual
 // case, without count's tables. It reports false, with ev as it was, if a border
 // has several places or none.
-func (p *lineParser) single(sp *span, body []byte, ev *ingest.Event) bool {
+func (p *parser) single(sp *span, body []byte, ev *ingest.Event) bool {
 	const most = 8
 	var from, to [most + 1]int
 	if sp.texts > most {
@@ -104,7 +105,7 @@ func (p *lineParser) single(sp *span, body []byte, ev *ingest.Event) bool {
 	}
 	g := 0
 	for k := range sp.parts {
-		if sp.parts[k].kind != kText {
+		if sp.parts[k].Kind != Text {
 			continue
 		}
 		if k == len(sp.parts)-1 {
@@ -122,7 +123,7 @@ func (p *lineParser) single(sp *span, body []byte, ev *ingest.Event) bool {
 		to[g], from[g+1] = at, end
 		g++
 	}
-	if sp.parts[len(sp.parts)-1].kind != kText && from[g] != len(body) {
+	if sp.parts[len(sp.parts)-1].Kind != Text && from[g] != len(body) {
 		return false
 	}
 	p.fill(sp, body, from[:g], to[:g], ev)
@@ -131,7 +132,7 @@ func (p *lineParser) single(sp *span, body []byte, ev *ingest.Event) bool {
 
 // border finds the first place from at on where the text k can end, and the end of
 // what must follow it.
-func (p *lineParser) border(sp *span, k int, body []byte, at int) (start, end int) {
+func (p *parser) border(sp *span, k int, body []byte, at int) (start, end int) {
 	lit := sp.parts[k].lit
 	for at <= len(body) {
 		j := bytes.Index(body[at:], []byte(lit))
@@ -148,18 +149,18 @@ func (p *lineParser) border(sp *span, k int, body []byte, at int) (start, end in
 }
 
 // fill stores the values of a span once the borders of its texts are known.
-func (p *lineParser) fill(sp *span, body []byte, from, to []int, ev *ingest.Event) {
+func (p *parser) fill(sp *span, body []byte, from, to []int, ev *ingest.Event) {
 	g := 0
 	for k := range sp.parts {
 		st := &sp.parts[k]
-		if st.kind != kText {
+		if st.Kind != Text {
 			continue
 		}
 		if k < len(sp.parts)-1 {
 			p.chain(sp, k, body, to[g], ev)
 		}
-		if st.field != fSkip {
-			p.text(st.field, body[from[g]:to[g]], ev)
+		if st.Field != field.Skip {
+			p.text(st, body[from[g]:to[g]], ev)
 		}
 		g++
 	}
@@ -168,7 +169,7 @@ func (p *lineParser) fill(sp *span, body []byte, from, to []int, ev *ingest.Even
 // count returns in how many ways the span can be read: 0, 1, or 2 for more.
 // Row k of p.ways holds, for each position, the ways to read the parts from the
 // k-th text on if it begins there.
-func (p *lineParser) count(sp *span, body []byte) uint8 {
+func (p *parser) count(sp *span, body []byte) uint8 {
 	row := len(body) + 1
 	if need := row * (sp.texts + 1); cap(p.ways) < need {
 		p.ways = make([]uint8, need)
@@ -180,7 +181,7 @@ func (p *lineParser) count(sp *span, body []byte) uint8 {
 	last[len(body)] = 1
 	g := sp.texts
 	for k := len(sp.parts) - 1; k >= 0; k-- {
-		if sp.parts[k].kind != kText {
+		if sp.parts[k].Kind != Text {
 			continue
 		}
 		after, mine := rows[g*row:(g+1)*row], rows[(g-1)*row:g*row]
@@ -206,13 +207,13 @@ func (p *lineParser) count(sp *span, body []byte) uint8 {
 }
 
 // take stores the values of a span that can be read in one way only.
-func (p *lineParser) take(sp *span, body []byte, ev *ingest.Event) {
+func (p *parser) take(sp *span, body []byte, ev *ingest.Event) {
 	row := len(body) + 1
 	at, k := 0, 0
 	for g := 1; k < len(sp.parts); g++ {
 		st := &sp.parts[k]
 		if k == len(sp.parts)-1 {
-			p.text(st.field, body[at:], ev)
+			p.text(st, body[at:], ev)
 			return
 		}
 		end := at
@@ -224,7 +225,7 @@ func (p *lineParser) take(sp *span, body []byte, ev *ingest.Event) {
 			end += j
 			if e, next, ok := p.chain(sp, k, body, end, &p.trash); ok && p.ways[g*row+e] == 1 {
 				p.chain(sp, k, body, end, ev)
-				p.text(st.field, body[at:end], ev)
+				p.text(st, body[at:end], ev)
 				at, k = e, next
 				break
 			}

@@ -1,4 +1,4 @@
-package format
+package text
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
 // headSteps is how many steps of a plan combinedHead takes the place of: address, the
@@ -16,14 +17,14 @@ const headSteps = 7
 var headLiterals = [...]string{" - ", " [", `] "`, `" `, " ", ` "`, `" "`, `"`}
 
 // isCombinedHead tells whether a format begins as "combined" does, as most do.
-func isCombinedHead(p *plan, steps []step) bool {
-	fields := [...]field{fPeer, fUser, fTimeLocal, fRequest, fStatus, fBytesBody, fReferer, fAgent}
-	if p.mode != escDefault || p.prefix != "" || p.multi || len(steps) < len(fields) {
+func isCombinedHead(p *Plan, steps []step) bool {
+	fields := [...]field.Field{field.Peer, field.User, field.TimeLocal, field.Request, field.StatusCode, field.BytesBody, field.Referer, field.Agent}
+	if p.dialect.Marker != '\\' || p.dialect.Nil != "-" || p.prefix != "" || p.multi || len(steps) < len(fields) {
 		return false
 	}
 	for i, f := range fields {
 		last := i == len(fields)-1
-		if steps[i].field != f || steps[i].lit != headLiterals[i] && !(last && steps[i].stop == '"') {
+		if steps[i].Field != f || steps[i].lit != headLiterals[i] && !(last && steps[i].stop == '"') {
 			return false
 		}
 	}
@@ -34,29 +35,29 @@ func isCombinedHead(p *plan, steps []step) bool {
 // user, no escapes, a well-formed request. It returns the index behind the literal
 // of the last, or 0 for a line that the general way must read; what it set
 // by then is set again. The tests hold it against the general way.
-func (p *lineParser) combinedHead(line []byte, ev *ingest.Event) int {
+func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
 	const userWidth = len(" - - [")
 	peer, i := plainIPv4(line)
-	if i == 0 || len(line)-i < userWidth+localWidth+8 || string(line[i:i+userWidth]) != " - - [" {
+	if i == 0 || len(line)-i < userWidth+field.LocalWidth+8 || string(line[i:i+userWidth]) != " - - [" {
 		return 0
 	}
 	i += userWidth
-	ns, ok := p.clock.readLocal(line, i)
-	i += localWidth
+	ns, ok := p.sink.Clock.ReadLocal(line, i)
+	i += field.LocalWidth
 	if !ok || string(line[i:i+3]) != `] "` {
 		return 0
 	}
 	i += 3
 	n := bytes.IndexByte(line[i:], '"')
-	if n < 0 || !splitRequest(line[i:i+n], ev) {
+	if n < 0 || !field.SplitRequest(line[i:i+n], ev) {
 		return 0
 	}
 	i += n
 	if len(line)-i < 8 || string(line[i:i+2]) != `" ` || line[i+5] != ' ' {
 		return 0
 	}
-	code, j := status(line, i+2)
-	size, k := integer(line, i+6)
+	code, j := field.Status(line, i+2)
+	size, k := field.Integer(line, i+6)
 	if j < 0 || k < 0 || len(line)-k < 2 || string(line[k:k+2]) != ` "` {
 		return 0
 	}
@@ -77,10 +78,10 @@ func (p *lineParser) combinedHead(line []byte, ev *ingest.Event) int {
 	}
 	ev.Peer, ev.Time, ev.Status, ev.BytesOut = peer, ns, code, size
 	if len(referer) != 1 || referer[0] != '-' {
-		ev.Referer = str(referer)
+		ev.Referer = field.Str(referer)
 	}
 	if agent := line[i : i+n]; n != 1 || agent[0] != '-' {
-		ev.Agent = str(agent)
+		ev.Agent = field.Str(agent)
 	}
 	return i + n + len(lit)
 }

@@ -1,0 +1,46 @@
+package object
+
+import (
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format/field"
+)
+
+// parser is the ingest.Parser of a format whose lines are objects.
+type parser struct {
+	sink   field.Sink
+	reader *Reader
+}
+
+// New makes a parser of lines that are objects, for one goroutine.
+func New(m *Map) ingest.Parser {
+	p := &parser{}
+	p.sink.Multi = true
+	p.reader = NewReader(m, &p.sink)
+	return p
+}
+
+// Reset implements ingest.Parser.
+func (p *parser) Reset() { p.sink.Reset() }
+
+// Parse implements ingest.Parser.
+func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
+	nul, _, high := field.Look(line)
+	if nul {
+		return ingest.HasNUL
+	}
+	if len(line) > 0 && line[0] == '<' {
+		line = field.StripSyslog(line)
+	}
+	p.sink.Begin()
+	if reason := p.reader.Read(line, ev); reason != ingest.OK {
+		switch {
+		case field.IsBlankLine(line):
+			return ingest.EmptyLine
+		case field.IsErrorLog(line):
+			return ingest.NotARequest
+		}
+		return reason
+	}
+	p.sink.Finish(line, high, ev)
+	return ingest.OK
+}
