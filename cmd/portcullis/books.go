@@ -51,8 +51,8 @@ func (p *pipeline) look(t time.Time) {
 	last, b := p.books.Load(), &books{rows: p.engine.Books(), at: t}
 	for i := range b.rows {
 		b.lines += b.rows[i].Read
-		for j, f := range p.files {
-			if p.settings.Sources[j].name() == b.rows[i].Source {
+		for j, f := range p.sources {
+			if p.sources[j].name == b.rows[i].Source {
 				b.rows[i].LagBytes = f.Health().Lag
 			}
 		}
@@ -104,11 +104,11 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	}
 	add("decisions cannot be saved", h.Store)
 	add("panic switch", h.Panic)
-	for i, f := range p.files {
+	for i, f := range p.sources {
 		health := f.Health()
-		add("source "+p.settings.Sources[i].name(), health.Error)
+		add("source "+p.sources[i].name, health.Error)
 		if health.Losses > 0 {
-			add("source "+p.settings.Sources[i].name(), fmt.Sprintf("%d bytes were destroyed before they could be read, in %s", health.LostBytes, plural(int(health.Losses), "rotation")))
+			add("source "+p.sources[i].name, fmt.Sprintf("%d bytes were destroyed before they could be read, in %s", health.LostBytes, plural(int(health.Losses), "rotation")))
 		}
 	}
 	for _, g := range h.Gateways {
@@ -216,9 +216,9 @@ func (p *pipeline) consoleURL() string {
 
 // ready says why the pipeline does not do its work, if it does not.
 func (p *pipeline) ready() error {
-	for i, f := range p.files {
+	for i, f := range p.sources {
 		if e := f.Health().Error; e != "" {
-			return fmt.Errorf("source %s: %s", p.settings.Sources[i].name(), e)
+			return fmt.Errorf("source %s: %s", p.sources[i].name, e)
 		}
 	}
 	if h := p.enforcer.Health(); h.Store != "" {

@@ -162,7 +162,7 @@ func (p *pipeline) retry(ctx context.Context, do func() error) error {
 
 // caughtUp reports whether every source was read to its end.
 func (p *pipeline) caughtUp() bool {
-	for _, f := range p.files {
+	for _, f := range p.sources {
 		if f.Health().Lag > 0 {
 			return false
 		}

@@ -46,10 +46,10 @@ func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...s
 			}
 		}
 	}
-	for i, f := range p.files {
+	for i, f := range p.sources {
 		h := f.Health()
-		emit("portcullis_lag_bytes", float64(h.Lag), p.settings.Sources[i].name())
-		emit("portcullis_lost_bytes_total", float64(h.LostBytes), p.settings.Sources[i].name())
+		emit("portcullis_lag_bytes", float64(h.Lag), p.sources[i].name)
+		emit("portcullis_lost_bytes_total", float64(h.LostBytes), p.sources[i].name)
 	}
 	stats, h := p.engine.Stats(), p.enforcer.Health()
 	emit("portcullis_lag_seconds", p.lag(now()).Seconds())

@@ -18,7 +18,6 @@ import (
 	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/bus"
-	"github.com/portcullis/portcullis/ingest/source"
 )
 
 // pipeline is everything that "portcullis run" runs: sources, bus, engine,
@@ -30,7 +29,7 @@ type pipeline struct {
 	ledger   *enforce.Ledger
 	engine   *detect.Engine
 	enforcer *enforce.Enforcer
-	files    []*source.File
+	sources  []*liveSource
 	bus      *bus.Memory
 	ahead    *timer        // reads times for the aligner
 	marks    []ingest.Mark // where the sources resume
@@ -65,14 +64,12 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 		return nil, err
 	}
 	for i := range s.Sources {
-		cfg := s.Sources[i].FileConfig
-		cfg.Log = log
-		f, err := source.NewFile(cfg)
+		src, err := s.Sources[i].open(s.StateDir, log)
 		if err != nil {
 			p.close()
 			return nil, err
 		}
-		p.files = append(p.files, f)
+		p.sources = append(p.sources, src)
 	}
 	// One partition: order counts among the sources too, and the mark of a batch
 	// may only be saved when every batch before it was taken in.
@@ -144,13 +141,6 @@ func (p *pipeline) openEnforcer() error {
 	return nil
 }
 
-func (s *SourceSettings) name() string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return filepath.Clean(s.Path)
-}
-
 // emit hears of findings from the workers.
 func (p *pipeline) emit(f detect.Finding) {
 	p.emitted.Store(true)
@@ -199,7 +189,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	start(&rest, "enforcer", p.enforcer.Run)
 	start(&rest, "console", p.serveConsole)
 	start(&rest, "bookkeeping", p.keepBooks)
-	p.log.Info("running", "sources", len(p.files), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
+	p.log.Info("running", "sources", len(p.sources), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
 	detectErr := p.detect(ctx, reader)
 	cancel(detectErr)
 	sources.Wait()
@@ -234,18 +224,18 @@ func (p *pipeline) startSources(start func(string, func(context.Context) error))
 		m.Key = []byte(b.Source)
 		return p.bus.Publish(ctx, m)
 	}
-	a := newAligner(len(p.files), p.ahead, publish)
-	if len(p.files) > 1 {
+	a := newAligner(len(p.sources), p.ahead, publish)
+	if len(p.sources) > 1 {
 		start("aligner", a.run)
 	}
-	for i, f := range p.files {
+	for i, f := range p.sources {
 		var from []ingest.Mark
 		for _, m := range p.marks {
-			if m.Source == p.settings.Sources[i].name() {
+			if m.Source == f.name {
 				from = append(from, m)
 			}
 		}
-		start("source "+p.settings.Sources[i].name(), func(ctx context.Context) error {
+		start("source "+f.name, func(ctx context.Context) error {
 			return f.Run(ctx, from, func(ctx context.Context, b *ingest.Batch) error { return a.put(ctx, i, b) })
 		})
 	}

@@ -12,9 +12,7 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest/enrich"
-	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/identity"
-	"github.com/portcullis/portcullis/ingest/source"
 	"github.com/portcullis/portcullis/internal/config"
 )
 
@@ -34,20 +32,6 @@ type Settings struct {
 	Retention store.Retention     `yaml:"retention" doc:"how long things are kept"`
 	Snapshot  time.Duration       `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
 	Log       LogSettings         `yaml:"log" doc:"Portcullis' own log, on standard error"`
-}
-
-// SourceSettings is one log to follow.
-type SourceSettings struct {
-	source.FileConfig `yaml:",inline"`
-	Format            string `yaml:"format" default:"auto" doc:"format of the lines: a name, nginx:LOG_FORMAT with the string of nginx.conf, or auto"`
-}
-
-// Check implements validation for the config loader.
-func (s *SourceSettings) Check(report func(key, message string)) {
-	s.FileConfig.Check(report)
-	if _, err := format.Open(s.Format); err != nil {
-		report("format", err.Error())
-	}
 }
 
 // GatewaySettings are the gateways that decisions are pushed to.
@@ -71,10 +55,7 @@ type LogSettings struct {
 func (s *Settings) Check(report func(key, message string)) {
 	names := map[string]bool{}
 	for i, src := range s.Sources {
-		name := src.Name
-		if name == "" {
-			name = src.Path
-		}
+		name := src.name()
 		if names[name] {
 			report(fmt.Sprintf("sources[%d].name", i), fmt.Sprintf("%q is the name of another source", name))
 		}

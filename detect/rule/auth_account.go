@@ -102,6 +102,11 @@ func (r *authAccount) fires(a *account, sec int64) bool {
 	return int(n) >= r.clients
 }
 
+// Explain implements detect.Explainer.
+func (r *authAccount) Explain(ev *ingest.Event) (bool, string) {
+	return true, fmt.Sprintf("%s, for account %.80q; a finding from %d within %s by %d clients", refusalNote(ev), ev.User, r.limit, r.span, r.clients)
+}
+
 // Close implements detect.Rule.
 func (r *authAccount) Close(slot detect.Slot, sec int64) {
 	a := r.state.Get(slot)

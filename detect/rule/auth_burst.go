@@ -81,6 +81,11 @@ func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 }
 
+// Explain implements detect.Explainer.
+func (r *authBurst) Explain(ev *ingest.Event) (bool, string) {
+	return true, fmt.Sprintf("%s; a finding from %d within %s, more where several people share the address", refusalNote(ev), r.limit, r.span)
+}
+
 // Close implements detect.Rule.
 func (r *authBurst) Close(slot detect.Slot, sec int64) {
 	b := r.state.Get(slot)

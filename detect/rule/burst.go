@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"time"
+
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
@@ -41,6 +43,9 @@ type span struct {
 }
 
 func newSpan(secs int64) span { return span{secs: secs, bucket: max(1, secs/2) * 1e9} }
+
+// String returns the span as people write it.
+func (s span) String() string { return (time.Duration(s.secs) * time.Second).String() }
 
 // offend counts an offence and keeps its line where it is among the first of
 // its bucket.

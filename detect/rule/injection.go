@@ -98,6 +98,16 @@ func (r *injection) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 }
 
+// Explain implements detect.Explainer.
+func (r *injection) Explain(ev *ingest.Event) (bool, string) {
+	v := r.env.Inspect(ev)
+	if v.Score == 0 {
+		return false, "looked at closely, nothing found"
+	}
+	return v.Score >= r.cfg.Threshold, fmt.Sprintf("%s in %s, score %d of the %d that make an attempt: %s (%q)",
+		v.Class, v.Field, v.Score, r.cfg.Threshold, v.Why, v.Matched)
+}
+
 // level grows with what judge makes of it: 1 low, 2 medium, 3 high.
 func (r *injection) level(count, sure int64) int64 {
 	switch {

@@ -112,6 +112,12 @@ func sampled(p *ingest.Position) bool {
 	return h>>57 == 0
 }
 
+// Explain implements detect.Explainer.
+func (r *rateClient) Explain(*ingest.Event) (bool, string) {
+	return true, fmt.Sprintf("one request; a finding from %d within %s or %d within %s, more where several people share the address",
+		r.cfg.Burst, r.cfg.BurstSpan, r.cfg.Limit, r.cfg.Span)
+}
+
 // Observe implements detect.Rule.
 func (r *rateClient) Observe(ev *ingest.Event, slot detect.Slot) {
 	sec := ev.Time / 1e9

@@ -93,6 +93,15 @@ func (r *scanner) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 }
 
+// Explain implements detect.Explainer.
+func (r *scanner) Explain(ev *ingest.Event) (bool, string) {
+	weight, note := r.weigh(ev)
+	if weight == 0 {
+		return false, "a path or agent that scanners share with others, or a file that pages ask for"
+	}
+	return true, fmt.Sprintf("%d points: %s; a finding from %d points within %s, or from one path of %d", weight, note, r.points, r.span, surely)
+}
+
 // weigh says what one request adds to a scan.
 func (r *scanner) weigh(ev *ingest.Event) (uint32, string) {
 	p := r.env.Probe()
