@@ -8,6 +8,9 @@ type Clock struct {
 	day       int64 // Unix Seconds of midnight of local's day, in its zone
 	iso       [ISOWidth]byte
 	isoTime   int64
+
+	instant    [19]byte // of Instant, without fraction and zone
+	instantSec int64
 }
 
 // Widths of nginx's two times of fixed width.

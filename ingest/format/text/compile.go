@@ -147,7 +147,7 @@ func (p *Plan) choose(steps []step) error {
 		peer = peer || field.IsPeer(f)
 		target = target || field.IsTarget(f) && f != field.Request
 	}
-	if !peer {
+	if !peer && !p.dialect.Peerless {
 		return fmt.Errorf("the format has no client address: add %s", p.dialect.PeerHint)
 	}
 	p.multi = !has[field.Request] || target || has[field.Method] || has[field.Protocol] || has[field.Args]

@@ -33,6 +33,7 @@ const (
 	Token                   // a word that the gateway wrote
 	Word                    // one of letters, digits, dash and underscore only
 	List                    // a list of such words
+	AddrPort                // an address with a port: 203.0.113.7:443 or [2001:db8::7]:443
 	Custom                  // what Variable.Read reads
 )
 
@@ -74,6 +75,9 @@ type Dialect struct {
 	// Keyed means that a format that is a JSON object may have its keys in any order:
 	// lines that the template does not fit are read by key.
 	Keyed bool
+	// Peerless means that a format without a client address compiles; whoever uses the
+	// parser then settles the peer, or refuses the line.
+	Peerless bool
 	// Advice is what an operator can do about values that run into each other.
 	Advice string
 	// PeerHint says which variable is missing where a format has no client address.

@@ -86,7 +86,7 @@ func (s *step) runsInto(lit string) bool {
 	c := lit[0]
 	separator := strings.HasPrefix(lit, ", ") || strings.HasPrefix(lit, " : ")
 	switch s.Kind {
-	case Addr:
+	case Addr, AddrPort:
 		return field.AddrBytes[c] || c == '%'
 	case Int:
 		return c-'0' <= 9 || c == '-'

@@ -186,6 +186,15 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 			ev.Peer = a
 		}
 		return end, ingest.OK
+	case AddrPort:
+		a, end := field.AddressPort(line, i)
+		if end < 0 {
+			return 0, ingest.BadAddress
+		}
+		if st.Field != field.Skip {
+			ev.Peer = a
+		}
+		return end, ingest.OK
 	case Local, ISO:
 		return p.time(st, line, i, ev)
 	case Status:

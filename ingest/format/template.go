@@ -1,0 +1,90 @@
+package format
+
+import (
+	"strings"
+
+	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/text"
+)
+
+// fixed are the values of formats that have no format string of their own; a
+// template names them in braces.
+var fixed = map[string]text.Variable{
+	"peer":     {Field: field.Peer, Kind: text.Addr},
+	"peerport": {Field: field.Peer, Kind: text.AddrPort},
+	"user":     {Field: field.User},
+	"local":    {Field: field.TimeLocal, Kind: text.Local},
+	"instant":  {Field: field.Time, Kind: text.Custom, Read: field.Instant, Set: &field.InstantBytes},
+	"request":  {Field: field.Request},
+	"method":   {Field: field.Method},
+	"target":   {Field: field.RequestURI},
+	"url":      {Field: field.URL},
+	"protocol": {Field: field.Protocol, Kind: text.Token},
+	"status":   {Field: field.StatusCode, Kind: text.Status},
+	"bytes":    {Field: field.BytesBody, Kind: text.Int},
+	"bytesall": {Field: field.BytesAll, Kind: text.Int},
+	"bytesin":  {Field: field.BytesIn, Kind: text.Int},
+	"ms":       {Field: field.Duration, Kind: text.Int, Unit: 1e6},
+	"took":     {Field: field.Duration, Kind: text.Custom, Read: field.GoDuration, Set: &field.GoDurationBytes},
+	"seconds":  {Field: field.Duration, Kind: text.Seconds},
+	"referer":  {Field: field.Referer},
+	"agent":    {Field: field.Agent},
+	"chain":    {Field: field.Chain},
+	"host":     {Field: field.Host},
+	"id":       {Field: field.RequestID},
+	"tls":      {Field: field.TLS, Kind: text.Token},
+	"cipher":   {Field: field.Cipher, Kind: text.Token},
+	"n":        {Kind: text.Int},
+	"word":     {Kind: text.Token},
+	"text":     {},
+}
+
+// mustTemplate compiles a template of literals and {names} of fixed. It panics on a
+// mistake, which is one of this package.
+func mustTemplate(template string, d text.Dialect) *text.Plan {
+	var pieces []text.Piece
+	for at := 0; at < len(template); {
+		k := strings.IndexByte(template[at:], '{')
+		if k < 0 {
+			k = len(template) - at
+		}
+		if k > 0 {
+			pieces = append(pieces, text.Piece{Text: template[at : at+k], Pos: at})
+			at += k
+			continue
+		}
+		end := at + strings.IndexByte(template[at:], '}')
+		v, ok := fixed[template[at+1:end]]
+		if !ok {
+			panic("format: template names " + template[at:end+1])
+		}
+		pieces = append(pieces, text.Piece{Text: template[at : end+1], Pos: at, Variable: &v})
+		at = end + 1
+	}
+	p, err := text.Compile(pieces, d)
+	if err != nil {
+		panic("format: " + template + ": " + err.Error())
+	}
+	return p
+}
+
+// noArgument is the Compile of a format that is what it is.
+func noArgument(f Format) func(string) (Format, error) {
+	return func(arg string) (Format, error) {
+		if arg != "" {
+			return Format{}, errNoArgument
+		}
+		return f, nil
+	}
+}
+
+// planFormat makes a format of a plan.
+func planFormat(p *text.Plan) Format {
+	return Format{New: p.New, Warnings: p.Warnings(), Origins: p.Origins()}
+}
+
+// bareDialect is that of gateways that write what a client sent as it is.
+var bareDialect = text.Dialect{
+	Nil:    "-",
+	Advice: "have the gateway log JSON, which escapes",
+}
