@@ -1,5 +1,7 @@
-// Package enrich adds to an event what can be told from it alone: so far the route,
-// which is the template of its path, and what the route is for.
+// Package enrich adds to an event what can be told of it without other events: the route,
+// which is the template of its path, and what the route is for; where the client's
+// address is registered; what kind of program the user agent names, and whether a
+// crawler is the one it says it is.
 //
 // A template is a pure function of method and path, so that each worker, each machine
 // and each replay writes the same text. How many templates have a number of their own
@@ -14,9 +16,11 @@ import (
 	"github.com/portcullis/portcullis/ingest"
 )
 
-// RoutesConfig is the "routes" section of the config file. The lists name exact
-// paths ("/api/v1/login") or templates ("/users/{id}/password").
+// RoutesConfig is the "routes" section of the config file. The lists name
+// paths ("/api/v1/login") or templates ("/users/{id}/password"), in which {id} and any
+// other name in braces stand for one segment, whatever it holds.
 type RoutesConfig struct {
+	Templates    []string `yaml:"templates" doc:"Templates of your API, such as /shops/{shop}/carts/{cart}, tried before the guess. A name in braces stands for one segment; capitals and small letters are the same."`
 	MaxTemplates int      `yaml:"max_templates" default:"2000" doc:"Route templates that get a number of their own, per worker; all others share one. An API of 500 operations needs 500."`
 	Login        []string `yaml:"login" doc:"Paths or templates that take a password, besides the well-known names."`
 	Token        []string `yaml:"token" doc:"Paths or templates that issue tokens (OAuth 2.0), besides the well-known names."`
@@ -31,11 +35,16 @@ func (c *RoutesConfig) Check(report func(key, message string)) {
 	if c.MaxTemplates < 0 {
 		report("max_templates", "must not be negative")
 	}
+	for _, p := range c.Templates {
+		if why := badPattern(p); why != "" {
+			report("templates", why)
+		}
+	}
 	seen := map[string]string{}
 	c.lists(func(key string, _ ingest.RouteKind, paths []string) {
 		for _, p := range paths {
-			if !strings.HasPrefix(p, "/") {
-				report(key, "a path begins with a /")
+			if why := badPattern(p); why != "" {
+				report(key, why)
 			} else if other, twice := seen[p]; twice && other != key {
 				report(key, "this path is in "+other+" too")
 			}
@@ -66,11 +75,11 @@ const (
 // Routes finds routes. It is for one goroutine; make one per worker. A RouteID means
 // something only together with the Routes that gave it.
 type Routes struct {
-	max   int
-	ids   map[string]*route
-	fixed map[string]ingest.RouteKind // configured, by path or template
-	memo  []slot
-	work  []byte
+	max  int
+	ids  map[string]*route
+	own  *patterns // configured; nil when there are none
+	memo []slot
+	work []byte
 }
 
 // route is what is known of one template.
@@ -93,19 +102,18 @@ type slot struct {
 // NewRoutes makes a finder of routes.
 func NewRoutes(cfg RoutesConfig) *Routes {
 	r := &Routes{
-		max:   cfg.MaxTemplates,
-		ids:   map[string]*route{},
-		fixed: map[string]ingest.RouteKind{},
-		memo:  make([]slot, memoSlots),
+		max:  cfg.MaxTemplates,
+		ids:  map[string]*route{},
+		memo: make([]slot, memoSlots),
 	}
 	if r.max <= 0 {
 		r.max = defaultMax
 	}
-	cfg.lists(func(_ string, kind ingest.RouteKind, paths []string) {
-		for _, p := range paths {
-			r.fixed[p] = kind
-		}
-	})
+	// What the operator names has a number from the start: nobody can use them up before.
+	r.own = newPatterns(cfg)
+	for _, text := range r.own.texts() {
+		r.add(text)
+	}
 	return r
 }
 
@@ -169,13 +177,15 @@ func word(s string) uint64 {
 // compute finds the route the long way.
 func (r *Routes) compute(ev *ingest.Event, path string) {
 	path = Path(path) // a fragment, which no client should send, is part of the memo's key
-	r.work = appendTemplate(r.work[:0], path)
+	p := r.own.find(path)
+	if p != nil {
+		r.work = append(r.work[:0], p.text...)
+	} else {
+		r.work = appendTemplate(r.work[:0], path)
+	}
 	known, ok := r.ids[string(r.work)]
-	if !ok && len(r.ids) < r.max && exists(ev.Status) {
-		text := string(r.work)
-		known = &route{text: text, id: uint32(len(r.ids)) + Other + 1}
-		known.kinds = [2]ingest.RouteKind{wellKnown(false, text), wellKnown(true, text)}
-		r.ids[text] = known
+	if !ok && exists(ev.Status) {
+		known = r.add(string(r.work))
 	}
 	writing := writes(ev.Method)
 	if known != nil {
@@ -187,14 +197,20 @@ func (r *Routes) compute(ev *ingest.Event, path string) {
 		ev.Route, ev.RouteID = string(r.work), Other
 		ev.Kind = wellKnown(writing, ev.Route)
 	}
-	if len(r.fixed) == 0 {
-		return
+	if p != nil && p.fixed {
+		ev.Kind = p.kind
 	}
-	if k, ok := r.fixed[path]; ok {
-		ev.Kind = k
-	} else if k, ok := r.fixed[ev.Route]; ok {
-		ev.Kind = k
+}
+
+// add gives a template a number, or returns nil when all are taken.
+func (r *Routes) add(text string) *route {
+	if len(r.ids) >= r.max {
+		return nil
 	}
+	known := &route{text: text, id: uint32(len(r.ids)) + Other + 1}
+	known.kinds = [2]ingest.RouteKind{wellKnown(false, text), wellKnown(true, text)}
+	r.ids[text] = known
+	return known
 }
 
 // writes tells the methods that send something.

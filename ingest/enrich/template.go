@@ -16,35 +16,39 @@ const (
 	maxSegments = 8
 	maxBytes    = 96
 	maxSegment  = 40 // a longer segment is an id
-	maxScan     = 64 // segments looked at, dots resolved, before the rest is cut
 )
 
 // appendTemplate appends the template of a path to dst. Empty segments, "." and ".." are
 // resolved and escaped letters unescaped, as gateways do before they route:
 // /api//%6Cogin is /api/login. Parameters (;x=1) are dropped.
 func appendTemplate(dst []byte, path string) []byte {
+	start := len(dst)
+	dst, doubt := appendGuess(dst, path)
+	if doubt {
+		return unmask(dst, start, path)
+	}
+	return dst
+}
+
+// appendGuess is appendTemplate without a second look. doubt tells that the path is
+// written in a way that could hide a route from it.
+func appendGuess(dst []byte, path string) (_ []byte, doubt bool) {
 	if path == "" || path == "*" {
-		return append(dst, '*')
+		return append(dst, '*'), false
 	}
 	if path[0] != '/' {
-		return append(dst, authority...)
+		return append(dst, authority...), false
 	}
 	start := len(dst)
-	var ends [maxScan]int // where each segment kept so far begins in dst
-	n, scanned := 0, 0
+	var ends [maxSegments]int // where each segment begins in dst; deeper ones are only counted
+	var deep [maxSegment]byte // the segment behind them that was read last, and its number
+	var deepLen, deepAt, n int
+	var seen tally
 	var buf [maxSegment + 1]byte
-	escaped := strings.IndexByte(path, '%') >= 0
-	params := strings.IndexByte(path, ';') >= 0
-	for path = path[1:]; path != ""; scanned++ {
-		if scanned == maxScan-1 {
-			return cut(dst, start, ends[:n])
-		}
+	escaped, params := strings.IndexByte(path, '%') >= 0, strings.IndexByte(path, ';') >= 0
+	for path = path[1:]; path != ""; {
 		var seg string
-		if k := strings.IndexByte(path, '/'); k >= 0 {
-			seg, path = path[:k], path[k+1:]
-		} else {
-			seg, path = path, ""
-		}
+		seg, path = firstSegment(path)
 		if params {
 			seg, _, _ = strings.Cut(seg, ";")
 		}
@@ -57,32 +61,60 @@ func appendTemplate(dst []byte, path string) []byte {
 		case "..":
 			if n > 0 {
 				n--
-				dst = dst[:ends[n]]
+			}
+			if n < maxSegments {
+				dst = dst[:max(start, min(len(dst), ends[n]))]
 			}
 			continue
 		}
-		ends[n] = len(dst)
+		if n < maxSegments {
+			var t tally
+			ends[n] = len(dst)
+			dst, t = appendSegment(dst, seg)
+			seen |= t
+		} else {
+			deepLen, deepAt = copy(deep[:], seg), n
+		}
 		n++
-		dst = appendSegment(dst, seg)
 	}
+	doubt = seen.of(uppers) > 0 || seen.of(strange) > 0 || escaped && seen.of(percents) > 0
 	if n == 0 {
-		return append(dst, '/')
+		return append(dst, '/'), doubt
 	}
-	if n > maxSegments || len(dst)-start > maxBytes {
-		return cut(dst, start, ends[:n])
+	if n <= maxSegments && len(dst)-start <= maxBytes {
+		return dst, doubt
 	}
-	return dst
+	var last []byte
+	if n <= maxSegments {
+		last = append(deep[:0], dst[min(ends[n-1]+1, len(dst)):]...)
+	} else if deepAt == n-1 {
+		last = deep[:deepLen]
+	}
+	return cut(dst, start, ends[:min(n, maxSegments)], last), doubt || n > maxSegments
 }
 
-// cut shortens a template to the bounds, at a segment's border.
-func cut(dst []byte, start int, ends []int) []byte {
-	n := min(len(ends), maxSegments-1)
+// firstSegment splits a path behind its first segment.
+func firstSegment(path string) (seg, rest string) {
+	if k := strings.IndexByte(path, '/'); k >= 0 {
+		return path[:k], path[k+1:]
+	}
+	return path, ""
+}
+
+// cut shortens a template to the bounds, at a segment's border. A last segment that
+// names a login or the like is kept: a deep path must not hide it.
+func cut(dst []byte, start int, ends []int, last []byte) []byte {
+	tail, most := "/"+rest, maxSegments-1
+	if named := tail + "/" + string(last); len(last) > 0 && wellKnown(true, named).TakesCredentials() {
+		tail, most = named, maxSegments-2
+	}
+	n := min(len(ends), most)
 	for n > 0 {
 		at := len(dst)
 		if n < len(ends) {
 			at = ends[n]
 		}
-		if at-start+1+len(rest) <= maxBytes {
+		if at-start+len(tail) <= maxBytes {
 			dst = dst[:at]
 			break
 		}
@@ -91,13 +123,18 @@ func cut(dst []byte, start int, ends []int) []byte {
 	if n == 0 {
 		dst = dst[:start]
 	}
-	return append(append(dst, '/'), rest...)
+	return append(dst, tail...)
 }
 
 // unescape undoes %XX of letters, digits, dash, dot, underscore and tilde, which need no
 // escape (RFC 3986, section 2.3). The result is at most maxSegment+1 bytes long.
-func unescape(buf []byte, seg string) []byte {
-	for i := 0; i < len(seg) && len(buf) <= maxSegment; i++ {
+func unescape(buf []byte, seg string) []byte { return unescapeTo(buf, seg, maxSegment) }
+
+// unescapeAll is unescape without the bound.
+func unescapeAll(buf []byte, seg string) []byte { return unescapeTo(buf, seg, len(seg)) }
+
+func unescapeTo(buf []byte, seg string, most int) []byte {
+	for i := 0; i < len(seg) && len(buf) <= most; i++ {
 		c := seg[i]
 		if c == '%' && i+2 < len(seg) {
 			hi, lo := unhex(seg[i+1]), unhex(seg[i+2])
@@ -123,99 +160,4 @@ func unhex(c byte) int {
 
 func isUnreserved(c byte) bool {
 	return c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("-._~", c) >= 0
-}
-
-// tally counts the bytes of a segment by class, eight bits for each class, so that a
-// byte costs one addition. A segment is at most maxSegment bytes long.
-type tally uint64
-
-const (
-	digits   tally = 1 << (8 * iota)
-	hexes          // a-f in both cases
-	uppers         // A-Z
-	lowers         // a-z
-	dashes         // - and _
-	percents       // % and @: what is still escaped, or a mail address
-	strange        // what no route is made of
-)
-
-func (t tally) of(class tally) int { return int(t/class) & 0xff }
-
-var tallies = func() (t [256]tally) {
-	for c := range 256 {
-		b := byte(c)
-		switch {
-		case b-'0' <= 9:
-			t[c] = digits
-		case b >= 'a' && b <= 'z':
-			t[c] = lowers
-		case b >= 'A' && b <= 'Z':
-			t[c] = uppers
-		case b == '-' || b == '_':
-			t[c] = dashes
-		case b == '%' || b == '@':
-			t[c] = percents
-		case strings.IndexByte(".~!$&'()*+,=:", b) < 0:
-			t[c] = strange
-		}
-		if b|0x20 >= 'a' && b|0x20 <= 'f' {
-			t[c] += hexes
-		}
-	}
-	return t
-}()
-
-// appendSegment appends a segment, or what stands for it.
-func appendSegment(dst []byte, seg string) []byte {
-	long := len(seg) > maxSegment
-	if long {
-		seg = seg[:maxSegment]
-	}
-	var t tally
-	for i := range len(seg) {
-		t += tallies[seg[i]]
-	}
-	if !long && t&^(0xff*lowers) == 0 {
-		return append(append(dst, '/'), seg...) // a plain word
-	}
-	dst = append(dst, '/')
-	switch {
-	case t.of(strange) > 0:
-		return append(dst, odd...)
-	case long || isID(seg, t):
-		return append(dst, anyID...)
-	}
-	return append(dst, seg...)
-}
-
-// isID tells whether a segment names one thing of many.
-func isID(seg string, t tally) bool {
-	n, d, dash := len(seg), t.of(digits), t.of(dashes)
-	words := d+t.of(uppers)+t.of(lowers)+dash == n
-	switch {
-	case t.of(percents) > 0,
-		d > 0 && d+dash == n,                            // numbers, dates
-		d > 0 && d+t.of(hexes)+dash == n && n-dash >= 8, // hashes, UUIDs
-		n >= 24 && dash >= 3 && words,                   // slugs
-		n >= 16 && d >= 2 && t.of(uppers) > 0 && words,  // base64
-		n >= 20 && d >= 3 && t.of(uppers) == 0 && words, // base36 and its like
-		dash > 0 && numberedSuffix(seg):
-		return true
-	}
-	return false
-}
-
-// numberedSuffix tells user-123, ord_1a2b3c: a name, and a number or hash behind it.
-func numberedSuffix(seg string) bool {
-	k := len(seg) - 1
-	for k >= 0 && seg[k] != '-' && seg[k] != '_' {
-		k--
-	}
-	var t tally
-	for _, c := range []byte(seg[k+1:]) {
-		t += tallies[c]
-	}
-	n := len(seg) - k - 1
-	d := t.of(digits)
-	return k > 0 && d > 0 && (d == n || d+t.of(hexes) == n && n >= 6)
 }
