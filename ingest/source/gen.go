@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -9,21 +10,20 @@ import (
 	"os"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"github.com/portcullis/portcullis/ingest"
 )
 
 // gen is one generation of the log: the content between two rotations, wherever
 // it lies now.
 type gen struct {
-	f     *os.File     // nil: gone, only remembered
-	zr    *gzip.Reader // not nil: f is compressed
-	zpos  int64        // offset in the uncompressed stream
-	path  string       // where it was opened
+	f     *os.File  // nil: gone, only remembered
+	pack  *packing  // how f is compressed; nil: not
+	zr    io.Reader // not nil: f is compressed
+	zpos  int64     // offset in the uncompressed stream
+	path  string    // where it was opened
 	dev   uint64
 	ino   uint64
-	size  int64 // largest known; of a .gz what its trailer says
+	size  int64 // largest known; of a compressed file what packedSize says
 	mtime time.Time
 	head  []byte // the first bytes, up to headBytes
 
@@ -68,11 +68,11 @@ func (g *gen) load(rotated bool) error {
 	if _, err := g.readHead(); err != nil {
 		return err
 	}
-	if !rotated || !bytes.HasPrefix(g.head, gzMagic) {
+	if g.pack = packingOf(g.head); !rotated || g.pack == nil {
 		return nil
 	}
 	g.sealed = true
-	g.size = gzSize(g.f, g.size)
+	g.size = g.pack.size(g.f, g.size)
 	if err := g.rewind(); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (g *gen) rewind() (err error) {
 	if _, err = g.f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	g.zr, err = gzip.NewReader(g.f)
+	g.zr, err = g.pack.reader(bufio.NewReaderSize(g.f, headBytes*64))
 	g.zpos = 0
 	return err
 }

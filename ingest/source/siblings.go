@@ -55,10 +55,24 @@ func rankOf(added string) rank {
 	return rank{kind: dated, date: strings.Join(groups, "-")}
 }
 
+// packedNames are what packing adds to a name; only these are looked at among the
+// rotated files, and how they are compressed is told by content.
+var packedNames = []string{".gz", ".zst", ".xz", ".bz2"}
+
+// unpackedName is the name of a log before it was packed.
+func unpackedName(name string) (plain string, packed bool) {
+	for _, ext := range packedNames {
+		if plain, packed = strings.CutSuffix(name, ext); packed {
+			return plain, true
+		}
+	}
+	return name, false
+}
+
 // rotatedName returns what rotation added to base to make name, and whether it
-// did: access.log → access.log.1, access.log-20260102.gz, access-20260102.log.
+// did: access.log → access.log.1, access.log-20260102.zst, access-20260102.log.
 func rotatedName(base, name string) (added string, ok bool) {
-	name = strings.TrimSuffix(name, ".gz")
+	name, _ = unpackedName(name)
 	if rest, found := strings.CutPrefix(name, base); found && rotatedSuffix.MatchString(rest) {
 		return rest, true
 	}
@@ -78,7 +92,8 @@ func (c *FileConfig) candidates() (map[string]rank, error) {
 	if c.Archives != "" {
 		names, err := filepath.Glob(c.Archives)
 		for _, name := range names {
-			out[name] = rankOf(strings.TrimPrefix(filepath.Base(name), filepath.Base(c.Path)))
+			plain, _ := unpackedName(filepath.Base(name)) // the 2 of .bz2 is no number
+			out[name] = rankOf(strings.TrimPrefix(plain, filepath.Base(c.Path)))
 		}
 		return out, err
 	}
@@ -87,7 +102,7 @@ func (c *FileConfig) candidates() (map[string]rank, error) {
 	// the earlier generations.
 	if target, e := filepath.EvalSymlinks(c.Path); e == nil && target != c.Path {
 		err = errors.Join(err, listRotated(target, out, func(base, name string) (string, bool) {
-			name = strings.TrimSuffix(name, ".gz")
+			name, _ = unpackedName(name)
 			same := digits.ReplaceAllString(name, "#") == digits.ReplaceAllString(base, "#")
 			return name, same && digits.MatchString(name)
 		}))
@@ -132,7 +147,7 @@ func (t *tail) listSiblings(self *gen) []sibling {
 	}
 	out := make([]sibling, 0, len(names))
 	for name, r := range names {
-		if plain, found := strings.CutSuffix(name, ".gz"); found {
+		if plain, packed := unpackedName(name); packed {
 			if _, both := names[plain]; both {
 				continue // being compressed: the plain one is complete
 			}

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# A real Kafka for the tests: one node that is broker and controller (KRaft), with
+# all it writes below one folder, listening on loopback.
+#
+#   kafka.sh fetch            jars by Maven into .testbed/kafka/lib
+#   kafka.sh start DIR PORT   returns once it answers: PLAINTEXT on PORT, SASL on
+#                             PORT+1 (PLAIN and SCRAM), SASL over TLS on PORT+2 where
+#                             DIR holds broker.pem (key and certificate), controller
+#                             on PORT+3; user "reader", password "reader-secret"
+#   kafka.sh stop DIR         returns once the process is gone; what DIR holds stays
+#
+# With KAFKA_OWNER=PID Kafka also ends with that process, however it ends.
+# What goes wrong is said aloud, with the line that helps. No container engine is
+# needed: https://kafka.apache.org/documentation/#kraft_config
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+home=$repo/.testbed/kafka
+version=4.1.0
+log4j=2.24.3 # what Kafka 4.1.0 ships with
+user=reader password=reader-secret
+
+loud() {
+  {
+    echo "=================================================================="
+    printf '  %s\n' "$@"
+    echo "=================================================================="
+  } >&2
+}
+
+fetch() {
+  [ -e "$home/lib/.complete" ] && return 0
+  for need in java mvn; do
+    command -v "$need" >/dev/null 2>&1 && continue
+    loud "MISSING: $need   install it with: apt-get install default-jre-headless maven"
+    return 1
+  done
+  mkdir -p "$home"
+  cat >"$home/pom.xml" <<POM
+<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>portcullis</groupId>
+  <artifactId>testbed</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$version</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>$version</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>$log4j</version></dependency>
+  </dependencies>
+</project>
+POM
+  if ! (cd "$home" && mvn -B -q dependency:copy-dependencies -DoutputDirectory="$home/lib") >"$home/fetch.log" 2>&1; then
+    loud "MISSING: Kafka $version   Maven could not fetch its jars; try again with: deploy/testbed/kafka.sh fetch" \
+      "what Maven said: .testbed/kafka/fetch.log"
+    return 1
+  fi
+  touch "$home/lib/.complete"
+}
+
+# settings writes the node's configuration for a folder and a port.
+settings() {
+  local dir=$1 port=$2 tls=""
+  local listeners="PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$((port + 1))"
+  if [ -e "$dir/broker.pem" ]; then
+    tls=",SASL_SSL://127.0.0.1:$((port + 2))"
+  fi
+  cat >"$dir/server.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$((port + 3))
+listeners=$listeners$tls,CONTROLLER://127.0.0.1:$((port + 3))
+advertised.listeners=$listeners$tls
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+log.dirs=$dir/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+offsets.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+message.max.bytes=8388608
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
+file.delete.delay.ms=100
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+PROPERTIES
+  local listener mechanism
+  for listener in sasl_plaintext sasl_ssl; do
+    echo "listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$user=\"$password\";"
+    for mechanism in scram-sha-256 scram-sha-512; do
+      echo "listener.name.$listener.$mechanism.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    done
+  done >>"$dir/server.properties"
+  [ -z "$tls" ] || cat >>"$dir/server.properties" <<PROPERTIES
+ssl.keystore.type=PEM
+ssl.keystore.location=$dir/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$dir/ca.pem
+listener.name.sasl_ssl.ssl.client.auth=required
+PROPERTIES
+}
+
+# logging writes what Kafka says to its output: "started" is what start waits for.
+logging() {
+  cat >"$1/log4j2.properties" <<PROPERTIES
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d %p %m (%c)%n
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=info
+PROPERTIES
+}
+
+running() { [ -e "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }
+
+ready() { grep -q "Kafka Server started" "$1/kafka.log" && (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; }
+
+start() {
+  local dir=$1 port=$2
+  [ -e "$home/lib/.complete" ] || { loud "MISSING: Kafka's jars   install them with: deploy/testbed/kafka.sh fetch"; return 1; }
+  mkdir -p "$dir"
+  dir=$(cd "$dir" && pwd)
+  running "$dir" && { loud "Kafka runs already in $dir; stop it with: deploy/testbed/kafka.sh stop $dir"; return 1; }
+  settings "$dir" "$port"
+  logging "$dir"
+  if [ ! -e "$dir/data/meta.properties" ]; then
+    java -cp "$home/lib/*" kafka.tools.StorageTool format -t portcullisTestbed00000 -c "$dir/server.properties" \
+      --add-scram "SCRAM-SHA-256=[name=$user,password=$password]" \
+      --add-scram "SCRAM-SHA-512=[name=$user,password=$password]" >"$dir/format.log" 2>&1 ||
+      { loud "Kafka could not format its folder:" "$(tail -5 "$dir/format.log")"; return 1; }
+  fi
+  : >"$dir/kafka.log"
+  # A session of its own: an interrupt of the caller must not end it half way.
+  setsid java -Xms128m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UsePerfData \
+    -Dlog4j2.configurationFile="$dir/log4j2.properties" -cp "$home/lib/*" kafka.Kafka "$dir/server.properties" \
+    >"$dir/kafka.log" 2>&1 </dev/null &
+  echo $! >"$dir/pid"
+  # The guard ends Kafka once its owner is gone, such as a test that was killed.
+  if [ -n "${KAFKA_OWNER:-}" ]; then
+    setsid bash -c 'while kill -0 "$1" && kill -0 "$2"; do sleep 1; done; kill "$1"' \
+      guard "$!" "$KAFKA_OWNER" </dev/null >/dev/null 2>&1 &
+  fi
+  local deadline=$((SECONDS + ${KAFKA_WAIT:-120}))
+  until ready "$dir" "$port"; do
+    if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
+      loud "Kafka did not start; its last words ($dir/kafka.log):" "$(tail -5 "$dir/kafka.log")"
+      stop "$dir"
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+stop() {
+  local dir=$1 pid
+  [ -e "$dir/pid" ] || return 0
+  pid=$(cat "$dir/pid")
+  kill "$pid" 2>/dev/null || true
+  local deadline=$((SECONDS + 30))
+  while kill -0 "$pid" 2>/dev/null; do
+    [ $SECONDS -lt $deadline ] || kill -9 "$pid" 2>/dev/null || true
+    sleep 0.1
+  done
+  rm -f "$dir/pid"
+}
+
+case "${1:-}:$#" in
+  fetch:1) fetch ;;
+  start:3) start "$2" "$3" ;;
+  stop:2) stop "$2" ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
