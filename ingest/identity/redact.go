@@ -1,241 +1,303 @@
 package identity
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
+	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/portcullis/portcullis/ingest"
 )
 
-// Redactor replaces secrets in log lines before they are kept as evidence. It holds
-// no state between lines and may be used from several goroutines.
-type Redactor struct{ key []byte }
-
-// NewRedactor makes a redactor with the installation's key.
-func NewRedactor(key []byte) *Redactor {
-	return &Redactor{key: []byte(string(key))}
+// RedactConfig says what counts as a secret in a line.
+type RedactConfig struct {
+	Classes []string `yaml:"classes" default:"keys,tokens,cookies,passwords,cards" doc:"What is replaced: keys (API keys), tokens (Authorization, JSON Web Tokens, OAuth parameters), cookies (and session ids), passwords (and client secrets), cards (payment card numbers), emails, ibans (bank accounts)."`
+	Names   []string `yaml:"names" doc:"More names of headers, parameters and members whose value is a secret. Case and punctuation do not matter."`
+	Keep    []string `yaml:"keep" doc:"Names whose value is no secret here, whatever they look like."`
+	Bus     bool     `yaml:"bus" default:"false" doc:"Replace them already in the lines between collection and detection. What is stored or shown never holds them; within one process this changes nothing but the work, and an attack inside such a value is then not seen."`
 }
 
-// Line returns the line with the values of secrets replaced by <p_XXXXXXXX>, eight
-// hexadecimal digits of the value's HMAC-SHA-256. It finds query and form
-// parameters and JSON members by their name (also percent-encoded, or escaped as
-// nginx does), Bearer and Basic credentials, JSON Web Tokens and card numbers. What it
-// has replaced it leaves alone, so twice is the same as once. The result is at most
-// about twelve times as long as the line.
-func (r *Redactor) Line(line string) string {
+// Check reports classes that do not exist, and names that are none.
+func (c *RedactConfig) Check(report func(key, message string)) {
+	checkWords("classes", c.Classes, allClasses, report)
+	for key, list := range map[string][]string{"names": c.Names, "keep": c.Keep} {
+		for i, n := range list {
+			if s := squeeze(n); len(s) < 3 || len(n) >= longestField || strings.IndexFunc(n, func(c rune) bool { return c > 127 || !isNameByte(byte(c)) }) >= 0 {
+				report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q is no name: want 3 to %d letters, digits, - _ .", capped(n), longestField-1))
+			}
+		}
+	}
+}
+
+// Redactor replaces secrets in log lines before they are kept as evidence, or leave
+// the machine. It may be used from several goroutines.
+type Redactor struct {
+	cfg   Config
+	mint  *mint
+	names *vocabulary
+
+	tokens, passwords, cards, emails, ibans bool
+}
+
+// NewRedactor makes a redactor with the installation's key and the default config.
+// Without a key of KeyBytes bytes it derives one.
+func NewRedactor(key []byte) *Redactor {
+	var cfg Config
+	if copy(cfg.Key[:], key); len(key) != KeyBytes || cfg.Key == ([KeyBytes]byte{}) {
+		var all [KeyBytes]byte
+		copy(all[:], digits(&all, string(key)))
+		cfg.Key = derive(all, "key")
+	}
+	r, err := cfg.Redactor()
+	if err != nil {
+		return &Redactor{} // cannot be: there is a key, and the rest are defaults; it keeps nothing
+	}
+	return r
+}
+
+// Redactor makes a redactor that agrees with the resolvers of the same config.
+func (c Config) Redactor() (*Redactor, error) {
+	c = withDefaults(c)
+	if c.Redact.Classes == nil {
+		c.Redact.Classes = []string{classKeys, classTokens, classCookies, classPasswords, classCards}
+	}
+	var problem error
+	c.Redact.Check(func(key, message string) {
+		if problem == nil {
+			problem = fmt.Errorf("identity: redact.%s: %s", key, message)
+		}
+	})
+	if problem != nil {
+		return nil, problem
+	}
+	m, err := newMint(&c)
+	if err != nil {
+		return nil, err
+	}
+	has := func(class string) bool { return slices.Contains(c.Redact.Classes, class) }
+	return &Redactor{
+		cfg: c, mint: m, names: newVocabulary(has, c.Redact.Names, c.Redact.Keep, c.SessionCookies),
+		tokens: has(classTokens), passwords: has(classPasswords), cards: has(classCards), emails: has(classEmails), ibans: has(classIBANs),
+	}, nil
+}
+
+// Line returns the line with the values of secrets replaced by <k_X> (API keys), <t_X>
+// (tokens), <s_X> (sessions), X being the digits of the pseudonym that detection knows
+// them by, or by <p_X> with half as many digits. It finds query and form parameters, JSON
+// members, headers, cookies, XML elements and multipart fields by their name (also
+// percent-encoded, or escaped as nginx or JSON does), Bearer and Basic credentials, JSON Web
+// Tokens and card numbers. What it has replaced it leaves alone, so twice is the same as
+// once. The result is at most about twelve times as long as the line.
+func (r *Redactor) Line(line string) string { return r.redact(line, false) }
+
+// redact replaces a line's secrets: by sealed pseudonyms, or by what people see.
+func (r *Redactor) redact(line string, seal bool) string {
 	var out strings.Builder
-	kept := 0
-	for i := 0; i < len(line); {
-		from, to := secretAt(line, i, kept)
-		if to <= from {
-			i++
+	if r.names == nil {
+		return "" // a Redactor that nobody made: better no line than one with its secrets
+	}
+	kept, escapes, look := 0, hasEscapes(line), span{line: line}
+	for i := r.next(line, 0, escapes); i < len(line); {
+		h := r.secretAt(&look, i)
+		if h.found() {
+			h.to = h.from + protocolIn(line[h.from:h.to])
+		}
+		if !h.found() {
+			i = r.next(line, i+1, escapes)
 			continue
 		}
-		if !isPseudonym(line[from:to]) {
-			out.WriteString(line[kept:from])
-			r.write(&out, line[from:to])
-			kept = to
-		}
-		i = to
+		out.WriteString(line[kept:h.from])
+		r.replace(&out, line[h.from:h.to], h, seal)
+		kept, look.start = h.to, h.to
+		i = r.next(line, h.to, escapes)
 	}
-	if kept == 0 {
-		return line
+	if kept > 0 {
+		out.WriteString(line[kept:])
+		line = out.String()
 	}
-	out.WriteString(line[kept:])
-	return out.String()
+	if r.emails || r.ibans {
+		line = r.personal(line)
+	}
+	return line
 }
 
-func (r *Redactor) write(out *strings.Builder, value string) {
-	mac := hmac.New(sha256.New, r.key)
-	mac.Write([]byte(value))
-	out.WriteString("<p_")
-	out.WriteString(hex.EncodeToString(mac.Sum(nil)[:4]))
+// replace writes what stands for a value of some shape.
+func (r *Redactor) replace(out *strings.Builder, value string, h hit, seal bool) {
+	switch h.shape {
+	case shapeWhole:
+		r.write(out, value, h.kind, seal)
+	case shapeBare:
+		out.WriteString(h.quote)
+		r.write(out, value, h.kind, seal)
+		out.WriteString(h.quote)
+	case shapeScheme:
+		r.writeScheme(out, value, seal)
+	case shapeCookies, shapeSetCookie:
+		r.writeCookies(out, value, h, seal)
+	case shapeList:
+		r.writeList(out, value, h, seal)
+	}
+}
+
+// writeScheme keeps the name of an authentication scheme.
+func (r *Redactor) writeScheme(out *strings.Builder, value string, seal bool) {
+	kind, rest := cutScheme(value)
+	if len(rest) == len(value) {
+		r.write(out, value, kindToken, seal)
+		return
+	}
+	at := strings.Index(value, rest) // behind blanks and the scheme
+	out.WriteString(value[:at])
+	letter := byte(kindToken)
+	if kind.basic {
+		letter = kindBasic
+	}
+	r.write(out, rest, letter, seal)
+	out.WriteString(value[at+len(rest):])
+}
+
+// writeCookies keeps the names of cookies; of Set-Cookie also what is no cookie.
+func (r *Redactor) writeCookies(out *strings.Builder, list string, h hit, seal bool) {
+	for n := 0; ; n++ {
+		pair, rest, more := strings.Cut(list, ";")
+		eq := strings.IndexByte(pair, '=')
+		switch {
+		case h.shape == shapeSetCookie && n > 0:
+			out.WriteString(pair)
+		case eq < 0 && strings.Trim(pair, " ") == "":
+			out.WriteString(pair)
+		default:
+			r.writeCookie(out, pair, eq+1, seal)
+		}
+		if !more {
+			return
+		}
+		out.WriteByte(';')
+		list = rest
+	}
+}
+
+// writeCookie replaces the value of name=value, which begins at from. Quotes around it are
+// not of the value.
+func (r *Redactor) writeCookie(out *strings.Builder, pair string, from int, seal bool) {
+	for from < len(pair) && pair[from] == ' ' {
+		from++
+	}
+	to := max(from, len(strings.TrimRight(pair, " ")))
+	if from < to {
+		if q := quoteAt(pair, from); q > 0 && to-from >= 2*q && pair[from:from+q] == pair[to-q:to] {
+			from, to = from+q, to-q
+		}
+	}
+	out.WriteString(pair[:from])
+	if from < to {
+		r.write(out, pair[from:to], kindSession, seal)
+	}
+	out.WriteString(pair[to:])
+}
+
+// writeList replaces the strings of an array, and of an object those that are no names.
+func (r *Redactor) writeList(out *strings.Builder, list string, h hit, seal bool) {
+	one := hit{kind: h.kind, shape: h.inner}
+	kept := 0
+	for i := 0; i < len(list); i++ {
+		if !strings.HasPrefix(list[i:], h.quote) {
+			continue
+		}
+		from := i + len(h.quote)
+		to := closing(list, from, h.quote, true)
+		i = to + len(h.quote) - 1
+		if after := skip(list, min(to+len(h.quote), len(list)), ""); to == from || after < len(list) && list[after] == ':' {
+			continue
+		}
+		out.WriteString(list[kept:from])
+		r.replace(out, list[from:to], one, seal)
+		kept = to
+	}
+	out.WriteString(list[kept:])
+}
+
+// write replaces one value.
+func (r *Redactor) write(out *strings.Builder, value string, kind byte, seal bool) {
+	plain := unescape(value)
+	if blank(plain) || !seal && isPseudonym(value) {
+		out.WriteString(value)
+		return
+	}
+	if !seal && sealedShape(plain) {
+		if p, _, ok := r.mint.unseal(plain[0], plain); ok {
+			show(out, p.name)
+			return
+		}
+	}
+	d := r.mint.digest(kind, plain)
+	p, ok := r.mint.cache.Get(d)
+	if !ok {
+		p = r.mint.make(kind, plain)
+		r.cfg.describe(p, kind, plain)
+		p.seal = r.mint.sealed(p, p.user+p.consumer)
+		r.mint.cache.Add(d, p)
+	}
+	if seal {
+		out.WriteString(p.seal)
+		return
+	}
+	show(out, p.name)
+}
+
+// show writes a pseudonym as it stands in evidence.
+func show(out *strings.Builder, name string) {
+	if name[0] == kindPlain {
+		name = name[:shortPseudonym-2]
+	}
+	out.WriteByte('<')
+	out.WriteString(name)
 	out.WriteByte('>')
 }
 
-const pseudonymWidth = len("<p_0123abcd>")
+const shortPseudonym = len("<p_0123abcd>")
 
+// isPseudonym tells what show has written.
 func isPseudonym(s string) bool {
-	if len(s) != pseudonymWidth || s[:3] != "<p_" || s[pseudonymWidth-1] != '>' {
+	if len(s) != shortPseudonym && len(s) != pseudonymWidth+2 || s[0] != '<' || s[2] != '_' || s[len(s)-1] != '>' {
 		return false
 	}
-	for _, c := range []byte(s[3 : pseudonymWidth-1]) {
-		if c-'0' > 9 && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+	return strings.IndexByte("ktsp", s[1]) >= 0 && isDigits(s[3:len(s)-1])
 }
 
-// secretAt looks whether a sign of a secret stands at line[i] and returns where its
-// value is. Names are looked for behind start only: what lies before was replaced.
-func secretAt(line string, i, start int) (from, to int) {
-	switch c := line[i]; {
-	case c == '=':
-		return pair(line, start, i, i+1)
-	case c == ':':
-		return member(line, start, i, i+1)
-	case c == '%' && i+2 < len(line) && line[i+1] == '3':
-		switch line[i+2] | 0x20 {
-		case 'd':
-			return pair(line, start, i, i+3)
-		case 'a':
-			return member(line, start, i, i+3)
+// Batch replaces the secrets of all lines by sealed pseudonyms, before a batch leaves the
+// machine. A Resolver with Config.Sealed makes of these the same Key, Token and Session as
+// of the raw lines. Where a line's length changed it fills b.Sizes, so that positions stay
+// those of the file. Do it once: what looks like a seal in a raw line is a client's word.
+func (r *Redactor) Batch(b *ingest.Batch) {
+	for i := range b.Rejects {
+		b.Rejects[i].Sample = r.Line(b.Rejects[i].Sample)
+	}
+	var out []byte
+	var sizes []int32
+	changed := false
+	for data := b.Data; len(data) > 0; {
+		n := bytes.IndexByte(data, '\n') + 1
+		if n == 0 {
+			n = len(data)
 		}
-	case c|0x20 == 'b':
-		return credentials(line, i)
-	case c == 'e':
-		return webToken(line, i)
-	case c-'0' <= 9:
-		return card(line, i)
-	}
-	return 0, 0
-}
-
-// pair takes name=value; nameEnd is the index of the "=", at that of the value.
-func pair(line string, start, nameEnd, at int) (from, to int) {
-	kind := secretName(nameBefore(line, start, nameEnd))
-	if kind == notSecret {
-		return 0, 0
-	}
-	if kind == secretIfOpaque {
-		to = opaqueRun(line, at)
-		if to < len(line) && !endsValue(line, to, kind) {
-			return 0, 0
+		line := str(bytes.TrimRight(data[:n], "\r\n"))
+		red := r.redact(line, true)
+		if !changed && red != line {
+			changed = true
+			done := len(b.Data) - len(data)
+			out = append(make([]byte, 0, len(b.Data)+len(b.Data)/4), b.Data[:done]...)
 		}
-		return at, to
-	}
-	for to = at; to < len(line) && !endsValue(line, to, kind); to++ {
-	}
-	return at, to
-}
-
-// endsValue tells whether a parameter's value ends before line[i].
-func endsValue(line string, i int, kind secrecy) bool {
-	switch c := line[i]; c {
-	case '&', '"', '#', ' ', '\t':
-		return true
-	case ';', '/', '?':
-		return kind == pathParameter
-	case '\\':
-		return quoteAt(line, i) > 0
-	case '%':
-		return strings.HasPrefix(line[i:], "%26") || strings.HasPrefix(line[i:], "%22")
-	default:
-		return c < ' '
-	}
-}
-
-// member takes "name": "value" and "name": value, with any of the spellings of a quote,
-// and a header as "Name: value".
-func member(line string, start, colon, at int) (from, to int) {
-	end := colon
-	for end > start && line[end-1] == ' ' {
-		end--
-	}
-	quote := quoteBefore(line, start, end)
-	kind := secretName(nameBefore(line, start, end-len(quote)))
-	if kind != secret {
-		return 0, 0
-	}
-	for at < len(line) && (line[at] == ' ' || line[at] == '+' && quote == "%22") {
-		at++
-	}
-	if quote == "" {
-		return headerValue(line, at)
-	}
-	if strings.HasPrefix(line[at:], quote) {
-		at += len(quote)
-		for to = at; to < len(line) && !strings.HasPrefix(line[to:], quote); to++ {
-			if line[to] == '\\' && quote == `"` && to+1 < len(line) {
-				to++
-			}
+		if changed {
+			out = append(append(out, red...), data[len(line):n]...)
 		}
-		return at, min(to, len(line))
+		sizes = append(sizes, int32(n))
+		data = data[n:]
 	}
-	for to = at; to < len(line) && !strings.ContainsRune(",}] \"\\%&[{", rune(line[to])); to++ {
+	if !changed {
+		return
 	}
-	if word := line[at:to]; word == "null" || word == "true" || word == "false" {
-		return 0, 0
+	if b.Data = out; b.Sizes == nil {
+		b.Sizes = sizes
 	}
-	return at, to
-}
-
-// headerValue takes a word, behind the name of an authentication scheme if there is one.
-func headerValue(line string, at int) (from, to int) {
-	for _, scheme := range []string{"bearer ", "basic ", "digest ", "token "} {
-		if len(line)-at > len(scheme) && strings.EqualFold(line[at:at+len(scheme)], scheme) {
-			at += len(scheme)
-			break
-		}
-	}
-	for to = at; to < len(line) && !strings.ContainsRune(" \",&\\\t", rune(line[to])); to++ {
-	}
-	return at, to
-}
-
-// quotes are the spellings of a quote: as it is, escaped by JSON or Apache, by nginx,
-// and in a URL.
-var quotes = [...]string{`\x22`, `\"`, `%22`, `"`, `'`}
-
-func quoteAt(line string, i int) int {
-	for _, q := range quotes {
-		if strings.HasPrefix(line[i:], q) {
-			return len(q)
-		}
-	}
-	return 0
-}
-
-func quoteBefore(line string, start, end int) string {
-	for _, q := range quotes {
-		if strings.HasSuffix(line[start:end], q) {
-			return q
-		}
-	}
-	return ""
-}
-
-// credentials takes the value of "Bearer x" and "Basic x", with a blank in any
-// spelling that a URL has for it.
-func credentials(line string, i int) (from, to int) {
-	const least = 8 // shorter ones are words: "basic auth"
-	for _, scheme := range []string{"bearer", "basic"} {
-		at := i + len(scheme)
-		if len(line) <= at || !strings.EqualFold(line[i:at], scheme) || i > 0 && isNameByte(line[i-1]) {
-			continue
-		}
-		switch {
-		case line[at] == ' ' || line[at] == '+':
-			at++
-		case strings.HasPrefix(line[at:], "%20"):
-			at += 3
-		default:
-			return 0, 0
-		}
-		for to = at; to < len(line) && (isNameByte(line[to]) || strings.IndexByte("~+/=%", line[to]) >= 0); to++ {
-		}
-		if to-at >= least {
-			return at, to
-		}
-	}
-	return 0, 0
-}
-
-// webToken takes a JSON Web Token: three base64url parts, of which the first begins with
-// the encoding of {".
-func webToken(line string, i int) (from, to int) {
-	if !strings.HasPrefix(line[i:], "eyJ") || i > 0 && isNameByte(line[i-1]) {
-		return 0, 0
-	}
-	dots := 0
-	for to = i; to < len(line) && isNameByte(line[to]); to++ {
-		if line[to] == '.' {
-			dots++
-		}
-	}
-	if dots < 2 || to-i < 24 {
-		return 0, 0
-	}
-	return i, to
 }
