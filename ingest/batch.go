@@ -35,6 +35,7 @@ type Batch struct {
 	Sizes   []int32  // bytes of each line in the file, newline included, where redaction changed them; nil: as in Data
 	Rejects []Reject // what the source itself refused, such as over-long lines
 	Mark    Mark     // resume here once the effect of this batch is saved
+	Whole   bool     // it cannot be cut: its mark is that of its end only
 	Lag     int64    // bytes of this source still unread behind the batch
 	Free    func()   // gives Data back; nil is fine
 }

@@ -17,6 +17,7 @@ const (
 	HasNUL             // a NUL byte: the file is binary, sparse or damaged
 	NotARequest        // a line of the gateway that is no access-log entry
 	NoClient           // the line holds no address that the gateway itself saw
+	Continued          // a part of a line that was cut on its way; it is read with the part behind it
 	BadEnvelope        // what the line is wrapped in (syslog, journal, container log) cannot be read
 	reasons            // how many there are
 )
@@ -24,7 +25,7 @@ const (
 var reasonNames = [reasons]string{
 	"ok", "empty", "too_long", "bad_shape", "bad_time", "bad_address",
 	"bad_status", "bad_json", "bad_number", "nul_byte", "not_a_request",
-	"no_client", "bad_envelope",
+	"no_client", "continued", "bad_envelope",
 }
 
 // String returns the name used in metrics, the ledger and messages.

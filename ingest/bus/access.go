@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -16,6 +17,7 @@ const (
 	HeaderMark    = "mark"    // ingest.Mark as JSON: where to resume behind the message
 	HeaderFormat  = "format"  // of the lines, as in the config
 	HeaderLag     = "lag"     // bytes of the source that were unread behind it, decimal
+	HeaderSizes   = "sizes"   // bytes of each line in the file, as JSON; only where redaction changed them
 	HeaderRejects = "rejects" // lines the source refused, as JSON; only where there are any
 )
 
@@ -43,6 +45,13 @@ func FromBatch(topic, format string, b *ingest.Batch) (Message, error) {
 		{HeaderFormat, []byte(format)},
 		{HeaderLag, strconv.AppendInt(nil, b.Lag, 10)},
 	}}
+	if b.Sizes != nil {
+		value, err := json.Marshal(b.Sizes)
+		if err != nil {
+			return Message{}, fmt.Errorf("bus: sizes of a batch: %w", err)
+		}
+		m.Headers = append(m.Headers, Header{HeaderSizes, value})
+	}
 	if len(b.Rejects) > 0 {
 		list := make([]reject, len(b.Rejects))
 		for i, r := range b.Rejects {
@@ -77,6 +86,14 @@ func ToBatch(m *Message) (b ingest.Batch, format string, err error) {
 	}
 	if err = json.Unmarshal(m.Header(HeaderMark), &b.Mark); err != nil {
 		return fail(HeaderMark, err)
+	}
+	if value := m.Header(HeaderSizes); value != nil {
+		if err = json.Unmarshal(value, &b.Sizes); err == nil && len(b.Sizes) != bytes.Count(b.Data, []byte("\n")) {
+			err = fmt.Errorf("%d sizes for %d lines", len(b.Sizes), bytes.Count(b.Data, []byte("\n")))
+		}
+		if err != nil {
+			return fail(HeaderSizes, err)
+		}
 	}
 	if value := m.Header(HeaderRejects); value != nil {
 		var list []reject

@@ -20,12 +20,14 @@ import (
 type Plan struct {
 	routes  enrich.RoutesConfig
 	ident   identity.Config
+	enrich  *enrich.Enricher
 	noTime  func() int64
 	say     func(source, format, why string)
 	mu      sync.Mutex
 	formats map[string]format.Format
 	ids     map[string]uint32
 	unsure  map[string]bool // whose format could not be found yet
+	guessed map[string]bool // whose format was found by looking at lines
 }
 
 // MaxRouteIDs bounds the route numbers of a process; routes beyond share number 0.
@@ -37,41 +39,21 @@ type Options struct {
 	// NoTime gives the time, in Unix nanoseconds, of lines whose format has none
 	// and that follow no line with one.
 	NoTime func() int64
+	// Enrich adds where clients are and what programs they are; nil adds nothing.
+	Enrich *enrich.Enricher
 	// Say hears which format was found for a source with the format "auto", and why.
+	// Without a format it hears what is wrong with the one that a source has.
 	Say func(source, format, why string)
 }
 
 // NewPlan makes a Plan. formats maps the name of every source to its format.
 func NewPlan(formats map[string]format.Format, ident identity.Config, o Options) *Plan {
-	p := &Plan{routes: o.Routes, ident: ident, noTime: o.NoTime, say: o.Say, formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}}
+	p := &Plan{routes: o.Routes, ident: ident, enrich: o.Enrich, noTime: o.NoTime, say: o.Say,
+		formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}, guessed: map[string]bool{}}
 	for name, f := range formats {
 		p.formats[name] = f
 	}
 	return p
-}
-
-// formatOf settles the format of a source, once for all decoders. An "auto" that
-// cannot be settled by these lines stays open.
-func (p *Plan) formatOf(source string, sample []byte) (format.Format, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f, known := p.formats[source]
-	if known && !f.Auto {
-		return f, true
-	}
-	found, why, err := format.Detect(sample)
-	if err != nil {
-		if p.say != nil && !p.unsure[source] {
-			p.unsure[source] = true // said once
-			p.say(source, "", err.Error())
-		}
-		return f, false
-	}
-	p.formats[source] = found
-	if p.say != nil {
-		p.say(source, found.Name, why)
-	}
-	return found, true
 }
 
 // routeID numbers a route template densely, the same for all decoders.
@@ -91,14 +73,17 @@ type Decoder struct {
 	plan    *Plan
 	ident   *identity.Resolver
 	routes  *enrich.Routes
-	ids     []uint32 // by the number that routes gives
+	more    *enrich.Worker // nil: nothing more is known of clients
+	ids     []uint32       // by the number that routes gives
 	parsers map[string]*lines
 	ev      ingest.Event
 }
 
 type lines struct {
 	parser ingest.Parser
-	last   int64 // time of the last event that had one
+	format string // its name
+	last   int64  // time of the last event that had one
+	doubt  format.Doubt
 }
 
 // New makes a Decoder for one goroutine.
@@ -107,11 +92,16 @@ func (p *Plan) New() (*Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
-	return &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[string]*lines{}}, nil
+	d := &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[string]*lines{}}
+	if p.enrich != nil {
+		d.more = p.enrich.Worker()
+	}
+	return d, nil
 }
 
 // Decode hands every line of a batch to each as an event, or to reject. The
-// event is reused: its strings stay valid until the batch is released.
+// event is reused: its strings stay valid until the batch is released. Positions and
+// lengths are those in the file, also where redaction changed a line (b.Sizes).
 func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(ingest.Reject)) {
 	if len(b.Data) == 0 {
 		return
@@ -121,12 +111,16 @@ func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(
 	if s != nil {
 		s.parser.Reset()
 	}
-	for data := b.Data; len(data) > 0; {
+	for n, data := 0, b.Data; len(data) > 0; n++ {
 		line, size := data, len(data)
 		if i := bytes.IndexByte(data, '\n'); i >= 0 {
 			line, size = data[:i], i+1
 		}
 		data = data[size:]
+		grown := 0 // by redaction: what the file does not have
+		if n < len(b.Sizes) {
+			grown = size - int(b.Sizes[n])
+		}
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
@@ -134,6 +128,9 @@ func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(
 		reason := ingest.BadShape
 		if s != nil {
 			reason = s.parser.Parse(line, &d.ev)
+			if sus := s.doubt.See(line, reason); sus != nil {
+				s = d.doubted(b.Source, s, sus)
+			}
 		}
 		if reason == ingest.OK {
 			d.ev.Pos = pos
@@ -142,9 +139,9 @@ func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(
 		if reason == ingest.OK {
 			each(&d.ev)
 		} else {
-			reject(ingest.Reject{Pos: pos, Reason: reason, Length: int64(len(line)), Sample: string(line[:min(len(line), ingest.SampleBytes)])})
+			reject(ingest.Reject{Pos: pos, Reason: reason, Length: int64(len(line) - grown), Sample: string(line[:min(len(line), ingest.SampleBytes)])})
 		}
-		pos.Offset += int64(size)
+		pos.Offset += int64(size - grown)
 	}
 }
 
@@ -178,18 +175,8 @@ func (d *Decoder) finish(s *lines, line []byte) ingest.Reason {
 		}
 		ev.RouteID = d.ids[local] - 1
 	}
+	if d.more != nil {
+		d.more.Resolve(ev)
+	}
 	return ingest.OK
-}
-
-func (d *Decoder) linesOf(b *ingest.Batch) *lines {
-	if s := d.parsers[b.Source]; s != nil {
-		return s
-	}
-	f, ok := d.plan.formatOf(b.Source, b.Data[:min(len(b.Data), 64<<10)])
-	if !ok {
-		return nil
-	}
-	s := &lines{parser: f.New()}
-	d.parsers[b.Source] = s
-	return s
 }

@@ -73,7 +73,7 @@ func TestJSONContract(t *testing.T) {
 				{Line: second, Event: escaped},
 			},
 			Rejects: map[string]ingest.Reason{
-				`{"time":"2026-11-23T13:03:36+00:00","request":"GET / HTTP/1.1"}`:                ingest.BadAddress,
+				`{"time":"2026-11-23T13:03:36+00:00","request":"GET / HTTP/1.1"}`:                ingest.NoClient,
 				`{"time":"yesterday","remote_addr":"203.0.113.7"}`:                               ingest.BadTime,
 				`{"remote_addr":"203.0.113.7","request":"GET / HTTP/1.1"}`:                       ingest.BadTime,
 				`{"time":"2026-11-23T13:03:36+00:00","remote_addr":"203.0.113.7","status":"ok"}`: ingest.BadStatus,

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,37 +20,82 @@ type candidate struct {
 	format Format
 	score  int
 	known  int // fields filled, to decide between equals
+	tie    int
 }
 
 // Detect finds the format of a file from its first lines. It takes the registered
 // format that reads most of them, at least half, and says why; formats that need
-// an argument take no part. The sample's last line counts only if it is whole or alone.
+// an argument take no part. Where none does, it looks into the envelopes that
+// lines can be in. The sample's last line counts only if it is whole or alone.
 func Detect(sample []byte) (Format, string, error) {
 	lines := sampleLines(sample)
+	f, why, err := detectPlain(lines)
+	if err == nil || len(lines) == 0 {
+		return f, why, err
+	}
+	for _, e := range envelopes {
+		if f, why, within := findWithin(e.name, e.unwrap, sample); within == nil {
+			return f, why, nil
+		}
+	}
+	return Format{}, "", err
+}
+
+// detectPlain finds the format of lines that are in no envelope.
+func detectPlain(lines [][]byte) (Format, string, error) {
 	if len(lines) == 0 {
 		return Format{}, "", fmt.Errorf("format: nothing to detect from: the sample holds no line")
 	}
 	var all []candidate
 	for _, name := range Names() {
-		if name == Auto {
+		spec := registry[name]
+		if name == Auto || isEnvelope(name) {
 			continue
 		}
 		f, err := Open(name)
 		if err != nil {
 			continue // needs an argument
 		}
-		c := candidate{format: f}
-		c.read(registry[name].Score, lines)
+		c := candidate{format: f, tie: spec.Tie}
+		c.read(spec.Score, lines)
 		all = append(all, c)
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		return (b.score-a.score)*1000 + b.known - a.known
+		return cmp.Or(b.score-a.score, b.known-a.known, b.tie-a.tie)
 	})
 	if len(all) == 0 || all[0].score*2 < 100*len(lines) {
 		return Format{}, "", undetected(lines)
 	}
 	best := all[0]
-	return best.format, fmt.Sprintf("%s reads %d of the first %d lines", best.format.Name, best.score/100, len(lines)), nil
+	why := fmt.Sprintf("%s reads %d of the first %d lines", best.format.Name, best.score/100, len(lines))
+	if len(all) > 1 && all[1].score == best.score {
+		why += fmt.Sprintf(", so does %s, which tells no more", all[1].format.Name)
+		if all[1].known < best.known {
+			why = strings.TrimSuffix(why, "no more") + "less"
+		}
+	}
+	return best.format, why, nil
+}
+
+func isEnvelope(name string) bool {
+	for _, e := range envelopes {
+		if e.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Find settles a Format that is Auto by the first lines of its file; any other is
+// what it is.
+func (f Format) Find(sample []byte) (Format, string, error) {
+	if !f.Auto {
+		return f, "", nil
+	}
+	if f.find != nil {
+		return f.find(sample)
+	}
+	return Detect(sample)
 }
 
 // read scores the sample's lines.
@@ -111,10 +157,10 @@ func undetected(lines [][]byte) error {
 	case field.IsErrorLog(lines[0]):
 		saw = "this looks like nginx's error log; give the access log"
 	case field.IsObject(lines[0]):
-		saw = "these are JSON objects without the usual keys; give the log_format: nginx:escape=json {...}"
+		saw = "these are JSON objects without the usual keys; name them: json:time=PATH,peer=PATH,status=PATH,method=PATH,target=PATH"
 	default:
 		saw = "give the format's name, or nginx: and the log_format string of nginx.conf"
 	}
-	return fmt.Errorf("format: no known format (%s) reads half of the first %d lines, the first is %q: %s",
-		strings.Join(Names(), ", "), len(lines), field.Capped(first), saw)
+	return fmt.Errorf("format: none of the %d known formats reads half of the first %d lines, the first is %q: %s",
+		len(registry), len(lines), field.Capped(first), saw)
 }

@@ -169,13 +169,6 @@ var envoyOperators = map[string]text.Variable{
 	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": {Field: field.Peer, Kind: text.Addr},
 }
 
-var digits = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	return t
-}()
-
 // envoyStatus reads a status, of which 0 means that there was no answer.
 func envoyStatus(_ *field.Clock, b []byte, i int) (int64, int) {
 	if i < len(b) && b[i] == '0' {

@@ -93,7 +93,7 @@ func TestRegister(t *testing.T) {
 		}
 		if f, err := Open(name); err == nil && !f.Auto && !strings.HasPrefix(s.Example, name+":") {
 			var ev ingest.Event
-			if r := f.New().Parse([]byte(s.Example), &ev); r != ingest.OK {
+			if r := f.New().Parse([]byte(s.Example), &ev); r != ingest.OK && (r != ingest.NoClient || f.Warnings == nil) {
 				t.Errorf("%s: its own example is refused as %s", name, r)
 			}
 		} else if name != Auto {

@@ -35,7 +35,7 @@ func againstJSON(t *testing.T, p ingest.Parser, line []byte) {
 				switch v := v.(type) {
 				case string:
 					s = v
-				case nil, map[string]any, []any:
+				case nil, bool, map[string]any, []any:
 				default:
 					s = string(members[k])
 				}

@@ -15,6 +15,7 @@ func init() {
 		Compile: compileNginx,
 	})
 	Register("nginx-combined", Spec{
+		Tie:     1,
 		Doc:     "nginx's predefined format \"combined\", the default of access_log; Apache's combined has the same shape",
 		Example: `203.0.113.7 - - [23/Nov/2026:13:03:36 +0000] "GET /orders/4711 HTTP/1.1" 200 512 "-" "curl/8.5.0"`,
 		Compile: func(arg string) (Format, error) {
@@ -23,7 +24,19 @@ func init() {
 			}
 			return compileNginx(Combined)
 		},
+		Score: scoreNginxCombined,
 	})
+}
+
+// scoreNginxCombined leaves lines with escapes of Apache's to apache-combined.
+func scoreNginxCombined(line []byte) int {
+	switch score := scoreCombined(line); {
+	case score == 0:
+		return 0
+	case apacheEscape(line):
+		return 90
+	}
+	return 100
 }
 
 func compileNginx(arg string) (Format, error) {

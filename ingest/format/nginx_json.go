@@ -85,6 +85,14 @@ func wellKnownHeader(key string) field.Field {
 		return field.ServerName
 	case "api_key", "x_api_key", "http_x_api_key":
 		return field.Key
+	case "http_authorization", "authorization":
+		return field.Token
+	case "http_cookie", "cookie":
+		return field.Session
+	case "http_forwarded", "forwarded":
+		return field.Forwarded
+	case "http_x_real_ip", "x_real_ip", "http_cf_connecting_ip", "http_true_client_ip":
+		return field.RealIP
 	case "request_id":
 		return field.RequestID
 	case "request_body":
@@ -93,6 +101,12 @@ func wellKnownHeader(key string) field.Field {
 		return field.TLS
 	case "cipher", "ssl_cipher":
 		return field.Cipher
+	case "ssl_client_s_dn":
+		return field.Subject
+	case "http_ssl_ja3", "http_ssl_ja3_hash", "ssl_ja3", "ssl_ja3_hash", "ja3", "ja4":
+		return field.Print
+	case "consumer_name": // APISIX
+		return field.Consumer
 	}
 	return field.Skip
 }

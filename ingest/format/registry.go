@@ -35,6 +35,9 @@ type Spec struct {
 	// Score says how surely a line is of this format, 0 (not at all) to 100. Detect
 	// uses it; nil means 100 for a line that parses whole, otherwise 0.
 	Score func(line []byte) int
+	// Tie decides between formats that read a sample equally well and find as much in
+	// it: the greater one is taken.
+	Tie int
 }
 
 // Format is an opened format.
@@ -46,6 +49,7 @@ type Format struct {
 	// Auto means that the format is still to be found: call Detect with the first
 	// lines of the file, for each file.
 	Auto bool
+	find func(sample []byte) (Format, string, error) // of an Auto in an envelope
 	// Origins say where in a line the fields come from; nil where that is not known.
 	Origins []text.Origin
 	// Warnings say what the format cannot tell, such as a missing time. They are
@@ -117,7 +121,9 @@ func Open(spec string) (Format, error) {
 	if err != nil {
 		return Format{}, fmt.Errorf("format: %s: %w", name, err)
 	}
-	f.Name = name
+	if f.Name == "" {
+		f.Name = name
+	}
 	return f, nil
 }
 

@@ -61,3 +61,27 @@ func Malformed(v []byte, ev *ingest.Event) {
 	ev.Flags |= ingest.FlagMalformed
 	ev.Target = Str(v)
 }
+
+// CutRequest takes a request line whose end is missing.
+func (s *Sink) CutRequest(v []byte, ev *ingest.Event) {
+	if bytes.HasSuffix(v, []byte(" HTTP/1.1")) || bytes.HasSuffix(v, []byte(" HTTP/1.0")) {
+		s.request(Request, v, ev)
+		return
+	}
+	method, target, ok := bytes.Cut(v, []byte(" "))
+	if s.target.seen = true; !ok || len(method) == 0 || len(target) == 0 {
+		Malformed(v, ev)
+		return
+	}
+	for n := len(" HTTP/1."); n > 0; n-- {
+		if end, ok := bytes.CutSuffix(target, []byte(" HTTP/1."[:n])); ok && len(end) > 0 {
+			target = end
+			break
+		}
+	}
+	ev.Method = Str(method)
+	s.target.line, s.target.uri, s.target.raw = nil, target, true
+	if !s.Multi {
+		ev.Target = Str(target)
+	}
+}

@@ -67,6 +67,73 @@ func (s *Scratch) UndoHex(v []byte) []byte {
 	return out[start:len(out):len(out)]
 }
 
+// UndoLog undoes the escapes of Apache's log once: \xhh, the letters of C, and the
+// quote and backslash themselves (ap_escape_logitem in server/util.c). Anything else
+// stays.
+func (s *Scratch) UndoLog(v []byte) []byte {
+	return s.undo(v, '\\', func(v []byte) (byte, int) {
+		if len(v) > 3 && v[1] == 'x' && hexValue[v[2]]|hexValue[v[3]] < 16 {
+			return hexValue[v[2]]<<4 | hexValue[v[3]], 4
+		}
+		switch {
+		case len(v) < 2:
+		case v[1] == '"' || v[1] == '\\':
+			return v[1], 2
+		case v[1] == 'v':
+			return '\v', 2
+		case v[1] != '/':
+			if c := jsonEscape(v[1]); c != 0 {
+				return c, 2
+			}
+		}
+		return v[0], 1
+	})
+}
+
+// UndoHash undoes HAProxy's #HH once.
+func (s *Scratch) UndoHash(v []byte) []byte {
+	return s.undo(v, '#', func(v []byte) (byte, int) {
+		if len(v) > 2 && hexValue[v[1]]|hexValue[v[2]] < 16 {
+			return hexValue[v[1]]<<4 | hexValue[v[2]], 3
+		}
+		return v[0], 1
+	})
+}
+
+// UndoBackslash takes the backslash from before what RFC 5424, section 6.3.3, escapes.
+func (s *Scratch) UndoBackslash(v []byte) []byte {
+	return s.undo(v, '\\', func(v []byte) (byte, int) {
+		if len(v) > 1 && (v[1] == '"' || v[1] == '\\' || v[1] == ']') {
+			return v[1], 2
+		}
+		return v[0], 1
+	})
+}
+
+// undo replaces what one reads at each marker.
+func (s *Scratch) undo(v []byte, marker byte, one func([]byte) (byte, int)) []byte {
+	k := bytes.IndexByte(v, marker)
+	if k < 0 {
+		return v
+	}
+	s.Room(len(v))
+	start := len(s.buf)
+	out := append(s.buf, v[:k]...)
+	for v = v[k:]; len(v) > 0; {
+		c, n := v[0], 1
+		if c == marker {
+			c, n = one(v)
+		}
+		out = append(out, c)
+		v = v[n:]
+	}
+	s.buf = out
+	return out[start:len(out):len(out)]
+}
+
+// IsHex tells a hexadecimal digit.
+func IsHex(c byte) bool { return hexValue[c] < 16 }
+
 // UndoJSON undoes JSON's escapes once; ok is false if one of them is not JSON.
 func (s *Scratch) UndoJSON(v []byte) (_ []byte, ok bool) {
 	k := bytes.IndexByte(v, '\\')

@@ -2,7 +2,9 @@ package field
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/portcullis/portcullis/ingest"
 )
@@ -22,8 +24,9 @@ type Sink struct {
 // parts are what the target is put together from.
 type parts struct {
 	line, uri, args []byte
-	raw             bool // uri is as sent
-	seen            bool // the line has a place for a target, be it empty
+	raw             bool  // uri is as sent
+	kind            Field // of the line: Request, or one with an absolute URL
+	seen            bool  // the line has a place for a target, be it empty
 }
 
 // Begin forgets the line before.
@@ -68,7 +71,7 @@ func (s *Sink) TargetSeen() bool { return s.target.seen }
 func (s *Sink) Text(f Field, v []byte, ev *ingest.Event) {
 	switch f {
 	case Request:
-		s.request(v, ev)
+		s.request(f, v, ev)
 	case Referer:
 		ev.Referer = Str(v)
 	case Agent:
@@ -96,13 +99,15 @@ func (s *Sink) Text(f Field, v []byte, ev *ingest.Event) {
 	case URL:
 		s.url(v, ev)
 	default:
-		rare(f, v, ev)
+		s.rare(f, v, ev)
 	}
 }
 
 // rare stores the values that few logs have.
-func rare(f Field, v []byte, ev *ingest.Event) {
+func (s *Sink) rare(f Field, v []byte, ev *ingest.Event) {
 	switch f {
+	case BuiltRequest, FramedRequest:
+		s.request(f, v, ev)
 	case RequestID:
 		ev.RequestID = Str(v)
 	case Body:
@@ -148,32 +153,64 @@ func protocol(v []byte) string {
 // url takes an absolute URL apart; what is none is a target.
 func (s *Sink) url(v []byte, ev *ingest.Event) {
 	s.target.uri, s.target.raw, s.target.seen = v, true, true
-	k := bytes.Index(v, []byte("://"))
-	if k < 1 || k > len("https") {
+	host, target, ok := cutURL(Str(v))
+	if !ok {
 		return
 	}
-	rest := v[k+3:]
-	end := bytes.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
 	if s.Better(HTTPHost) {
-		ev.Host = Str(rest[:end])
+		ev.Host = host
 	}
-	if s.target.uri = rest[end:]; len(s.target.uri) == 0 {
-		s.target.uri = []byte("/")
-	}
+	s.target.uri = unsafe.Slice(unsafe.StringData(target), len(target))
 }
 
 // request takes a whole request line; with other parts of the target it waits.
-func (s *Sink) request(v []byte, ev *ingest.Event) {
+func (s *Sink) request(f Field, v []byte, ev *ingest.Event) {
 	if s.Multi {
-		s.target.line, s.target.seen = v, true
+		s.target.line, s.target.kind, s.target.seen = v, f, true
 		return
 	}
-	if !SplitRequest(v, ev) {
+	if !splitRequest(f, v, ev) {
 		Malformed(v, ev)
 	}
+}
+
+// splitRequest reads a request line of any kind.
+func splitRequest(f Field, v []byte, ev *ingest.Event) bool {
+	if !SplitRequest(v, ev) {
+		return false
+	}
+	if f == Request {
+		return true
+	}
+	if ev.Method == "-" { // the gateway could not read it
+		ev.Method, ev.Protocol = "", ""
+		Malformed(nil, ev)
+		return true
+	}
+	if f == BuiltRequest || ev.Protocol >= "HTTP/2" {
+		if host, target, ok := cutURL(ev.Target); ok {
+			ev.Target = target
+			if ev.Host == "" {
+				ev.Host = host
+			}
+		}
+	}
+	return true
+}
+
+// cutURL takes an absolute URL apart. A host that a client sent with a slash in it
+// cannot be told from the beginning of a path.
+func cutURL(v string) (host, target string, ok bool) {
+	k := strings.Index(v, "://")
+	if k < 1 || k > len("https") {
+		return "", "", false
+	}
+	rest := v[k+3:]
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		return rest, "/", true
+	}
+	return rest[:end], rest[end:], true
 }
 
 // Finish settles what depends on the whole line; high says that it holds bytes
@@ -192,7 +229,7 @@ func (s *Sink) Finish(line []byte, high bool, ev *ingest.Event) {
 func (s *Sink) settle(ev *ingest.Event) {
 	r := &s.target
 	method, protocol := ev.Method, ev.Protocol
-	if len(r.line) > 0 && SplitRequest(r.line, ev) {
+	if len(r.line) > 0 && splitRequest(r.kind, r.line, ev) {
 		return
 	}
 	switch {

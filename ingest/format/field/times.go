@@ -1,5 +1,7 @@
 package field
 
+import "time"
+
 // Clock reads times and remembers the last one of each shape: a busy log repeats
 // the second, a quiet one at least the day.
 type Clock struct {
@@ -11,6 +13,11 @@ type Clock struct {
 
 	instant    [19]byte // of Instant, without fraction and zone
 	instantSec int64
+	memos      [4]memo // of layouts
+	nextMemo   int
+	quarter    int64 // of an hour, on the wall clock of zone
+	zone       *time.Location
+	zoneShift  int64 // what the zone is ahead of UTC in it
 }
 
 // Widths of nginx's two times of fixed width.

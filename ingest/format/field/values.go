@@ -16,6 +16,9 @@ var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 // behind it, or an index of -1. IPv4 in IPv6 becomes IPv4, so that one client has
 // one Address. colon says that the literal behind the Address is a colon.
 func Address(b []byte, i int, colon bool) (netip.Addr, int) {
+	if a, n := IPv4(b[i:]); n > 0 && (i+n >= len(b) || !AddrBytes[b[i+n]] || colon) {
+		return a, i + n
+	}
 	var quad [4]byte
 	j := i
 	for k := range quad {

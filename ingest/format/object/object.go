@@ -1,11 +1,24 @@
-// Package object reads lines that are JSON objects, by key and in any order,
-// without building a tree: values of keys that nobody asked for are passed over,
-// nested ones whole.
+// Package object reads lines that are JSON objects by a table of paths, without
+// building a tree: "request.headers.user-agent" is taken from where it stands, and
+// values that nobody asked for are passed over.
+//
+// A path says nesting and dots in a key at once: "source.ip" is found in
+// {"source":{"ip":…}}, in {"source.ip":…} and in {"attributes":[{"key":"source.ip",
+// "value":…}]} (see Entry). Of a key that comes twice the last value counts, as in
+// encoding/json; null, an empty string, "-" and a boolean say nothing and replace
+// nothing. Of header fields that come twice and are lists by their definition
+// (X-Forwarded-For, Forwarded) all values count, in their order (RFC 9110, section 5.3).
+//
+// What is not asked for is looked at only as far as is needed to find its end:
+// strings must be closed and brackets balanced. All else that encoding/json refuses
+// within such values is let through, so that a gateway that writes bytes beyond
+// UTF-8, or nothing for an empty number, does not lose its lines.
 package object
 
 import (
 	"bytes"
-	"unicode/utf8"
+	"math"
+	"time"
 
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
@@ -13,242 +26,211 @@ import (
 
 // Map says what the keys of an object mean. It is read by many readers.
 type Map struct {
+	// Lookup says what a key of the outermost object means, for maps without nesting.
+	// It is used if Entries are none.
 	Lookup func(key string) field.Field
-	Timed  bool // an object without a time is refused
+	// Timed means that an object without a time is refused.
+	Timed bool
+	// Ends means that the log has when a request began (field.Started) to the nanosecond
+	// and how long it took, and that the sum is when it was logged. It beats other times.
+	Ends bool
+	// Zone is where times that name no zone were written; nil refuses them.
+	Zone *time.Location
+	// Array lets a line be an array that holds the object, and nothing else.
+	Array bool
+
+	root  *node
+	nodes int
 }
 
 // Reader reads objects for one goroutine. It remembers the order of the keys, which
 // lines of one log share.
 type Reader struct {
-	plan  *Map
-	sink  *field.Sink
-	order []keyMemo // the keys of an earlier line, in order
-}
+	plan   *Map
+	sink   *field.Sink
+	plain  bool     // the line holds no backslash
+	levels []*level // by node.id
+	flat   [64]*node
 
-// keyMemo saves the look-up of a key that stands where it stood before.
-type keyMemo struct {
-	key   string
-	field field.Field
+	// of the line being read
+	reason ingest.Reason // why the line is no event, unless it is no JSON at all
+	other  bool          // a Marker says that the line is something else
+	stored int           // values taken
+	held   [64]uint16    // by fact: the best rank so far
+	list   [2]*node      // where Chain and Forwarded come from
+	start  int64         // when the request began, where Ends asks for it
+	guess  []byte        // who the gateway takes for the client
 }
-
-// maxMemo bounds the order remembered; a longer object costs look-ups.
-const maxMemo = 64
 
 // NewReader makes a reader that hands values to a sink.
-func NewReader(m *Map, s *field.Sink) *Reader { return &Reader{plan: m, sink: s} }
+func NewReader(m *Map, s *field.Sink) *Reader {
+	return &Reader{plan: m, sink: s, levels: make([]*level, max(m.nodes, 1))}
+}
+
+// Forget lets go of what the last line lent.
+func (r *Reader) Forget() { r.guess = nil }
 
 // Read reads a line that is one object. The caller begins and finishes the sink.
-func (p *Reader) Read(line []byte, ev *ingest.Event) ingest.Reason {
-	p.sink.Unrank()
-	i := space(line, 0)
-	if i >= len(line) || line[i] != '{' {
-		return ingest.BadJSON
-	}
-	i = space(line, i+1)
-	if i < len(line) && line[i] == '}' {
-		i++
-	} else {
-		for n := 0; ; n++ {
-			f, at := p.expected(n, line, i)
-			if at < 0 {
-				var key []byte
-				if key, at = jsonKey(line, i); at < 0 {
-					return ingest.BadJSON
-				}
-				f = p.field(n, key, p.plan.Lookup)
-			}
-			end, reason := p.member(f, line, at, ev)
-			if reason != ingest.OK {
-				return reason
-			}
-			i = space(line, end)
-			if i >= len(line) || line[i] != ',' && line[i] != '}' {
-				return ingest.BadJSON
-			}
-			i++
-			if line[i-1] == '}' {
-				break
-			}
-			i = space(line, i)
+func (r *Reader) Read(line []byte, ev *ingest.Event) ingest.Reason {
+	r.sink.Unrank()
+	r.plain = bytes.IndexByte(line, '\\') < 0
+	r.reason, r.other, r.stored, r.start = ingest.OK, false, 0, 0
+	r.held, r.list, r.guess = [64]uint16{}, [2]*node{}, nil
+	i, end := space(line, 0), len(line)
+	if r.plan.Array && i < end && line[i] == '[' {
+		for end--; end > i && line[end] <= ' '; end-- {
 		}
+		if line[end] != ']' {
+			return ingest.BadJSON
+		}
+		i = space(line, i+1)
 	}
-	if space(line, i) != len(line) {
+	if i >= end || line[i] != '{' {
 		return ingest.BadJSON
 	}
-	return p.complete()
+	if i = r.object(r.plan.root, line[:end], i+1, ev); i < 0 || space(line, i) < end {
+		return ingest.BadJSON
+	}
+	return r.complete(ev)
 }
 
 // complete tells whether the object was a request.
-func (p *Reader) complete() ingest.Reason {
+func (r *Reader) complete(ev *ingest.Event) ingest.Reason {
 	switch {
-	case !p.sink.Has(field.Peer) && !p.sink.TargetSeen():
+	case r.other || !r.sink.Has(field.Peer) && !r.sink.TargetSeen():
 		return ingest.NotARequest
-	case !p.sink.Has(field.Peer):
-		return ingest.BadAddress
-	case !p.sink.Has(field.Time) && p.plan.Timed:
+	case r.reason != ingest.OK:
+		return r.reason
+	case !r.sink.Has(field.Peer):
+		return ingest.NoClient
+	case !r.sink.Has(field.Time) && r.start == 0 && r.plan.Timed:
 		return ingest.BadTime
 	}
-	return ingest.OK
-}
-
-// expected tells whether the n-th key, at line[i], is the one that was there in an
-// earlier line; it returns its field and the index of its value, or -1.
-func (p *Reader) expected(n int, line []byte, i int) (field.Field, int) {
-	if n >= len(p.order) {
-		return field.Skip, -1
+	if r.start > 0 {
+		ev.Time = r.start + min(ev.Duration, math.MaxInt64-r.start)
 	}
-	m := &p.order[n]
-	end := i + 1 + len(m.key)
-	if len(line)-end < 3 || line[i] != '"' || line[end] != '"' || line[end+1] != ':' || string(line[i+1:end]) != m.key {
-		return field.Skip, -1
+	if ev.Method == "CONNECT" && r.sink.TargetSeen() && r.held[field.RequestURI] == 0 && !r.sink.Has(field.Request) {
+		r.sink.Text(field.RequestURI, []byte(ev.Host), ev) // its target is the authority (RFC 9112, section 3.2.3)
 	}
-	return m.field, space(line, end+2)
-}
-
-// field looks up the n-th key of a line.
-func (p *Reader) field(n int, key []byte, lookup func(string) field.Field) field.Field {
-	f := lookup(field.Str(key))
-	if n < maxMemo && len(key) <= 128 {
-		switch {
-		case n == len(p.order):
-			p.order = append(p.order, keyMemo{string(key), f})
-		case n < len(p.order) && f != field.Skip:
-			p.order[n] = keyMemo{string(key), f}
+	if len(r.guess) > 0 && ev.Chain == "" {
+		if a, ok := field.Peername(r.guess); !ok || a != ev.Peer {
+			ev.Chain = field.Str(field.WithoutPort(r.guess))
 		}
-	}
-	return f
-}
-
-// member reads the value at line[i] into the field and returns the index behind it.
-func (p *Reader) member(f field.Field, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
-	if i >= len(line) {
-		return 0, ingest.BadJSON
-	}
-	switch line[i] {
-	case '"':
-		end := field.Closing(line, i+1)
-		if end < 0 {
-			return 0, ingest.BadJSON
-		}
-		if f == field.Skip {
-			return end + 1, ingest.OK
-		}
-		return end + 1, p.keyedValue(f, line[i+1:end], ev)
-	case '{', '[':
-		end := nested(line, i)
-		if end < 0 {
-			return 0, ingest.BadJSON
-		}
-		return end, ingest.OK
-	}
-	end := i
-	for end < len(line) && line[end] != ',' && line[end] != '}' && line[end] > ' ' {
-		end++
-	}
-	v := line[i:end]
-	if f == field.Skip || len(v) == 0 || string(v) == "null" || string(v) == "-" {
-		return end, ingest.OK // an unquoted variable that was empty leaves nothing
-	}
-	return end, p.keyedValue(f, v, ev)
-}
-
-// keyedValue stores the value of a known key.
-func (p *Reader) keyedValue(f field.Field, v []byte, ev *ingest.Event) ingest.Reason {
-	if field.IsTarget(f) {
-		p.sink.SeeTarget()
-	}
-	if len(v) == 0 || !p.sink.Better(f) {
-		return ingest.OK
-	}
-	switch f {
-	case field.Peer, field.RealPeer, field.ClientIP:
-		a, end := field.Address(v, 0, false)
-		if end != len(v) {
-			return ingest.BadAddress
-		}
-		ev.Peer = a
-	case field.Msec, field.TimeISO, field.TimeLocal, field.Time, field.Started:
-		ns, ok := p.sink.Clock.ReadAny(v)
-		if !ok {
-			return ingest.BadTime
-		}
-		ev.Time = ns
-	case field.StatusCode:
-		code, end := field.Status(v, 0)
-		if end != len(v) {
-			return ingest.BadStatus
-		}
-		ev.Status = code
-	case field.BytesBody, field.BytesAll, field.BytesIn:
-		count, end := field.Integer(v, 0)
-		if end != len(v) {
-			return ingest.BadNumber
-		}
-		field.Store(f, count, ev)
-	case field.Duration, field.UpstreamTime:
-		ns, end := field.SecondsList(v, 0)
-		if end != len(v) {
-			return ingest.BadNumber
-		}
-		field.Store(f, ns, ev)
-	default:
-		p.text(f, v, ev)
 	}
 	return ingest.OK
 }
 
-// text stores a string, its escapes undone.
-func (p *Reader) text(f field.Field, v []byte, ev *ingest.Event) {
-	if bytes.IndexByte(v, '\\') >= 0 {
-		out, ok := p.sink.Mem.UndoJSON(v)
-		if !ok || !utf8.Valid(out) {
-			p.sink.Bad = true
+// object reads the members of an object up to and with its brace, and returns the
+// index behind it, or -1.
+func (r *Reader) object(n *node, line []byte, i int, ev *ingest.Event) int {
+	lv := r.level(n)
+	if i = space(line, i); i < len(line) && line[i] == '}' {
+		return i + 1
+	}
+	at := &lv.slots[0]
+	for {
+		s := expected(at, line, i)
+		if s != nil {
+			i += len(s.lit)
+			if i < len(line) && line[i] <= ' ' {
+				i = space(line, i)
+			}
+		} else if s, i = r.key(lv, at, n, line, i); i < 0 {
+			return -1
 		}
-		if ok {
-			v = out
+		if at = s; i >= len(line) {
+			return -1
 		}
-	}
-	p.sink.Text(f, v, ev)
-}
-
-// jsonKey reads a key and its colon, and returns the index of the value, or -1.
-func jsonKey(line []byte, i int) ([]byte, int) {
-	if i >= len(line) || line[i] != '"' {
-		return nil, -1
-	}
-	end := field.Closing(line, i+1)
-	if end < 0 {
-		return nil, -1
-	}
-	key := line[i+1 : end]
-	i = space(line, end+1)
-	if i >= len(line) || line[i] != ':' {
-		return nil, -1
-	}
-	return key, space(line, i+1)
-}
-
-// nested returns the index behind the object or array at line[i], or -1.
-func nested(line []byte, i int) int {
-	depth := 0
-	for i < len(line) {
-		switch line[i] {
+		switch to := s.to; line[i] {
 		case '"':
-			if i = field.Closing(line, i+1); i < 0 {
+			end := closing(line, i+1)
+			if end < 0 {
 				return -1
 			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
+			if to != nil && to.field != field.Skip {
+				r.store(to, line[i+1:end], true, false, ev)
 			}
+			i = end + 1
+		case '{', '[':
+			if i = r.value(to, line, i, ev); i < 0 {
+				return -1
+			}
+		default:
+			end := scalar(line, i)
+			if to != nil && to.field != field.Skip {
+				r.store(to, line[i:end], false, false, ev)
+			}
+			i = end
 		}
-		i++
+		if i < len(line) && line[i] <= ' ' {
+			i = space(line, i)
+		}
+		if i >= len(line) {
+			return -1
+		}
+		switch line[i] {
+		case '}':
+			return i + 1
+		case ',':
+			if i++; i < len(line) && line[i] <= ' ' {
+				i = space(line, i)
+			}
+		default:
+			return -1
+		}
 	}
-	return -1
 }
 
+// value reads the value at line[i] and returns the index behind it, or -1.
+func (r *Reader) value(to *node, line []byte, i int, ev *ingest.Event) int {
+	if i >= len(line) {
+		return -1
+	}
+	if to == nil {
+		return skip(line, i)
+	}
+	switch c := line[i]; {
+	case c == '{' && to.inner:
+		return r.object(to, line, i+1, ev)
+	case c == '[' && to.inner:
+		return r.pairs(to, line, i+1, ev)
+	case to.field == field.Skip:
+		return skip(line, i)
+	}
+	return r.leaf(to, line, i, ev, false, maxWrap)
+}
+
+// maxWrap bounds how deep a single value may be wrapped.
+const maxWrap = 6
+
+// leaf reads one value, which may be wrapped in an array, or as OTLP wraps it in
+// {"stringValue":…}.
+func (r *Reader) leaf(to *node, line []byte, i int, ev *ingest.Event, joins bool, depth int) int {
+	switch line[i] {
+	case '"':
+		end := closing(line, i+1)
+		if end < 0 {
+			return -1
+		}
+		r.store(to, line[i+1:end], true, joins, ev)
+		return end + 1
+	case '[':
+		if depth > 0 {
+			return r.array(to, line, i+1, ev, depth-1)
+		}
+		return skip(line, i)
+	case '{':
+		if depth > 0 {
+			return r.wrapped(to, line, i+1, ev, joins, depth-1)
+		}
+		return skip(line, i)
+	}
+	end := scalar(line, i)
+	r.store(to, line[i:end], false, joins, ev)
+	return end
+}
+
+// space passes over JSON's blanks.
 func space(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
 		i++

@@ -1,6 +1,8 @@
 package object
 
 import (
+	"bytes"
+
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
 )
@@ -20,12 +22,14 @@ func New(m *Map) ingest.Parser {
 }
 
 // Reset implements ingest.Parser.
-func (p *parser) Reset() { p.sink.Reset() }
+func (p *parser) Reset() {
+	p.sink.Reset()
+	p.reader.Forget()
+}
 
 // Parse implements ingest.Parser.
 func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
-	nul, _, high := field.Look(line)
-	if nul {
+	if bytes.IndexByte(line, 0) >= 0 {
 		return ingest.HasNUL
 	}
 	if len(line) > 0 && line[0] == '<' {
@@ -33,14 +37,21 @@ func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
 	}
 	p.sink.Begin()
 	if reason := p.reader.Read(line, ev); reason != ingest.OK {
-		switch {
-		case field.IsBlankLine(line):
-			return ingest.EmptyLine
-		case field.IsErrorLog(line):
-			return ingest.NotARequest
-		}
-		return reason
+		return Refused(line, reason)
 	}
-	p.sink.Finish(line, high, ev)
+	p.sink.Finish(line, field.HighBytes(line), ev)
 	return ingest.OK
+}
+
+// Refused is the true reason for a line that Read refused.
+func Refused(line []byte, reason ingest.Reason) ingest.Reason {
+	switch {
+	case reason != ingest.BadJSON:
+		return reason
+	case field.IsBlankLine(line):
+		return ingest.EmptyLine
+	case field.IsErrorLog(line):
+		return ingest.NotARequest
+	}
+	return reason
 }

@@ -3,7 +3,9 @@ package text
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/ingest/format/field"
 	"github.com/portcullis/portcullis/ingest/format/object"
@@ -11,6 +13,26 @@ import (
 
 // Compile turns the pieces of a format string into a plan.
 func Compile(pieces []Piece, d Dialect) (*Plan, error) {
+	all, err := compile(pieces, d)
+	if err != nil || !slices.ContainsFunc(pieces, isUsual) {
+		return all, err
+	}
+	usual := slices.Clone(pieces)
+	for i, pc := range usual {
+		if isUsual(pc) {
+			usual[i] = Piece{Text: pc.Variable.Usually, Pos: pc.Pos}
+		}
+	}
+	if p, err := compile(usual, d); err == nil {
+		p.rare = all
+		return p, nil
+	}
+	return all, nil // what is usual cannot be read by itself
+}
+
+func isUsual(pc Piece) bool { return pc.Variable != nil && pc.Variable.Usually != "" }
+
+func compile(pieces []Piece, d Dialect) (*Plan, error) {
 	p := &Plan{dialect: d}
 	steps, err := p.readSteps(pieces)
 	if err != nil {
@@ -22,6 +44,7 @@ func Compile(pieces []Piece, d Dialect) (*Plan, error) {
 	if err := p.choose(steps); err != nil {
 		return nil, err
 	}
+	p.settleZone(steps)
 	p.head = isCombinedHead(p, steps)
 	p.group(steps)
 	p.markCut()
@@ -31,19 +54,49 @@ func Compile(pieces []Piece, d Dialect) (*Plan, error) {
 	return p, nil
 }
 
+// escapeOf returns how a variable is written, never nil.
+func (p *Plan) escapeOf(v *Variable) *Escape {
+	switch {
+	case v.Escape != nil:
+		return v.Escape
+	case v.Raw:
+		return &Escape{}
+	}
+	return &Escape{p.dialect.Marker, p.dialect.Undo, p.dialect.Escaped}
+}
+
+func (p *Plan) newStep(pc Piece) step {
+	v := *pc.Variable
+	st := step{Kind: v.Kind, Field: v.Field, v: &v, esc: p.escapeOf(&v), name: pc.Text, pos: pc.Pos}
+	st.marker, st.odd = st.esc.Marker, v.Empty != ""
+	for _, sign := range []string{p.dialect.Nil, p.dialect.Bad, v.Empty} {
+		if sign != "" {
+			st.signs |= 1 << min(len(sign), 15)
+		}
+	}
+	if st.set = v.Set; st.set == nil {
+		st.set = &field.ItemBytes
+		if v.Kind == Word {
+			st.set = &field.WordBytes
+		}
+	}
+	return st
+}
+
 // readSteps pairs each variable with the literal behind it.
 func (p *Plan) readSteps(pieces []Piece) ([]step, error) {
 	var steps []step
-	for i, pc := range pieces {
+	for _, pc := range pieces {
 		if pc.Variable == nil {
-			if i == 0 {
-				p.prefix = pc.Text
-			} else {
-				steps[len(steps)-1].setLiteral(pc.Text)
+			if len(steps) == 0 {
+				p.prefix += pc.Text
+			} else if pc.Text != "" {
+				last := &steps[len(steps)-1]
+				last.setLiteral(last.lit + pc.Text)
 			}
 			continue
 		}
-		st := step{Variable: *pc.Variable, name: pc.Text, pos: pc.Pos}
+		st := p.newStep(pc)
 		if n := len(steps); n > 0 && steps[n-1].lit == "" {
 			merged, ok := joinSteps(&steps[n-1], &st)
 			if !ok {
@@ -62,6 +115,22 @@ func (p *Plan) readSteps(pieces []Piece) ([]step, error) {
 	return steps, checkBorders(steps)
 }
 
+// settleZone finds out whether the zone of a wall clock stands in the line.
+func (p *Plan) settleZone(steps []step) {
+	wall, told := false, false
+	for i := range steps {
+		if steps[i].Field != field.Skip {
+			wall = wall || steps[i].v.Zone == Wall
+			told = told || steps[i].v.Zone == Offset
+		}
+	}
+	if wall && !told {
+		if p.zone = p.dialect.Zone; p.zone == nil {
+			p.zone = time.Local
+		}
+	}
+}
+
 // checkBorders looks for values that could go on into the literal behind them. Words
 // are then searched like text; of an address with its port the last colon is the
 // border; a number must be set apart.
@@ -72,10 +141,12 @@ func checkBorders(steps []step) error {
 			continue
 		}
 		switch st.Kind {
-		case Token, Word, List:
+		case Token, Word:
+			st.Kind, st.limit = Text, st.set
+		case List:
 			st.Kind = Text
 		case Addr:
-			if st.lit == ":" && i+1 < len(steps) && steps[i+1].Kind == Int {
+			if st.lit == ":" && i+1 < len(steps) && (steps[i+1].Kind == Int || steps[i+1].Kind == Signed) {
 				continue
 			}
 			fallthrough
@@ -91,12 +162,16 @@ func checkBorders(steps []step) error {
 // they can stand as they are, ok with a step that they are read as one.
 func joinSteps(a, b *step) (*step, bool) {
 	joined := func(f field.Field) (*step, bool) {
-		return &step{Variable: Variable{Kind: Text, Field: f, Raw: a.Raw || b.Raw}, name: a.name + b.name, pos: a.pos}, true
+		st := *a
+		if st.Kind, st.Field, st.limit, st.name = Text, f, nil, a.name+b.name; b.esc.Escaped == nil {
+			st.esc, st.marker = b.esc, b.marker
+		}
+		return &st, a.esc.Marker == b.esc.Marker || a.esc.Escaped == nil || b.esc.Escaped == nil
 	}
 	switch {
 	case a.fixedWidth() > 0:
 		return nil, true
-	case (a.Field == field.Host || a.Field == field.ServerName) && field.IsTarget(b.Field) && b.Field != field.Request:
+	case (a.Field == field.Host || a.Field == field.ServerName) && field.IsTarget(b.Field) && !field.IsRequest(b.Field):
 		return joined(field.HostURI)
 	case a.Field == field.URI && b.Field == field.Args:
 		return joined(field.RequestURI)
@@ -109,7 +184,9 @@ func joinSteps(a, b *step) (*step, bool) {
 func (s *step) setLiteral(lit string) {
 	s.lit = lit
 	s.stop = lit[0]
-	if len(lit) <= 8 {
+	if s.word, s.mask = 0, 0; len(lit) > 8 && len(lit) <= 16 {
+		s.word, s.tail = binary.LittleEndian.Uint64([]byte(lit)), binary.LittleEndian.Uint64([]byte(lit[len(lit)-8:]))
+	} else if len(lit) <= 8 {
 		var b [8]byte
 		copy(b[:], lit)
 		s.word = binary.LittleEndian.Uint64(b[:])
@@ -121,7 +198,7 @@ func (s *step) setLiteral(lit string) {
 func (p *Plan) choose(steps []step) error {
 	has := map[field.Field]bool{}
 	for i := range steps {
-		if has[steps[i].Field] {
+		if f := steps[i].Field; has[f] && f != field.Date && f != field.TimeOfDay {
 			steps[i].Field = field.Skip // the same variable a second time
 		}
 		has[steps[i].Field] = true
@@ -145,13 +222,19 @@ func (p *Plan) choose(steps []step) error {
 		}
 		p.timed = p.timed || field.IsTime(f)
 		peer = peer || field.IsPeer(f)
-		target = target || field.IsTarget(f) && f != field.Request
+		target = target || field.IsTarget(f) && !field.IsRequest(f)
+	}
+	for i := range steps {
+		for _, f := range steps[i].v.Parts {
+			p.origins = append(p.origins, Origin{f, steps[i].name})
+		}
 	}
 	if !peer && !p.dialect.Peerless {
 		return fmt.Errorf("the format has no client address: add %s", p.dialect.PeerHint)
 	}
-	p.multi = !has[field.Request] || target || has[field.Method] || has[field.Protocol] || has[field.Args]
-	p.missing(has[field.StatusCode], has[field.Request] || target)
+	request := has[field.Request] || has[field.BuiltRequest] || has[field.FramedRequest]
+	p.multi = !request || target || has[field.Method] || has[field.Protocol] || has[field.Args]
+	p.missing(has[field.StatusCode], request || target)
 	return nil
 }
 
@@ -172,13 +255,17 @@ func (p *Plan) missing(status, target bool) {
 // markCut finds the quoted values behind which nothing vital comes: a line that ends
 // within one was cut on its way, and is still worth an event.
 func (p *Plan) markCut() {
-	for i := len(p.steps) - 1; i >= 0 && p.dialect.Escaped != nil; i-- {
+	rest := true
+	for i := len(p.steps) - 1; i >= 0; i-- {
 		st := &p.steps[i]
+		st.trim = rest && i < len(p.steps)-1 && strings.HasSuffix(st.lit, " ")
+		rest = rest && (st.Kind == Braced || st.Kind == Quoted)
 		if st.op == opSpan {
 			return
 		}
-		st.cut = st.op == opText && st.stop == '"'
-		if f := st.Field; field.IsPeer(f) || field.IsTime(f) || field.IsTarget(f) || f == field.StatusCode {
+		f := st.Field
+		vital := field.IsPeer(f) || field.IsTime(f) || f == field.TimeOfDay || f == field.StatusCode
+		if st.cut = st.op == opText && st.stop == '"' && st.esc.Escaped != nil || p.dialect.Cuts && !vital; vital || field.IsTarget(f) && !p.dialect.Cuts {
 			return
 		}
 	}
@@ -190,7 +277,7 @@ func templateKeys(prefix string, steps []step) *object.Map {
 	before := prefix
 	for i := range steps {
 		st := &steps[i]
-		if key, ok := keyBefore(before); ok && st.Field != field.Skip && st.Field != field.HostURI && st.Kind != Custom && st.Unit == 0 {
+		if key, ok := KeyBefore(before); ok && st.Field != field.Skip && st.Field != field.HostURI && st.Kind != Custom && st.v.Unit == 0 {
 			if after := st.lit; after != "" && (after[0] == '"' || after[0] == ',' || after[0] == '}') {
 				keys[key] = st.Field
 			}
@@ -200,8 +287,8 @@ func templateKeys(prefix string, steps []step) *object.Map {
 	return &object.Map{Lookup: func(key string) field.Field { return keys[key] }}
 }
 
-// keyBefore finds "key": or "key":" at the end of a literal.
-func keyBefore(lit string) (string, bool) {
+// KeyBefore finds "key": or "key":" at the end of a literal.
+func KeyBefore(lit string) (string, bool) {
 	lit = strings.TrimSuffix(strings.TrimRight(lit, " "), `"`)
 	lit, ok := strings.CutSuffix(strings.TrimRight(lit, " "), ":")
 	if !ok {

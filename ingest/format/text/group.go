@@ -8,18 +8,26 @@ import (
 	"github.com/portcullis/portcullis/ingest/format/field"
 )
 
-// sealed returns the index in lit of the first byte that the values cannot hold,
-// because the gateway escapes it, or -1.
-func (p *Plan) sealed(lit string, values ...step) int {
-	if p.dialect.Escaped == nil {
-		return -1
-	}
+// sealed returns the index in lit of the first byte that the texts among the values
+// cannot hold, because the gateway escapes it, and all in the same way; or -1.
+func sealed(lit string, values ...step) int {
+	marker := -1
 	for i := range values {
-		if values[i].Kind == Text && values[i].Raw {
+		if values[i].Kind != Text {
+			continue
+		}
+		m := int(values[i].esc.Marker)
+		if values[i].esc.Escaped == nil || marker >= 0 && m != marker {
 			return -1
 		}
+		marker = m
 	}
-	return strings.IndexFunc(lit, func(r rune) bool { return r < 256 && p.dialect.Escaped(byte(r)) })
+	for k := range len(lit) {
+		if !slices.ContainsFunc(values, func(s step) bool { return s.Kind == Text && !s.esc.Escaped(lit[k]) }) {
+			return k
+		}
+	}
+	return -1
 }
 
 // group gathers the steps that must be searched together into spans.
@@ -30,13 +38,20 @@ func (p *Plan) group(steps []step) {
 		switch {
 		case st.Kind != Text:
 			st.op = opTight
+			if st.Kind == Token || st.Kind == Word {
+				st.op = opWord
+			}
+			if n := countNumbers(steps[i-1:]); n > 1 {
+				st = numbers(steps[i-1 : i-1+n])
+				i += n - 1
+			}
 		case st.lit == "" && i == len(steps):
 			st.op = opRest
-		case p.sealed(st.lit, st) == 0:
+		case sealed(st.lit, st) == 0:
 			st.op = opText
 		default:
 			first := i - 1
-			for i < len(steps) && p.sealed(steps[i-1].lit, steps[first:i]...) < 0 {
+			for i < len(steps) && sealed(steps[i-1].lit, steps[first:i]...) < 0 {
 				i++
 			}
 			st = p.newSpan(slices.Clone(steps[first:i]))
@@ -45,13 +60,40 @@ func (p *Plan) group(steps []step) {
 	}
 }
 
+// countNumbers counts the numbers that nobody asks for, up to one with more than a
+// byte behind it.
+func countNumbers(steps []step) int {
+	for n := range steps {
+		st := &steps[n]
+		if st.Kind != Signed || st.Field != field.Skip {
+			return n
+		}
+		if len(st.lit) != 1 {
+			return n + 1
+		}
+	}
+	return len(steps)
+}
+
+// numbers makes one step of several.
+func numbers(steps []step) step {
+	last := steps[len(steps)-1]
+	last.op = opNumbers
+	for _, st := range steps[:len(steps)-1] {
+		last.seps += st.lit
+	}
+	return last
+}
+
 func (p *Plan) newSpan(parts []step) step {
 	last := &parts[len(parts)-1]
-	sp := &span{parts: parts, tail: last.lit, seal: p.sealed(last.lit, parts...)}
+	sp := &span{parts: parts, tail: last.lit, seal: sealed(last.lit, parts...)}
 	last.lit, last.stop, last.word, last.mask = "", 0, 0, 0
+	sp.chooseMark()
 	for i := range parts {
 		pt := &parts[i]
 		if pt.Kind == Text {
+			sp.marker = pt.esc.Marker
 			sp.texts++
 			sp.names = append(sp.names, pt.name)
 		}
@@ -65,9 +107,8 @@ func (p *Plan) newSpan(parts []step) step {
 		if sp.width >= 0 {
 			sp.width += len(pt.lit)
 		}
-		sp.peer = sp.peer || field.IsPeer(pt.Field)
-		sp.time = sp.time || field.IsTime(pt.Field)
 	}
+	sp.measureSuffix()
 	if sp.texts > 1 {
 		p.forgeable = true
 		p.warnings = append(p.warnings, fmt.Sprintf("nothing that the gateway escapes stands between %s: a client can make "+
@@ -75,6 +116,19 @@ func (p *Plan) newSpan(parts []step) step {
 			strings.Join(sp.names, " and "), p.dialect.Advice))
 	}
 	return step{op: opSpan, span: sp}
+}
+
+// measureSuffix finds the parts whose place is certain, from the end.
+func (sp *span) measureSuffix() {
+	k := len(sp.parts) - 1
+	for ; k > 0 && sp.parts[k].Kind != Text && sp.parts[k].fixedWidth() > 0; k-- {
+		sp.suffix++
+		sp.suffixWidth += sp.parts[k].fixedWidth() + len(sp.parts[k].lit)
+	}
+	for ; k >= 0; k-- {
+		sp.peer = sp.peer || field.IsPeer(sp.parts[k].Field)
+		sp.time = sp.time || field.IsTime(sp.parts[k].Field) || sp.parts[k].Field == field.TimeOfDay
+	}
 }
 
 // runsInto tells whether a value could go on into the literal behind it, so that its
@@ -90,18 +144,18 @@ func (s *step) runsInto(lit string) bool {
 		return field.AddrBytes[c] || c == '%'
 	case Int:
 		return c-'0' <= 9 || c == '-'
+	case Signed:
+		return c-'0' <= 9 || c == '-' || c == '+'
 	case Seconds:
 		return c-'0' <= 9 || c == '-' || c == '.'
 	case SecondsList:
 		return c-'0' <= 9 || c == '-' || c == '.' || separator
-	case Token:
-		return field.ItemBytes[c]
-	case Word:
-		return field.WordBytes[c]
+	case Token, Word:
+		return s.set[c]
 	case List:
 		return field.ItemBytes[c] || separator
 	case Custom:
-		return s.Set == nil || s.Set[c]
+		return s.v.Width == 0 && (s.v.Set == nil || s.v.Set[c])
 	}
 	return false
 }
@@ -115,6 +169,8 @@ func (s *step) fixedWidth() int {
 		return field.ISOWidth
 	case Status:
 		return 3
+	case Custom:
+		return s.v.Width
 	}
 	return 0
 }

@@ -2,8 +2,6 @@ package text
 
 import (
 	"bytes"
-	"encoding/binary"
-	"net/netip"
 
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
@@ -24,7 +22,8 @@ func isCombinedHead(p *Plan, steps []step) bool {
 	}
 	for i, f := range fields {
 		last := i == len(fields)-1
-		if steps[i].Field != f || steps[i].lit != headLiterals[i] && !(last && steps[i].stop == '"') {
+		same := steps[i].Field == f || f == field.Peer && field.IsPeer(steps[i].Field) || f == field.BytesBody && steps[i].Field == field.BytesAll
+		if !same || steps[i].lit != headLiterals[i] && !(last && steps[i].stop == '"') {
 			return false
 		}
 	}
@@ -37,7 +36,7 @@ func isCombinedHead(p *Plan, steps []step) bool {
 // by then is set again. The tests hold it against the general way.
 func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
 	const userWidth = len(" - - [")
-	peer, i := plainIPv4(line)
+	peer, i := field.IPv4(line)
 	if i == 0 || len(line)-i < userWidth+field.LocalWidth+8 || string(line[i:i+userWidth]) != " - - [" {
 		return 0
 	}
@@ -84,42 +83,4 @@ func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
 		ev.Agent = field.Str(agent)
 	}
 	return i + n + len(lit)
-}
-
-// plainIPv4 reads a dotted quad at the beginning of a line, with the index behind it,
-// or 0. Where a dot stands is told by one look at eight bytes at a time.
-func plainIPv4(line []byte) (netip.Addr, int) {
-	var quad [4]byte
-	i := 0
-	for k := range quad {
-		if len(line)-i < 8 {
-			return netip.Addr{}, 0
-		}
-		w := binary.LittleEndian.Uint32(line[i:])
-		a, b, c := w&0xff-'0', w>>8&0xff-'0', w>>16&0xff-'0'
-		var n uint32
-		var width int
-		switch {
-		case a > 9 || a == 0 && b <= 9:
-			return netip.Addr{}, 0
-		case b > 9:
-			n, width = a, 1
-		case c > 9:
-			n, width = a*10+b, 2
-		default:
-			n, width = a*100+b*10+c, 3
-		}
-		if n > 255 {
-			return netip.Addr{}, 0
-		}
-		quad[k] = byte(n)
-		i += width
-		if k < 3 {
-			if line[i] != '.' {
-				return netip.Addr{}, 0
-			}
-			i++
-		}
-	}
-	return netip.AddrFrom4(quad), i
 }

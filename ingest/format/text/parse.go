@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/ingest"
@@ -35,23 +36,37 @@ func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
 	if len(line) > 0 && line[0] == '<' && p.plan.prefix == "" {
 		line = field.StripSyslog(line)
 	}
-	switch p.plan.dialect.Marker {
-	case '\\':
-		p.escapes = escapes
-	case 0:
-		p.escapes = false
-	default:
-		p.escapes = bytes.IndexByte(line, p.plan.dialect.Marker) >= 0
-	}
+	p.escapes = escapes
 	p.sink.Begin()
-	if reason := p.run(line, ev); reason != ingest.OK {
+	reason := p.run(line, ev)
+	if reason == ingest.BadShape && p.plan.rare != nil {
+		reason = p.again(line, ev)
+	}
+	if reason != ingest.OK {
 		return p.refuse(line, ev, reason)
+	}
+	if p.plan.zone != nil {
+		ev.Time = p.sink.Clock.Wall(ev.Time, p.plan.zone)
 	}
 	if p.plan.forgeable {
 		ev.Flags |= ingest.FlagForgeable
 	}
 	p.sink.Finish(line, high, ev)
 	return ingest.OK
+}
+
+// again reads a line in which something stands that usually does not.
+func (p *parser) again(line []byte, ev *ingest.Event) ingest.Reason {
+	usual := p.plan
+	p.plan = usual.rare
+	*ev = ingest.Event{}
+	p.sink.Begin()
+	reason := p.run(line, ev)
+	if reason == ingest.OK && p.plan.forgeable {
+		ev.Flags |= ingest.FlagForgeable
+	}
+	p.plan = usual
+	return reason
 }
 
 // refuse is the way of lines that the plan does not fit: perhaps the same JSON
@@ -92,11 +107,11 @@ func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
 	}
 	for k := range steps {
 		st := &steps[k]
-		var end int
+		end, reason := 0, ingest.OK
 		switch st.op {
 		case opText:
-			if p.escapes {
-				end = p.closing(line, i, st.stop)
+			if p.escapes || st.odd {
+				end = p.closing(line, i+st.emptyAt(line, i), st.stop, st.marker)
 			} else if end = bytes.IndexByte(line[i:], st.stop); end >= 0 {
 				end += i
 			}
@@ -107,12 +122,19 @@ func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
 				p.text(st, line[i:end], ev)
 			}
 		case opTight:
-			var reason ingest.Reason
 			if end, reason = p.tight(st, line, i, ev); reason != ingest.OK {
-				return shape(line[i:], st.lit, reason)
+				return p.unread(st, line, i, ev, reason)
+			}
+		case opWord:
+			end = field.Run(line, i, st.set)
+			if st.Field != field.Skip {
+				p.text(st, line[i:end], ev)
+			}
+		case opNumbers:
+			if end = st.pass(line, i); end < 0 {
+				return p.endsWithin(st, line, i, ev)
 			}
 		case opSpan:
-			var reason ingest.Reason
 			if i, reason = p.spanAt(st.span, line, i, ev); reason != ingest.OK {
 				return reason
 			}
@@ -122,7 +144,7 @@ func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
 			p.text(st, line[i:], ev)
 		}
 		if !st.literalAt(line, end) {
-			return ingest.BadShape
+			return p.ends(st, line, end, ev)
 		}
 		i = end + len(st.lit)
 	}
@@ -134,34 +156,31 @@ func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
 
 // literalAt tells whether the literal behind the step's value stands at i.
 func (s *step) literalAt(line []byte, i int) bool {
-	if len(line)-i >= 8 && len(s.lit) <= 8 {
+	if n := len(s.lit); n <= 8 && len(line)-i >= 8 {
 		return binary.LittleEndian.Uint64(line[i:])&s.mask == s.word
+	} else if n <= 16 && len(line)-i >= n && n > 8 {
+		return binary.LittleEndian.Uint64(line[i:]) == s.word && binary.LittleEndian.Uint64(line[i+n-8:]) == s.tail
 	}
 	return len(line)-i >= len(s.lit) && string(line[i:i+len(s.lit)]) == s.lit
 }
 
+// emptyAt returns the length of what stands for an empty text, if it stands at i.
+func (s *step) emptyAt(line []byte, i int) int {
+	if n := len(s.v.Empty); n > 0 && len(line)-i >= n && string(line[i:i+n]) == s.v.Empty {
+		return n
+	}
+	return 0
+}
+
 // closing finds the end of a value that is closed by a byte no value holds.
-func (p *parser) closing(line []byte, i int, stop byte) int {
-	if stop == '"' && p.plan.dialect.Marker == '\\' {
+func (p *parser) closing(line []byte, i int, stop, marker byte) int {
+	if p.escapes && stop == '"' && marker == '\\' {
 		return field.Closing(line, i)
 	}
 	if k := bytes.IndexByte(line[i:], stop); k >= 0 {
 		return i + k
 	}
 	return -1
-}
-
-// cut takes what is left of a line that ends within a quoted value, if all that is
-// vital stands before it.
-func (p *parser) cut(st *step, v []byte, ev *ingest.Event) ingest.Reason {
-	if !st.cut {
-		return ingest.BadShape
-	}
-	ev.Flags |= ingest.FlagTruncated
-	if st.Field != field.Skip {
-		p.text(st, v, ev)
-	}
-	return ingest.OK
 }
 
 // shape tells a bad value within the right shape from a line of another shape.
@@ -179,8 +198,10 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 	switch st.Kind {
 	case Addr:
 		a, end := field.Address(line, i, st.stop == ':')
-		if end < 0 {
-			return 0, ingest.BadAddress
+		if end < 0 && st.Field == field.Skip && st.v.Named {
+			end = field.Run(line, i, &field.ItemBytes)
+		} else if end < 0 {
+			return 0, st.noAddress(line, i)
 		}
 		if st.Field != field.Skip {
 			ev.Peer = a
@@ -202,13 +223,16 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 		if end < 0 {
 			return 0, ingest.BadStatus
 		}
-		ev.Status = code
+		if st.Field != field.Skip {
+			ev.Status = code
+		}
 		return end, ingest.OK
 	case Int:
 		n, end = field.Integer(line, i)
-		if st.Unit != 0 {
-			n *= st.Unit
-		}
+		n, end = st.v.scaled(n, end)
+	case Signed:
+		n, end = field.Signed(line, i)
+		n, end = st.v.scaled(n, end)
 	case Seconds:
 		n, end = field.Seconds(line, i)
 		if st.Field == field.Msec && end >= 0 && n == 0 {
@@ -217,23 +241,38 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 	case SecondsList:
 		n, end = field.SecondsList(line, i)
 	case Custom:
-		n, end = st.Read(&p.sink.Clock, line, i)
+		n, end = st.v.Read(&p.sink.Clock, line, i)
 	case List:
 		return field.List(line, i), ingest.OK
+	case Braced, Quoted:
+		return p.several(st, line, i, ev), ingest.OK
 	default:
 		return p.word(st, line, i, ev), ingest.OK
 	}
 	if end < 0 {
 		return 0, badNumber(st.Field)
 	}
-	field.Store(st.Field, n, ev)
+	if st.Field != field.Skip {
+		field.Store(st.Field, n, ev)
+	}
 	return end, ingest.OK
+}
+
+// scaled multiplies a number by its unit, unless that is too much.
+func (v *Variable) scaled(n int64, end int) (int64, int) {
+	switch {
+	case v.Unit <= 1:
+		return n, end
+	case n > math.MaxInt64/v.Unit:
+		return 0, -1
+	}
+	return n * v.Unit, end
 }
 
 // badNumber says what it is that could not be read.
 func badNumber(f field.Field) ingest.Reason {
 	switch {
-	case field.IsTime(f):
+	case field.IsTime(f) || f == field.TimeOfDay:
 		return ingest.BadTime
 	case f == field.StatusCode:
 		return ingest.BadStatus
@@ -243,11 +282,7 @@ func badNumber(f field.Field) ingest.Reason {
 
 // word takes a word that the gateway wrote.
 func (p *parser) word(st *step, line []byte, i int, ev *ingest.Event) int {
-	set := &field.ItemBytes
-	if st.Kind == Word {
-		set = &field.WordBytes
-	}
-	end := field.Run(line, i, set)
+	end := field.Run(line, i, st.set)
 	if st.Field != field.Skip {
 		p.text(st, line[i:end], ev)
 	}
@@ -275,25 +310,41 @@ func (p *parser) time(st *step, line []byte, i int, ev *ingest.Event) (int, inge
 
 // text stores a value, its escapes undone.
 func (p *parser) text(st *step, v []byte, ev *ingest.Event) {
-	d := &p.plan.dialect
-	if len(v) == len(d.Nil) && len(v) > 0 && string(v) == d.Nil {
+	if n := len(v); n < 16 && st.signs>>n&1 != 0 && p.nothing(st, v) {
 		if field.IsTarget(st.Field) {
 			p.sink.SeeTarget()
 		}
-		if st.Field != field.Request {
+		if !field.IsRequest(st.Field) {
 			return // the gateway's sign for "nothing"
 		}
 		v = nil
 	}
-	if p.escapes && !st.Raw {
-		v = p.undo(v)
+	if st.marker != '\\' || p.escapes {
+		v = p.undo(st, v)
 	}
 	p.sink.Text(st.Field, v, ev)
 }
 
-// undo undoes the escapes of the dialect, once.
-func (p *parser) undo(v []byte) []byte {
-	out, ok := p.plan.dialect.Undo(&p.sink.Mem, v)
+// nothing tells the gateway's signs for a value that is not there.
+func (p *parser) nothing(st *step, v []byte) bool {
+	d := &p.plan.dialect
+	switch len(v) {
+	case 0:
+		return false
+	case len(d.Nil):
+		return string(v) == d.Nil
+	case len(d.Bad), len(st.v.Empty):
+		return string(v) == d.Bad || string(v) == st.v.Empty
+	}
+	return false
+}
+
+// undo undoes the escapes of a value, once.
+func (p *parser) undo(st *step, v []byte) []byte {
+	if st.esc.Undo == nil {
+		return v
+	}
+	out, ok := st.esc.Undo(&p.sink.Mem, v)
 	if !ok {
 		p.sink.Bad = true
 		return v

@@ -11,7 +11,8 @@ import (
 func (p *parser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
 	end := len(line) - len(sp.tail)
 	if sp.seal >= 0 {
-		k := p.closing(line, i, sp.tail[sp.seal])
+		first := &sp.parts[0]
+		k := p.closing(line, i+first.emptyAt(line, i), sp.tail[sp.seal], sp.marker)
 		if k < 0 {
 			return 0, ingest.BadShape
 		}
@@ -25,7 +26,7 @@ func (p *parser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int, in
 	if sp.width >= 0 {
 		return next, p.rigid(sp, body, ev)
 	}
-	if p.single(sp, body, ev) {
+	if sp.mark != 0 && p.marked(sp, body, ev) || p.single(sp, body, ev) {
 		return next, ingest.OK
 	}
 	switch n := p.count(sp, body); n {
@@ -35,13 +36,22 @@ func (p *parser) spanAt(sp *span, line []byte, i int, ev *ingest.Event) (int, in
 		p.take(sp, body, ev)
 		return next, ingest.OK
 	}
-	// More than one reading: what the span holds is not known. An event without its
-	// client would be worse than none.
+	// More than one reading: of what the span holds, only what stands at its end and
+	// has a fixed width is known. An event without its client would be worse than none.
 	switch {
 	case sp.peer:
 		return 0, ingest.BadAddress
 	case sp.time:
 		return 0, ingest.BadTime
+	}
+	at := len(body) - sp.suffixWidth
+	for k := len(sp.parts) - sp.suffix; k < len(sp.parts); k++ {
+		st := &sp.parts[k]
+		e, reason := p.tight(st, body, at, ev)
+		if reason != ingest.OK {
+			return 0, reason
+		}
+		at = e + len(st.lit)
 	}
 	return next, ingest.OK
 }
@@ -187,23 +197,55 @@ func (p *parser) count(sp *span, body []byte) uint8 {
 		after, mine := rows[g*row:(g+1)*row], rows[(g-1)*row:g*row]
 		g--
 		if k == len(sp.parts)-1 {
-			for at := range mine {
-				mine[at] = 1 // the last text takes all that is left
-			}
+			p.lastText(&sp.parts[k], body, mine)
 			continue
 		}
-		var sum uint8
-		first := sp.parts[k].stop
+		st := &sp.parts[k]
 		for at := len(body); at >= 0; at-- {
-			if sum < 2 && at < len(body) && body[at] == first {
-				if end, _, ok := p.chain(sp, k, body, at, &p.trash); ok {
-					sum = min(sum+after[end], 2)
+			var sum uint8
+			if at < len(body) {
+				if n := st.unit(body[at:]); n > 0 {
+					sum = mine[at+n]
+				}
+				if sum < 2 && body[at] == st.stop {
+					if end, _, ok := p.chain(sp, k, body, at, &p.trash); ok {
+						sum = min(sum+after[end], 2)
+					}
 				}
 			}
 			mine[at] = sum
 		}
 	}
 	return rows[0]
+}
+
+// lastText counts the ways to read a text that must take all that is left: one, if
+// it can hold it.
+func (p *parser) lastText(st *step, body []byte, mine []uint8) {
+	mine[len(body)] = 1
+	for at := len(body) - 1; at >= 0; at-- {
+		mine[at] = 0
+		if n := st.unit(body[at:]); n > 0 {
+			mine[at] = mine[at+n]
+		}
+	}
+}
+
+// unit returns the length of the byte or escape that a text can go on with, or 0 if
+// it can hold neither.
+func (s *step) unit(b []byte) int {
+	switch c := b[0]; {
+	case s.limit != nil:
+		if !s.limit[c] {
+			return 0
+		}
+	case s.esc.Escaped == nil:
+	case c == s.esc.Marker:
+		return s.esc.width(b)
+	case s.esc.Escaped(c) && c < 0x80: // bytes beyond ASCII are escaped by some versions only
+		return 0
+	}
+	return 1
 }
 
 // take stores the values of a span that can be read in one way only.
@@ -217,19 +259,23 @@ func (p *parser) take(sp *span, body []byte, ev *ingest.Event) {
 			return
 		}
 		end := at
-		for {
-			j := bytes.IndexByte(body[end:], st.stop)
-			if j < 0 {
+		for { // to the only border behind which all can be read
+			if end == len(body) {
 				return
 			}
-			end += j
-			if e, next, ok := p.chain(sp, k, body, end, &p.trash); ok && p.ways[g*row+e] == 1 {
-				p.chain(sp, k, body, end, ev)
-				p.text(st, body[at:end], ev)
-				at, k = e, next
-				break
+			if body[end] == st.stop {
+				if e, next, ok := p.chain(sp, k, body, end, &p.trash); ok && p.ways[g*row+e] == 1 {
+					p.chain(sp, k, body, end, ev)
+					p.text(st, body[at:end], ev)
+					at, k = e, next
+					break
+				}
 			}
-			end++
+			n := st.unit(body[end:])
+			if n == 0 {
+				return
+			}
+			end += n
 		}
 	}
 }

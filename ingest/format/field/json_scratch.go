@@ -1,0 +1,50 @@
+package field
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"unsafe"
+)
+
+// Extend is Join for a list that grows: where the list so far is the last thing in
+// the scratch, only the new element is written, so that a thousand header lines of
+// one name do not cost a million.
+func (s *Scratch) Extend(list, between string, v []byte) string {
+	more := len(between) + len(v)
+	k := len(s.buf) - len(list)
+	if k < 0 || len(list) == 0 || unsafe.StringData(list) != unsafe.SliceData(s.buf[k:]) || cap(s.buf)-len(s.buf) < more {
+		s.Room(2 * (len(list) + more))
+		k = len(s.buf)
+		s.buf = append(s.buf, list...)
+	}
+	s.buf = append(append(s.buf, between...), v...)
+	return Str(s.buf[k:])
+}
+
+// HighBytes reports whether there are bytes beyond ASCII.
+func HighBytes(b []byte) bool {
+	const tops = 0x8080808080808080
+	var u, v uint64
+	for ; len(b) >= 32; b = b[32:] {
+		a := (*[32]byte)(b)
+		u |= binary.LittleEndian.Uint64(a[0:]) | binary.LittleEndian.Uint64(a[8:])
+		v |= binary.LittleEndian.Uint64(a[16:]) | binary.LittleEndian.Uint64(a[24:])
+	}
+	for _, c := range b {
+		u |= uint64(c)
+	}
+	return (u|v)&tops != 0
+}
+
+// Base64 undoes base64 with padding; ok is false for what is none.
+func (s *Scratch) Base64(v []byte) (_ []byte, ok bool) {
+	s.Room(base64.StdEncoding.DecodedLen(len(v)))
+	start := len(s.buf)
+	out := s.buf[start : start+base64.StdEncoding.DecodedLen(len(v))]
+	n, err := base64.StdEncoding.Decode(out, v)
+	if err != nil {
+		return nil, false
+	}
+	s.buf = s.buf[:start+n]
+	return s.buf[start : start+n : start+n], true
+}
