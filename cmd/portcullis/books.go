@@ -107,6 +107,9 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	for i, f := range p.sources {
 		health := f.Health()
 		add("source "+p.sources[i].name, health.Error)
+		if health.Dropped > 0 {
+			add("source "+p.sources[i].name, fmt.Sprintf("%d messages were lost on their way in, because nobody could wait (UDP)", health.Dropped))
+		}
 		if health.Losses > 0 {
 			add("source "+p.sources[i].name, fmt.Sprintf("%d bytes were destroyed before they could be read, in %s", health.LostBytes, plural(int(health.Losses), "rotation")))
 		}

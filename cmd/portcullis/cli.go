@@ -32,6 +32,7 @@ type CLI struct {
 	Findings  FindingsCmd  `cmd:"" group:"look" help:"List what was found, or show one finding with its evidence."`
 	Decisions DecisionsCmd `cmd:"" group:"look" help:"List what is done about it; release, extend, approve, explain."`
 	Allow     AllowCmd     `cmd:"" group:"look" help:"Keep the list of those who are never acted on."`
+	Reveal    RevealCmd    `cmd:"" group:"look" help:"Show an address that is stored hidden, and write down who asked."`
 
 	Replay   ReplayCmd   `cmd:"" group:"try" help:"Find in finished logs what run would have found; nothing is enforced."`
 	Classify ClassifyCmd `cmd:"" group:"try" help:"Give a verdict on every request of a log: attack or benign."`
@@ -42,6 +43,7 @@ type CLI struct {
 	Rules      RulesCmd      `cmd:"" group:"setup" help:"List the detectors: what they flag, need and keep, and what stays invisible."`
 	Setup      SetupCmd      `cmd:"" group:"setup" help:"Connect a gateway: print or install the lines that it needs."`
 	Config     ConfigCmd     `cmd:"" group:"setup" help:"Check the settings; print their schema, an example, a reference."`
+	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys that make pseudonyms."`
 	Completion CompletionCmd `cmd:"" group:"setup" help:"Print the completion script of a shell."`
 	Version    VersionCmd    `cmd:"" group:"setup" help:"Print the version."`
 }

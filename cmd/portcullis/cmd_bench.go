@@ -225,11 +225,11 @@ func (b *bencher) parse() (int, error) {
 }
 
 func (b *bencher) decode() (int, error) {
-	key, err := secretOf(b.settings.StateDir, false)
+	_, ident, err := identityOf(b.settings, false)
 	if err != nil {
 		return 0, err
 	}
-	plan, err := newPlan(b.settings, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, log: slog.New(slog.DiscardHandler)}, key)
+	plan, err := newPlan(b.settings, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, log: slog.New(slog.DiscardHandler)}, ident)
 	if err != nil {
 		return 0, err
 	}

@@ -99,23 +99,21 @@ func (k *classifier) reject(reason string) {
 }
 
 // lines classifies the lines of logs.
-func (k *classifier) lines(ctx context.Context, app *App, files []*replayFile, name string) error {
+func (k *classifier) lines(ctx context.Context, app *App, files []replayFile, name string) error {
 	log, err := app.Logger("warn", k.settings.Log.Format)
 	if err != nil {
 		return err
 	}
-	key, err := secretOf(k.settings.StateDir, false)
+	_, ident, err := identityOf(k.settings, false)
 	if err != nil {
 		return err
 	}
 	formats := map[string]format.Format{}
 	for _, f := range files {
-		if formats[f.name], err = format.Open(name); err != nil {
+		if formats[f.Name()], err = format.Open(name); err != nil {
 			return err
 		}
 	}
-	ident := k.settings.Identity
-	ident.Key = key
 	start := now().UnixNano()
 	d, err := decode.NewPlan(formats, ident, decode.Options{Routes: k.settings.Routes, Say: sayFormat(log), NoTime: func() int64 { return start }}).New()
 	if err != nil {
@@ -164,7 +162,7 @@ type request struct {
 }
 
 // requests classifies JSON lines.
-func (k *classifier) requests(ctx context.Context, files []*replayFile) error {
+func (k *classifier) requests(ctx context.Context, files []replayFile) error {
 	for _, f := range files {
 		err := f.Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
 			for line := range bytes.Lines(b.Data) {

@@ -13,7 +13,6 @@ import (
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/decode"
 	"github.com/portcullis/portcullis/ingest/format"
-	"github.com/portcullis/portcullis/ingest/identity"
 	"github.com/portcullis/portcullis/internal/cliout"
 )
 
@@ -71,7 +70,7 @@ func (c *ExplainCmd) explain(app *App, s *Settings, line string) error {
 	}
 	x := explained{Fields: []understood{}, Detectors: []detect.Thought{}}
 	if f.Auto {
-		if f, x.Why, err = format.Detect([]byte(line)); err != nil {
+		if f, x.Why, err = f.Find([]byte(line)); err != nil {
 			return err
 		}
 	}
@@ -88,14 +87,21 @@ func (c *ExplainCmd) explain(app *App, s *Settings, line string) error {
 
 // look decodes the line and asks the detectors.
 func (x *explained) look(s *Settings, f format.Format, line string) error {
-	key, err := secretOf(s.StateDir, false)
+	_, ident, err := identityOf(s, false)
+	if err != nil {
+		return err
+	}
+	more, err := newEnricher(s, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer more.Close()
+	redact, err := ident.Redactor()
 	if err != nil {
 		return err
 	}
 	const source = "explain"
-	ident := s.Identity
-	ident.Key = key
-	d, err := decode.NewPlan(map[string]format.Format{source: f}, ident, decode.Options{Routes: s.Routes, NoTime: func() int64 { return now().UnixNano() }}).New()
+	d, err := decode.NewPlan(map[string]format.Format{source: f}, ident, decode.Options{Routes: s.Routes, Enrich: more, NoTime: func() int64 { return now().UnixNano() }}).New()
 	if err != nil {
 		return err
 	}
@@ -104,7 +110,6 @@ func (x *explained) look(s *Settings, f format.Format, line string) error {
 		return err
 	}
 	defer e.Close()
-	redact := identity.NewRedactor(key[:])
 	x.Kept = redact.Line(line)
 	data := append(bytes.ReplaceAll([]byte(line), []byte("\n"), []byte(" ")), '\n')
 	d.Decode(&ingest.Batch{Source: source, File: 1, Data: data},

@@ -9,14 +9,15 @@ import (
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format"
-	"github.com/portcullis/portcullis/ingest/source"
 	"github.com/portcullis/portcullis/internal/cliout"
 )
 
 // ReplayCmd is "portcullis replay".
 type ReplayCmd struct {
-	Files   []string `arg:"" name:"file" help:"Logs, plain or .gz; - is standard input. Several are merged by time."`
+	Files   []string `arg:"" name:"file" help:"Logs, plain or compressed (gzip, zstd, xz, bzip2); - is standard input; folders and globs of rotated logs are read in the order of their times. Several are merged by time."`
 	Format  string   `name:"format" default:"auto" help:"Format of the lines: auto, a name, or nginx:LOG_FORMAT with the string of nginx.conf."`
+	Since   string   `name:"since" placeholder:"TIME" help:"Leave out what is older: a time (RFC 3339), a day, or how long ago (36h, 7d)."`
+	Until   string   `name:"until" placeholder:"TIME" help:"Leave out what is younger, in the same way."`
 	Workers int      `name:"workers" help:"Goroutines that detect; 0 means as the settings say. The findings are the same."`
 }
 
@@ -26,6 +27,7 @@ func (*ReplayCmd) Help() string {
 
 Examples:
   portcullis replay /var/log/nginx/access.log
+  portcullis replay --since 7d /var/log/nginx
   portcullis replay --output jsonl access.log.2.gz access.log.1 access.log | jq .why
   zcat old.gz | portcullis replay --format nginx-combined -`
 }
@@ -43,17 +45,22 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	files, err := openAll(c.Files)
+	files, err := c.open(log)
 	if err != nil {
 		return err
 	}
 	defer closeAll(files)
 	formats := map[string]string{}
 	for _, f := range files {
-		formats[f.name] = c.Format
+		formats[f.Name()] = c.Format
 	}
 	start := now()
-	e, err := newEngine(s, engineOptions{formats: formats, workers: c.Workers, log: log,
+	more, err := newEnricher(s, false, log)
+	if err != nil {
+		return err
+	}
+	defer more.Close()
+	e, err := newEngine(s, engineOptions{formats: formats, workers: c.Workers, log: log, enrich: more,
 		noTime: func() int64 { return start.UnixNano() }})
 	if err != nil {
 		return err
@@ -72,7 +79,7 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 }
 
 // feedAll hands the files to the engine, merged by time where there are several.
-func feedAll(ctx context.Context, e *detect.Engine, files []*replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) error {
+func feedAll(ctx context.Context, e *detect.Engine, files []replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) error {
 	var lines, batches int64
 	feed := func(b *ingest.Batch) {
 		e.Feed(b)
@@ -140,45 +147,4 @@ func printFindings(app *App, list []detect.Finding) error {
 		return out.Flush()
 	}
 	return findingsTable(app, list)
-}
-
-// replayFile is one log of a replay.
-type replayFile struct {
-	name string
-	*source.Archive
-}
-
-func openAll(paths []string) ([]*replayFile, error) {
-	var files []*replayFile
-	for _, p := range paths {
-		a, err := source.OpenArchive(p)
-		if err != nil {
-			closeAll(files)
-			return nil, err
-		}
-		files = append(files, &replayFile{p, a})
-	}
-	return files, nil
-}
-
-func closeAll(files []*replayFile) {
-	for _, f := range files {
-		f.Close()
-	}
-}
-
-func total(files []*replayFile) int64 {
-	var n int64
-	for _, f := range files {
-		n += f.Size()
-	}
-	return n
-}
-
-func done(files []*replayFile) int64 {
-	var n int64
-	for _, f := range files {
-		n += f.Progress()
-	}
-	return n
 }

@@ -132,9 +132,20 @@ func (l *detectLoop) chores(ctx context.Context) error {
 
 // save writes a snapshot in one transaction.
 func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
-	return p.retry(ctx, func() error {
+	err := p.retry(ctx, func() error {
 		return p.db.Save(context.WithoutCancel(ctx), store.State{Findings: s.Findings, Rollups: s.Rollups, Ledger: s.Ledger, Rejects: s.Rejects, Marks: s.Marks, Blobs: s.Blobs})
 	})
+	if err != nil {
+		return err
+	}
+	for _, m := range s.Marks {
+		for _, src := range p.sources {
+			if src.name == m.Source {
+				src.saved(m)
+			}
+		}
+	}
+	return nil
 }
 
 // retry tries until it works or ctx ends: a full disk or a busy database passes,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/ingest/decode"
+	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/identity"
 )
@@ -23,19 +24,25 @@ type engineOptions struct {
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
 	noTime  func() int64
 	log     *slog.Logger
+	sealed  bool             // the lines' secrets were replaced before the bus
+	enrich  *enrich.Enricher // nil: nothing is added
 }
 
 // newEngine makes the engine that the settings describe.
 func newEngine(s *Settings, o engineOptions) (*detect.Engine, error) {
-	key, err := secretOf(s.StateDir, o.create)
+	ring, ident, err := identityOf(s, o.create)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := newPlan(s, o, key)
+	ident.Sealed = o.sealed
+	plan, err := newPlan(s, o, ident)
 	if err != nil {
 		return nil, err
 	}
-	redact := identity.NewRedactor(key[:])
+	redact, err := ident.Redactor()
+	if err != nil {
+		return nil, err
+	}
 	workers := s.Engine.Workers
 	if o.workers > 0 {
 		workers = o.workers
@@ -46,15 +53,33 @@ func newEngine(s *Settings, o engineOptions) (*detect.Engine, error) {
 	return detect.New(detect.Config{
 		Rules: s.rules(), Inspect: s.Inspect,
 		LateSeconds: int64(s.Engine.Late.Seconds()), IdleSeconds: int64(s.Engine.Idle.Seconds()),
-		MaxClients: s.Engine.MaxClients, Workers: workers, Seed: seedOf(key),
+		MaxClients: s.Engine.MaxClients, Workers: workers, Seed: seedOf(ring.Root),
 		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now,
 		Redact:     func(line string) string { return strings.Clone(redact.Line(line)) },
 		NewDecoder: func() (detect.Decoder, error) { return plan.New() },
 	})
 }
 
+// identityOf is the identity section with the installation's keys in it.
+func identityOf(s *Settings, create bool) (identity.Ring, identity.Config, error) {
+	ident := s.Identity
+	ring, err := ringOf(s.StateDir, create)
+	if err == nil {
+		ring.Apply(&ident, now())
+	}
+	return ring, ident, err
+}
+
+// newEnricher loads what the settings say is known of clients. What a replay finds
+// must not depend on how fast a name server answers, so it asks none.
+func newEnricher(s *Settings, live bool, log *slog.Logger) (*enrich.Enricher, error) {
+	cfg := s.Enrich
+	cfg.Crawlers.Verify = cfg.Crawlers.Verify && live
+	return enrich.New(cfg, enrich.Options{Say: func(m string) { log.Info("enrich", "message", m) }})
+}
+
 // newPlan is how the sources' lines are read.
-func newPlan(s *Settings, o engineOptions, key [identity.KeyBytes]byte) (*decode.Plan, error) {
+func newPlan(s *Settings, o engineOptions, ident identity.Config) (*decode.Plan, error) {
 	formats := map[string]format.Format{}
 	for name, spec := range o.formats {
 		f, err := format.Open(spec)
@@ -66,19 +91,17 @@ func newPlan(s *Settings, o engineOptions, key [identity.KeyBytes]byte) (*decode
 		}
 		formats[name] = f
 	}
-	ident := s.Identity
-	ident.Key = key
-	return decode.NewPlan(formats, ident, decode.Options{Routes: s.Routes, NoTime: o.noTime, Say: sayFormat(o.log)}), nil
+	return decode.NewPlan(formats, ident, decode.Options{Routes: s.Routes, Enrich: o.enrich, NoTime: o.noTime, Say: sayFormat(o.log)}), nil
 }
 
 // newEngineTimer reads the times of lines ahead of the engine, where several
 // sources are merged. It says nothing of its own: the engine's decoder does.
 func newEngineTimer(s *Settings, formats map[string]string) (*timer, error) {
-	key, err := secretOf(s.StateDir, false)
+	_, ident, err := identityOf(s, false)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := newPlan(s, engineOptions{formats: formats, log: slog.New(slog.DiscardHandler)}, key)
+	plan, err := newPlan(s, engineOptions{formats: formats, log: slog.New(slog.DiscardHandler)}, ident)
 	if err != nil {
 		return nil, err
 	}

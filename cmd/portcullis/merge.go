@@ -21,7 +21,7 @@ func countLines(b *ingest.Batch) int64 {
 // stream is one file of several that are merged: a batch cut into single lines
 // with their times.
 type stream struct {
-	file   *replayFile
+	file   replayFile
 	in     chan *ingest.Batch
 	err    error // set before in is closed
 	batch  *ingest.Batch
@@ -34,7 +34,7 @@ type stream struct {
 // mergeByTime feeds the lines of several files in the order of their times, file
 // by file in runs, so that no file is late because another was read first. It
 // starts one goroutine a file and joins them.
-func mergeByTime(ctx context.Context, files []*replayFile, decoder *timer, feed func(*ingest.Batch)) error {
+func mergeByTime(ctx context.Context, files []replayFile, decoder *timer, feed func(*ingest.Batch)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	streams := make([]*stream, len(files))
@@ -128,7 +128,7 @@ func (s *stream) head() int64 { return s.times[s.next] }
 func (s *stream) take(until int64) *ingest.Batch {
 	from := s.next
 	s.next++
-	for s.next < len(s.times) && s.times[s.next] <= until {
+	for s.next < len(s.times) && (s.times[s.next] <= until || s.batch.Whole) {
 		s.next++
 	}
 	b := *s.batch

@@ -18,6 +18,11 @@ func (p *pipeline) metrics() (*telemetry.Collector, error) {
 		{Name: "portcullis_future_total", Help: "Events ahead of the clock, not counted in windows.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_lag_bytes", Help: "Bytes of a source known to be unread.", Kind: telemetry.Gauge, Labels: source},
 		{Name: "portcullis_lost_bytes_total", Help: "Bytes that a rotation destroyed before they were read.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_received_total", Help: "Records that senders delivered, since the start.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_dropped_total", Help: "Records lost on their way in, since the start: UDP only.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_refused_total", Help: "Requests told to come again, or connections held back, since the start.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_unreadable_total", Help: "Records whose framing or encoding could not be read, since the start.", Kind: telemetry.Counter, Labels: source},
+		{Name: "portcullis_senders", Help: "Connections of senders open now.", Kind: telemetry.Gauge, Labels: source},
 		{Name: "portcullis_lag_seconds", Help: "How far detection is behind the log.", Kind: telemetry.Gauge},
 		{Name: "portcullis_bus_bytes", Help: "Bytes waiting between sources and detection.", Kind: telemetry.Gauge},
 		{Name: "portcullis_clients", Help: "Clients tracked.", Kind: telemetry.Gauge},
@@ -51,6 +56,7 @@ func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...s
 		emit("portcullis_lag_bytes", float64(h.Lag), p.sources[i].name)
 		emit("portcullis_lost_bytes_total", float64(h.LostBytes), p.sources[i].name)
 	}
+	p.emitReceived(emit)
 	stats, h := p.engine.Stats(), p.enforcer.Health()
 	emit("portcullis_lag_seconds", p.lag(now()).Seconds())
 	var waiting float64
@@ -77,4 +83,19 @@ func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...s
 		on = 1
 	}
 	emit("portcullis_panic", on)
+}
+
+// emitReceived exports what the sources that listen have taken in.
+func (p *pipeline) emitReceived(emit func(name string, value float64, labels ...string)) {
+	for i, src := range p.settings.Sources {
+		if !src.spools() {
+			continue
+		}
+		h, name := p.sources[i].Health(), p.sources[i].name
+		emit("portcullis_received_total", float64(h.Received), name)
+		emit("portcullis_dropped_total", float64(h.Dropped), name)
+		emit("portcullis_refused_total", float64(h.Refused), name)
+		emit("portcullis_unreadable_total", float64(h.Rejected), name)
+		emit("portcullis_senders", float64(h.Senders), name)
+	}
 }

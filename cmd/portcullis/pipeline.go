@@ -18,6 +18,8 @@ import (
 	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/bus"
+	"github.com/portcullis/portcullis/ingest/enrich"
+	"github.com/portcullis/portcullis/ingest/identity"
 )
 
 // pipeline is everything that "portcullis run" runs: sources, bus, engine,
@@ -30,6 +32,8 @@ type pipeline struct {
 	engine   *detect.Engine
 	enforcer *enforce.Enforcer
 	sources  []*liveSource
+	enrich   *enrich.Enricher
+	redact   *identity.Redactor // of lines before the bus; nil: none
 	bus      *bus.Memory
 	ahead    *timer        // reads times for the aligner
 	marks    []ingest.Mark // where the sources resume
@@ -81,18 +85,30 @@ func (p *pipeline) openState(ctx context.Context) error {
 	s := p.settings
 	formats := map[string]string{}
 	for i := range s.Sources {
-		formats[s.Sources[i].name()] = s.Sources[i].Format
+		formats[s.Sources[i].name()] = s.Sources[i].format()
 	}
-	if _, err := secretOf(s.StateDir, true); err != nil {
+	if _, err := ringOf(s.StateDir, true); err != nil {
 		return err
 	}
 	var err error
+	if p.enrich, err = newEnricher(s, true, p.log); err != nil {
+		return err
+	}
 	if p.db, err = store.Open(filepath.Join(s.StateDir, storeFile)); err != nil {
 		return err
 	}
-	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.log,
+	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.log, enrich: p.enrich, sealed: s.Identity.Redact.Bus,
 		emit: p.emit, saw: p.saw, now: func() int64 { return now().Unix() }, noTime: func() int64 { return now().UnixNano() }}); err != nil {
 		return err
+	}
+	if s.Identity.Redact.Bus {
+		_, ident, err := identityOf(s, false)
+		if err != nil {
+			return err
+		}
+		if p.redact, err = ident.Redactor(); err != nil {
+			return err
+		}
 	}
 	if p.ahead, err = newEngineTimer(s, formats); err != nil {
 		return err
@@ -157,6 +173,14 @@ func (p *pipeline) close() {
 	if p.engine != nil {
 		p.engine.Close()
 	}
+	if p.enrich != nil {
+		p.enrich.Close()
+	}
+	for _, s := range p.sources {
+		if err := s.close(); err != nil {
+			p.log.Error("close a source", "source", s.name, "error", err)
+		}
+	}
 	if p.db != nil {
 		if err := p.db.Close(); err != nil {
 			p.log.Error("close the store", "error", err)
@@ -217,6 +241,9 @@ func (p *pipeline) farewell(save bool) error {
 
 func (p *pipeline) startSources(start func(string, func(context.Context) error)) {
 	publish := func(ctx context.Context, b *ingest.Batch) error {
+		if p.redact != nil {
+			p.redact.Batch(b)
+		}
 		m, err := bus.FromBatch(accessTopic, "", b)
 		if err != nil {
 			return err

@@ -4,52 +4,73 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/portcullis/portcullis/ingest/identity"
 )
 
-// keyFile holds the installation's secret within the state folder.
+// keyFile holds the installation's keys within the state folder.
 const keyFile = "installation.key"
 
-// secretOf reads the installation's secret; with create it makes one where there
-// is none. Without one (a replay on a machine with no installation) it is fixed,
-// so that two replays agree: pseudonyms are then only as good as a plain hash.
-func secretOf(dir string, create bool) ([identity.KeyBytes]byte, error) {
-	var key [identity.KeyBytes]byte
+// ringOf reads the installation's keys; with create it makes them where there are
+// none. Without any (a replay on a machine with no installation) they are fixed, so that
+// two replays agree: pseudonyms are then only as good as a plain hash.
+func ringOf(dir string, create bool) (identity.Ring, error) {
 	path := filepath.Join(dir, keyFile)
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		if _, err := hex.Decode(key[:], []byte(strings.TrimSpace(string(data)))); err != nil || len(strings.TrimSpace(string(data))) != 2*len(key) {
-			return key, fmt.Errorf("installation key %s: want %d hexadecimal digits: restore it from a backup, or remove it to start with new pseudonyms", path, 2*len(key))
+		ring, err := identity.ParseRing(data)
+		if err != nil {
+			return ring, fmt.Errorf("installation key %s: %w: restore it from a backup, or remove it to start with new pseudonyms", path, err)
 		}
-		return key, nil
+		return ring, private(path, create)
 	case !errors.Is(err, fs.ErrNotExist) && (create || !errors.Is(err, fs.ErrPermission)):
-		return key, fmt.Errorf("installation key: %w (it lies in state_dir: name a folder there, or with --state-dir)", err)
+		return identity.Ring{}, fmt.Errorf("installation key: %w (it lies in state_dir: name a folder there, or with --state-dir)", err)
 	case !create:
-		return sha256.Sum256([]byte("portcullis: replay without an installation")), nil
+		return identity.RingOf(sha256.Sum256([]byte("portcullis: replay without an installation"))), nil
 	}
-	if _, err := rand.Read(key[:]); err != nil {
-		return key, fmt.Errorf("installation key: %w", err)
+	ring, err := identity.NewRing(rand.Reader, now())
+	if err != nil {
+		return ring, err
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return key, fmt.Errorf("state folder: %w (set state_dir, or --state-dir)", err)
+		return ring, fmt.Errorf("state folder: %w (set state_dir, or --state-dir)", err)
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, []byte(hex.EncodeToString(key[:])+"\n"), 0o600); err != nil {
-		return key, fmt.Errorf("installation key: %w", err)
-	}
-	return key, os.Rename(tmp, path)
+	return ring, saveRing(path, ring)
 }
 
-// seedOf derives the hash seed of the engine's tables from the secret.
+// private takes a key file's bits away from everybody but its owner; only the service
+// does, other commands may be run by somebody else.
+func private(path string, service bool) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o077 == 0 || !service {
+		return err
+	}
+	if err := os.Chmod(path, info.Mode().Perm()&^0o077); err != nil {
+		return fmt.Errorf("installation key %s can be read by others: %w: chmod 600 it", path, err)
+	}
+	return nil
+}
+
+// saveRing replaces the key file as a whole: a kill leaves the old one or the new one.
+func saveRing(path string, ring identity.Ring) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("installation key: %w", err)
+	}
+	_, err = f.Write(ring.Bytes())
+	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("installation key: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// seedOf derives the hash seed of the engine's tables from a key.
 func seedOf(key [identity.KeyBytes]byte) uint64 {
 	sum := sha256.Sum256(append([]byte("engine seed"), key[:]...))
 	return binary.BigEndian.Uint64(sum[:8])

@@ -22,6 +22,7 @@ type Settings struct {
 	Sources   []SourceSettings    `yaml:"sources" doc:"the access logs to follow"`
 	Identity  identity.Config     `yaml:"identity" doc:"who the client is, and what is kept of secrets"`
 	Routes    enrich.RoutesConfig `yaml:"routes" doc:"which routes take credentials, serve documentation, answer probes"`
+	Enrich    enrich.Config       `yaml:"enrich" doc:"where clients are, what programs they are, which crawlers are real"`
 	Engine    detect.Options      `yaml:"engine" doc:"event time and bounds of detection"`
 	Inspect   inspect.Config      `yaml:"inspect" doc:"payload inspection"`
 	Detectors config.Sections     `yaml:"detectors" doc:"the detectors, each with its own section"`

@@ -22,6 +22,9 @@ func (l *loader) checkWithin(v reflect.Value, path string, report func(key, mess
 		if !f.v.IsValid() {
 			continue
 		}
+		if unused(v, f.key) {
+			continue
+		}
 		p := join(path, f.key)
 		switch shapeOf(f.v.Type()) {
 		case mapping:
@@ -47,8 +50,17 @@ func callCheckers(v reflect.Value, report func(key, message string)) {
 	for i := range v.NumField() {
 		sf := v.Type().Field(i)
 		_, options, _ := strings.Cut(sf.Tag.Get("yaml"), ",")
-		if sf.IsExported() && options == "inline" && sf.Type.Kind() == reflect.Struct {
+		if sf.IsExported() && options == "inline" && sf.Type.Kind() == reflect.Struct && !unused(v, sf.Name) {
 			callCheckers(v.Field(i), report)
 		}
 	}
+}
+
+// unused asks a struct whether one of its sections counts.
+func unused(v reflect.Value, section string) bool {
+	if !v.CanAddr() {
+		return false
+	}
+	c, ok := v.Addr().Interface().(Chooser)
+	return ok && c.Unused(section)
 }

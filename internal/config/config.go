@@ -36,6 +36,14 @@ type Checker interface {
 	Check(report func(key, message string))
 }
 
+// Chooser is implemented by settings of which only some sections count, such as
+// those of one kind among several. What is unused is read, but not checked.
+type Chooser interface {
+	// Unused tells whether a section does not count: by its key, or, where it is
+	// inlined, by the name of its type.
+	Unused(section string) bool
+}
+
 // loader carries what one call of Load found out.
 type loader struct {
 	file     string
