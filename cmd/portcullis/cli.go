@@ -41,6 +41,7 @@ type CLI struct {
 	Bench    BenchCmd    `cmd:"" group:"try" help:"Measure lines per second, memory and allocations."`
 
 	Rules      RulesCmd      `cmd:"" group:"setup" help:"List the detectors: what they flag, need and keep, and what stays invisible."`
+	Formats    FormatsCmd    `cmd:"" group:"setup" help:"List the log formats that can be read."`
 	Setup      SetupCmd      `cmd:"" group:"setup" help:"Connect a gateway: print or install the lines that it needs."`
 	Config     ConfigCmd     `cmd:"" group:"setup" help:"Check the settings; print their schema, an example, a reference."`
 	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys that make pseudonyms."`

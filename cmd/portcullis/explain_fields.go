@@ -9,8 +9,8 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/format/field"
-	"github.com/portcullis/portcullis/ingest/format/text"
 )
 
 // understood is one field of an event and where it comes from.
@@ -78,12 +78,15 @@ func fieldsOf(ev *ingest.Event) []spelled {
 }
 
 // explainFields says for each field where it was found.
-func explainFields(ev *ingest.Event, origins []text.Origin) []understood {
+func explainFields(ev *ingest.Event, origins []format.Origin) []understood {
 	var out []understood
 	for _, s := range fieldsOf(ev) {
-		u := understood{Field: s.name, Value: s.value, From: origin(s.from, origins)}
+		u := understood{Field: s.name, Value: s.value, From: origin(ev.Line, s.from, origins)}
 		switch at, ok := within(ev.Line, s.value); {
 		case s.raw && ok:
+			if u.From == "" {
+				u.From = keyBefore(ev.Line[:at])
+			}
 			u.From = join(u.From, fmt.Sprintf("bytes %d to %d", at, at+len(s.value)))
 		case s.raw && s.note == "":
 			u.From = join(u.From, "escapes undone")
@@ -95,10 +98,10 @@ func explainFields(ev *ingest.Event, origins []text.Origin) []understood {
 }
 
 // origin names the variable or key that told a field.
-func origin(fields []field.Field, origins []text.Origin) string {
+func origin(line string, fields []field.Field, origins []format.Origin) string {
 	for _, f := range fields {
 		for _, o := range origins {
-			if o.Field == f {
+			if o.Field == f && o.In(line) {
 				return o.Name
 			}
 		}
@@ -108,6 +111,17 @@ func origin(fields []field.Field, origins []text.Origin) string {
 
 func join(a, b string) string {
 	return strings.Trim(a+", "+b, ", ")
+}
+
+// keyBefore finds the key of a JSON value that begins behind before; "" if there is
+// none.
+func keyBefore(before string) string {
+	before = strings.TrimSuffix(before, `"`)
+	before, ok := strings.CutSuffix(strings.TrimRight(before, " "), `":`)
+	if !ok {
+		return ""
+	}
+	return before[strings.LastIndexByte(before, '"')+1:]
 }
 
 // within tells where a value stands in the line it borrows.

@@ -50,7 +50,7 @@ func compileEnvoy(arg string) (Format, error) {
 	if err != nil {
 		return Format{}, err
 	}
-	f := Format{Warnings: plan.Warnings(), Origins: plan.Origins()}
+	f := planFormat(plan)
 	has := map[field.Field]bool{}
 	for _, o := range plan.Origins() {
 		has[o.Field] = true

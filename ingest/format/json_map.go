@@ -60,7 +60,7 @@ func compileJSON(arg string) (Format, error) {
 		return Format{}, err
 	}
 	f := openObject(m)
-	f.Warnings = jsonWarnings(has)
+	f.Warnings, f.Origins = jsonWarnings(has), originsOf(entries)
 	return f, nil
 }
 

@@ -59,8 +59,17 @@ func (t table) open(arg string) (Format, error) {
 		return Format{}, err
 	}
 	f := openObject(m)
-	f.Warnings = warnings
+	f.Warnings, f.Origins = warnings, originsOf(entries)
 	return f, nil
+}
+
+// originsOf names the paths that fields come from; a line has some of them.
+func originsOf(entries []object.Entry) []Origin {
+	var out []Origin
+	for _, e := range entries {
+		out = append(out, Origin{Field: e.Field, Name: e.Path, Key: e.Path[strings.LastIndexByte(e.Path, '.')+1:]})
+	}
+	return out
 }
 
 // options lists what may stand behind the colon.

@@ -51,10 +51,22 @@ type Format struct {
 	Auto bool
 	find func(sample []byte) (Format, string, error) // of an Auto in an envelope
 	// Origins say where in a line the fields come from; nil where that is not known.
-	Origins []text.Origin
+	Origins []Origin
 	// Warnings say what the format cannot tell, such as a missing time. They are
 	// for the operator, once, at start.
 	Warnings []string
+}
+
+// Origin says where a field of an event comes from.
+type Origin struct {
+	Field field.Field
+	Name  string // a variable, or a path in an object
+	Key   string // the last name of a path, which the line then holds in quotes
+}
+
+// In tells whether a line can have the field from there.
+func (o *Origin) In(line string) bool {
+	return o.Key == "" || strings.Contains(strings.ToLower(line), `"`+strings.ToLower(o.Key)+`"`)
 }
 
 // compileText makes a format of a text plan.
@@ -63,7 +75,7 @@ func compileText(pieces []text.Piece, d text.Dialect) (Format, error) {
 	if err != nil {
 		return Format{}, err
 	}
-	return Format{New: p.New, Warnings: p.Warnings(), Origins: p.Origins()}, nil
+	return planFormat(p), nil
 }
 
 // openObject makes a format of a map of keys.
@@ -132,8 +144,8 @@ func unknown(spec, name string) error {
 		return fmt.Errorf("format: %q names no format: put \"nginx:\" in front of an nginx log_format string", field.Capped(spec))
 	}
 	near := nearest(name, Names())
-	return fmt.Errorf("format: unknown format %q; did you mean %s? (all: %s)",
-		field.Capped(name), strings.Join(near, " or "), strings.Join(Names(), ", "))
+	return fmt.Errorf("format: unknown format %q; did you mean %s? (portcullis formats lists them)",
+		field.Capped(name), strings.Join(near, " or "))
 }
 
 // nearest returns the one to three names closest to a mistyped one.

@@ -80,7 +80,11 @@ func noArgument(f Format) func(string) (Format, error) {
 
 // planFormat makes a format of a plan.
 func planFormat(p *text.Plan) Format {
-	return Format{New: p.New, Warnings: p.Warnings(), Origins: p.Origins()}
+	f := Format{New: p.New, Warnings: p.Warnings()}
+	for _, o := range p.Origins() {
+		f.Origins = append(f.Origins, Origin{Field: o.Field, Name: o.Name})
+	}
+	return f
 }
 
 // bareDialect is that of gateways that write what a client sent as it is.
