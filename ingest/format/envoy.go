@@ -15,7 +15,8 @@ import (
 const envoyDefault = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"`
 
 // vouched is the argument by which an operator says that Envoy appends the peer to
-// X-Forwarded-For (use_remote_address: true), so that its last element is the peer.
+// X-Forwarded-For (use_remote_address: true), so that its last element is the peer. For
+// a peer on the loopback Envoy appends an address of its own machine.
 const vouched = "use_remote_address"
 
 func init() {
@@ -30,10 +31,16 @@ func init() {
 // envoyDialect writes every value as it is: a client can put quotes into a header,
 // and only what cannot be moved is taken then.
 var envoyDialect = text.Dialect{
-	Nil: "-", Peerless: true,
+	Nil: "-", Peerless: true, Other: isEnvoyLog,
 	Advice:   "log JSON (json_format), which escapes",
 	PeerHint: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", TimeHint: "%START_TIME%",
 	StatusHint: "%RESPONSE_CODE%", TargetHint: "%REQ(:PATH)% nor %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+}
+
+// isEnvoyLog tells a line of Envoy's own log, "[2026-11-23 13:05:07.508][7][info][main] ".
+func isEnvoyLog(line []byte) bool {
+	const stamp = len("[2026-11-23 13:05:07.508]")
+	return len(line) > stamp && line[0] == '[' && line[len("[2026-11-23")] == ' ' && line[stamp-1] == ']' && line[stamp] == '['
 }
 
 func compileEnvoy(arg string) (Format, error) {
@@ -46,7 +53,7 @@ func compileEnvoy(arg string) (Format, error) {
 	if err != nil {
 		return Format{}, err
 	}
-	plan, err := text.Compile(pieces, envoyDialect)
+	plan, err := compileBare(pieces, envoyDialect)
 	if err != nil {
 		return Format{}, err
 	}
@@ -114,13 +121,7 @@ func envoyScore(line []byte) int {
 
 var envoyProbe = mustEnvoy(envoyDefault)
 
-func mustEnvoy(format string) *text.Plan {
+func mustEnvoy(format string) *barePlan {
 	pieces, err := envoyPieces(format)
-	if err == nil {
-		var p *text.Plan
-		if p, err = text.Compile(pieces, envoyDialect); err == nil {
-			return p
-		}
-	}
-	panic(err)
+	return mustBare(pieces, err, envoyDialect)
 }

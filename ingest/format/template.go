@@ -3,6 +3,7 @@ package format
 import (
 	"strings"
 
+	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
 	"github.com/portcullis/portcullis/ingest/format/text"
 )
@@ -39,9 +40,9 @@ var fixed = map[string]text.Variable{
 	"text":     {},
 }
 
-// mustTemplate compiles a template of literals and {names} of fixed. It panics on a
+// mustTemplatePieces cuts a template of literals and {names} of fixed. It panics on a
 // mistake, which is one of this package.
-func mustTemplate(template string, d text.Dialect) *text.Plan {
+func mustTemplatePieces(template string) []text.Piece {
 	var pieces []text.Piece
 	for at := 0; at < len(template); {
 		k := strings.IndexByte(template[at:], '{')
@@ -61,11 +62,12 @@ func mustTemplate(template string, d text.Dialect) *text.Plan {
 		pieces = append(pieces, text.Piece{Text: template[at : end+1], Pos: at, Variable: &v})
 		at = end + 1
 	}
-	p, err := text.Compile(pieces, d)
-	if err != nil {
-		panic("format: " + template + ": " + err.Error())
-	}
-	return p
+	return pieces
+}
+
+// mustTemplate compiles a template. It panics on a mistake.
+func mustTemplate(template string, d text.Dialect) *barePlan {
+	return mustBare(mustTemplatePieces(template), nil, d)
 }
 
 // noArgument is the Compile of a format that is what it is.
@@ -79,12 +81,24 @@ func noArgument(f Format) func(string) (Format, error) {
 }
 
 // planFormat makes a format of a plan.
-func planFormat(p *text.Plan) Format {
-	f := Format{New: p.New, Warnings: p.Warnings()}
-	for _, o := range p.Origins() {
-		f.Origins = append(f.Origins, Origin{Field: o.Field, Name: o.Name})
+func planFormat(p textPlan) Format {
+	return Format{New: p.New, Warnings: p.Warnings(), Origins: originsIn(p.Origins())}
+}
+
+// originsIn makes origins of a plan's variables.
+func originsIn(list []text.Origin) []Origin {
+	var out []Origin
+	for _, o := range list {
+		out = append(out, Origin{Field: o.Field, Name: o.Name})
 	}
-	return f
+	return out
+}
+
+// textPlan is a plan, or two that stand for one.
+type textPlan interface {
+	New() ingest.Parser
+	Warnings() []string
+	Origins() []text.Origin
 }
 
 // bareDialect is that of gateways that write what a client sent as it is.
