@@ -13,7 +13,7 @@ import (
 
 // RunCmd is "portcullis run".
 type RunCmd struct {
-	Source []string `name:"source" short:"s" placeholder:"FILE" help:"Follow this log too, with the format found by itself; enough to look around without settings."`
+	Source []string `name:"source" short:"s" placeholder:"FILE" help:"Follow this log too, with the format found by itself; enough to look around without settings. - is standard input."`
 }
 
 // Help implements kong.HelpProvider.
@@ -98,7 +98,9 @@ func (c *RunCmd) settings(app *App) (*Settings, error) {
 	}
 	for _, path := range c.Source {
 		src := SourceSettings{Format: "auto"}
-		src.Path = path
+		if src.Path = path; path == "-" {
+			src.Type, src.Path = kindStdin, ""
+		}
 		s.Sources = append(s.Sources, src)
 	}
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/portcullis/portcullis/internal/config"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated documents")
@@ -96,5 +99,27 @@ func TestReadmeSettings(t *testing.T) {
 		if status := run(context.Background(), []string{"config", "check", "-"}, bytes.NewReader(b[1]), &out, &errs); status != exitRan {
 			t.Errorf("settings of README.md are refused: %s\n%s", errs.String(), b[1])
 		}
+	}
+}
+
+// TestDocsSnippets loads every piece of settings that the documents show.
+func TestDocsSnippets(t *testing.T) {
+	n := 0
+	for _, page := range []string{"sources.md", "gateways.md", "operations.md", "security.md", "../README.md"} {
+		data, err := os.ReadFile(filepath.Join("../../docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range strings.Split(string(data), "```yaml\n")[1:] {
+			text, _, _ := strings.Cut(block, "```")
+			app := &App{}
+			if err := config.Load(fmt.Sprintf("%s, block %d", page, i+1), []byte(text), nil, app.newSettings()); err != nil {
+				t.Errorf("%v", err)
+			}
+			n++
+		}
+	}
+	if n < 8 {
+		t.Errorf("only %d pieces of settings were found", n)
 	}
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format"
@@ -196,4 +199,66 @@ func fileName(name string) string {
 		}
 	}
 	return string(out)
+}
+
+// listens lists the network and address of everything that the source binds.
+func (s *SourceSettings) listens() [][2]string {
+	switch s.kind() {
+	case kindHTTP:
+		return [][2]string{{"tcp", s.HTTP.Listen}}
+	case kindALS:
+		return [][2]string{{"tcp", s.ALS.Listen}}
+	case kindOTLP:
+		var out [][2]string
+		for _, a := range []string{s.OTLP.GRPC, s.OTLP.HTTP} {
+			if a != otlp.Off {
+				out = append(out, [2]string{"tcp", a})
+			}
+		}
+		return out
+	case kindSyslog:
+		var out [][2]string
+		for _, a := range s.Syslog.Listen {
+			scheme, address, _ := strings.Cut(a, "://")
+			switch scheme {
+			case "udp":
+				out = append(out, [2]string{"udp", address})
+			case "tcp", "tls":
+				out = append(out, [2]string{"tcp", address})
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// bindable tries the addresses that are not bound already by the old settings.
+func bindable(s, old *Settings) error {
+	bound := map[[2]string]bool{}
+	for i := range old.Sources {
+		for _, a := range old.Sources[i].listens() {
+			bound[a] = true
+		}
+	}
+	for i := range s.Sources {
+		for _, a := range s.Sources[i].listens() {
+			if bound[a] {
+				continue
+			}
+			var err error
+			var c io.Closer
+			if a[0] == "udp" {
+				c, err = net.ListenPacket(a[0], a[1])
+			} else {
+				c, err = net.Listen(a[0], a[1])
+			}
+			if err != nil {
+				return fmt.Errorf("source %s: %w", s.Sources[i].name(), err)
+			}
+			if err := c.Close(); err != nil {
+				return fmt.Errorf("source %s: %w", s.Sources[i].name(), err)
+			}
+		}
+	}
+	return nil
 }

@@ -44,6 +44,9 @@ func (s *Settings) replaceable(old *Settings) error {
 	if err := s.Console.Usable(); err != nil {
 		return err
 	}
+	if err := bindable(s, old); err != nil {
+		return err
+	}
 	if s.Console.Listen != old.Console.Listen {
 		l, err := net.Listen("tcp", s.Console.Listen)
 		if err != nil {
