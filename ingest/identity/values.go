@@ -29,8 +29,11 @@ func card(line string, i int) (from, to int) {
 	if i > 0 && (isNameByte(line[i-1]) || line[i-1] == '%') && line[i-1] != '-' {
 		return 0, 0
 	}
+	if i > 1 && line[i-1] == '-' && isNameByte(line[i-2]) {
+		return 0, 0 // the end of a UUID or another id
+	}
 	var digits [20]byte
-	n := 0
+	n, groups := 0, 0
 	for to = i; to < len(line); to++ {
 		c := line[to]
 		if c-'0' <= 9 {
@@ -45,6 +48,10 @@ func card(line string, i int) (from, to int) {
 		if !group {
 			break
 		}
+		groups++
+	}
+	if groups > 0 && groups != (n-1)/4 {
+		return 0, 0
 	}
 	if n < 13 || n > 19 || to < len(line) && isNameByte(line[to]) && line[to] != '.' || !issued(digits[:n]) || !luhn(digits[:n]) {
 		return 0, 0
