@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portcullis/portcullis/fixtures/gateways"
 	"github.com/portcullis/portcullis/ingest"
 )
 
@@ -19,13 +20,7 @@ import (
 // where, and the lines that it logs.
 func startHAProxy(t *testing.T, logging string) (addr string, lines *bufio.Reader) {
 	t.Helper()
-	binary, err := exec.LookPath("haproxy")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, haproxy is missing: apt-get install -y haproxy")
-	}
+	binary := gateways.Program(t, "haproxy")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
