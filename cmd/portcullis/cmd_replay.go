@@ -129,6 +129,9 @@ func (c *ReplayCmd) print(app *App, found map[string]detect.Finding, ledger []in
 	fmt.Fprintf(app.Err, "%s lines in %s (%s lines/s, %s/s): %s events, %s rejected%s; %s\n",
 		cliout.Count(processed+rejected), took.Round(time.Millisecond), cliout.Count(int64(float64(processed+rejected)/took.Seconds())),
 		cliout.Bytes(int64(float64(bytes)/took.Seconds())), cliout.Count(processed), cliout.Count(rejected), inWords(reasons), plural(len(list), "finding"))
+	if processed == 0 && reasons[ingest.NoClient.String()]*2 > rejected {
+		return errors.New("no line holds an address that the gateway itself saw, so nobody could be told from anybody: see docs/gateways.md for what to add to the gateway's format")
+	}
 	if processed == 0 && rejected > 0 {
 		return errors.New("no line could be read: name the format with --format")
 	}
