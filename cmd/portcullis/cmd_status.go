@@ -135,7 +135,11 @@ func (st *statusObject) showService(app *App, at time.Time) error {
 	case s == nil:
 		lines = append(lines, style.Paint(cliout.Yellow, "the service has never run here")+": portcullis run starts it")
 	case !st.Alive:
-		lines = append(lines, style.Paint(cliout.Red, "the service does not run")+": last seen "+ago(s.At, at))
+		seen := ": it was stopped"
+		if !strings.HasPrefix(s.At, "1970-") { // the farewell's stamp
+			seen = ": last seen " + ago(s.At, at)
+		}
+		lines = append(lines, style.Paint(cliout.Red, "the service does not run")+seen)
 	default:
 		lines = append(lines, fmt.Sprintf("%s as process %d since %s, %s lines/s, %s", style.Paint(cliout.Green, "the service runs"),
 			s.PID, cliout.Safe(s.Started, 40), cliout.Count(int64(s.LinesPerSecond)), cliout.Safe(s.Version, 80)))
