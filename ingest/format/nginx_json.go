@@ -25,9 +25,9 @@ func init() {
 // wellKnownKey says what people call nginx's variables in their JSON formats.
 func wellKnownKey(key string) field.Field {
 	switch key {
-	case "remote_addr":
-		return field.Peer
 	case "realip_remote_addr":
+		return field.Peer
+	case "remote_addr":
 		return field.RealPeer
 	case "client_ip", "client":
 		return field.ClientIP

@@ -47,8 +47,8 @@ func lookupVariable(name string) nginxVariable {
 // variables is never written to. What $http_authorization and $http_cookie hold
 // becomes pseudonyms before anybody sees it.
 var variables = map[string]nginxVariable{
-	"remote_addr":        {field.Peer, text.Addr, false},
-	"realip_remote_addr": {field.RealPeer, text.Addr, false},
+	"realip_remote_addr": {field.Peer, text.Addr, false},
+	"remote_addr":        {field.RealPeer, text.Addr, false}, // the realip module changes it
 	"remote_user":        {field.User, text.Text, true},
 	"time_local":         {field.TimeLocal, text.Local, false},
 	"time_iso8601":       {field.TimeISO, text.ISO, false},

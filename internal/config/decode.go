@@ -148,6 +148,8 @@ func (l *loader) decodeScalar(n *node, v reflect.Value, tag reflect.StructTag, k
 	want := wanted(v.Type(), tag)
 	switch {
 	case n.kind == refused:
+	case isText && n.kind == table: // [HOST:PORT] within {} is read as a mapping
+		l.fault(n.at, key, "want "+want+", got "+n.describe(), "put quotes around text with a colon")
 	case n.kind == list || n.kind == table:
 		l.fault(n.at, key, "want "+want+", got "+n.describe(), "")
 	case isText && n.kind != text:

@@ -16,7 +16,7 @@ type Field uint8
 const (
 	Skip          Field = iota
 	Peer                // the address that connected to the gateway
-	RealPeer            // the same before the gateway's own real-IP module changed it; used where Peer is missing
+	RealPeer            // the same, or what the gateway's own real-IP module made of it; used where Peer is missing
 	ClientIP            // who the gateway takes for the client; used where neither is there
 	TimeLocal           // when, to the second, in the shape 23/Nov/2026:13:03:36 +0000
 	TimeISO             // when, in ISO 8601

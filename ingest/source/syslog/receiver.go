@@ -149,8 +149,9 @@ func (r *Receiver) bind(ctx context.Context, a address) (listener, error) {
 
 func (r *Receiver) announce(open []listener) {
 	bound := make([]net.Addr, 0, len(open))
-	for _, l := range open {
+	for i, l := range open {
 		bound = append(bound, l.Addr())
+		r.cfg.Log.Info("syslog: listening", "address", address{r.listen[i].scheme, l.Addr().String()}.String())
 	}
 	r.mu.Lock()
 	r.bound = bound
