@@ -2,7 +2,6 @@ package field
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"unsafe"
 )
 
@@ -19,21 +18,6 @@ func (s *Scratch) Extend(list, between string, v []byte) string {
 	}
 	s.buf = append(append(s.buf, between...), v...)
 	return Str(s.buf[k:])
-}
-
-// HighBytes reports whether there are bytes beyond ASCII.
-func HighBytes(b []byte) bool {
-	const tops = 0x8080808080808080
-	var u, v uint64
-	for ; len(b) >= 32; b = b[32:] {
-		a := (*[32]byte)(b)
-		u |= binary.LittleEndian.Uint64(a[0:]) | binary.LittleEndian.Uint64(a[8:])
-		v |= binary.LittleEndian.Uint64(a[16:]) | binary.LittleEndian.Uint64(a[24:])
-	}
-	for _, c := range b {
-		u |= uint64(c)
-	}
-	return (u|v)&tops != 0
 }
 
 // Base64 undoes base64 with padding; ok is false for what is none.

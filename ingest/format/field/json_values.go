@@ -14,6 +14,9 @@ import (
 // "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]:80", "fe80::1%eth0". A unix socket
 // ("unix:", "@" in Go) is this machine.
 func Peername(v []byte) (netip.Addr, bool) {
+	if a, end := quad(v); end == len(v) && end > 0 || end > 0 && isPort(v[end:]) {
+		return a, true
+	}
 	if a, end := Address(v, 0, false); end == len(v) {
 		return a, true
 	}
@@ -21,11 +24,10 @@ func Peername(v []byte) (netip.Addr, bool) {
 		return loopback, true
 	}
 	v = WithoutPort(v)
-	if k := bytes.IndexByte(v, '%'); k > 0 {
-		v = v[:k]
-	}
+	v, zone, zoned := bytes.Cut(v, []byte("%"))
 	a, end := Address(v, 0, false)
-	return a, end == len(v)
+	// A zone is not empty, and nothing but IPv6 has one (RFC 6874, section 2).
+	return a, end == len(v) && (!zoned || len(zone) > 0 && bytes.IndexByte(v, ':') >= 0)
 }
 
 // WithoutPort cuts the port and the brackets from an address; of anything else it

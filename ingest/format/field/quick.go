@@ -43,6 +43,34 @@ func IPv4(line []byte) (netip.Addr, int) {
 	return netip.AddrFrom4(quad), i
 }
 
+// quad is IPv4 for a value that may end right behind it.
+func quad(v []byte) (netip.Addr, int) {
+	var four [4]byte
+	n, digits, k := 0, 0, 0
+	for i := 0; ; i++ {
+		var d byte = 10
+		if i < len(v) {
+			d = v[i] - '0'
+		}
+		switch {
+		case d <= 9 && digits < 3 && (digits == 0 || n > 0):
+			n = n*10 + int(d)
+			digits++
+		case d <= 9 || digits == 0 || n > 255:
+			return netip.Addr{}, 0
+		case k == 3:
+			four[3] = byte(n)
+			return netip.AddrFrom4(four), i
+		case d != 254: // a dot
+			return netip.Addr{}, 0
+		default:
+			four[k] = byte(n)
+			n, digits = 0, 0
+			k++
+		}
+	}
+}
+
 // Signed reads HAProxy's numbers: -1 where something did not happen, which is 0, and
 // a + before what went on after the line was written, or on another server. There is
 // at least a sign or a digit.

@@ -2,7 +2,6 @@ package field
 
 import (
 	"bytes"
-	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -239,52 +238,4 @@ func Closing(b []byte, i int) int {
 			return j
 		}
 	}
-}
-
-// Look passes over a line once: does it hold a NUL byte, a backslash, and bytes
-// beyond ASCII? Plain lines hold none, and that is all the first pass tells.
-func Look(b []byte) (nul, escapes, high bool) {
-	if plain(b) {
-		return false, false, false
-	}
-	for _, c := range b {
-		if c >= 0x80 {
-			high = true
-			break
-		}
-	}
-	return bytes.IndexByte(b, 0) >= 0, bytes.IndexByte(b, '\\') >= 0, high
-}
-
-// plain tells a line of ASCII bytes without NUL and backslash. Subtracting one from each
-// byte of a word borrows, and so sets a top bit, only where there is a zero, as
-// long as no byte has its top bit set already, which counts as not plain too.
-func plain(b []byte) bool {
-	const tops = 0x8080808080808080
-	if len(b) < 16 {
-		for _, c := range b {
-			if c == 0 || c == '\\' || c >= 0x80 {
-				return false
-			}
-		}
-		return true
-	}
-	// The last 16 bytes are looked at twice, which costs less than a loop over bytes.
-	end := b[len(b)-16:]
-	u, v := odd(binary.LittleEndian.Uint64(end)), odd(binary.LittleEndian.Uint64(end[8:]))
-	for ; len(b) >= 32; b = b[32:] {
-		a := (*[32]byte)(b)
-		u |= odd(binary.LittleEndian.Uint64(a[0:])) | odd(binary.LittleEndian.Uint64(a[8:]))
-		v |= odd(binary.LittleEndian.Uint64(a[16:])) | odd(binary.LittleEndian.Uint64(a[24:]))
-	}
-	if len(b) >= 16 {
-		u |= odd(binary.LittleEndian.Uint64(b)) | odd(binary.LittleEndian.Uint64(b[8:]))
-	}
-	return (u|v)&tops == 0
-}
-
-// odd sets the top bit of some byte if one of the eight is not plain.
-func odd(w uint64) uint64 {
-	const ones, slashes = 0x0101010101010101, 0x5c5c5c5c5c5c5c5c
-	return w | (w - ones) | ((w ^ slashes) - ones)
 }

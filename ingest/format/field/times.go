@@ -90,7 +90,7 @@ func (c *Clock) ReadAny(b []byte) (int64, bool) {
 	case len(b) == LocalWidth && b[2] == '/':
 		return c.ReadLocal(b, 0)
 	case len(b) > 19 && b[10] == 'T':
-		return readRFC3339(b)
+		return c.readRFC3339(b)
 	}
 	if ms, end := Integer(b, 0); end == len(b) && ms > 1e11 && ms < 9e12 {
 		return ms * 1e6, true // milliseconds since 1970
@@ -101,8 +101,8 @@ func (c *Clock) ReadAny(b []byte) (int64, bool) {
 }
 
 // readRFC3339 reads what ReadISO does not: a fraction, Z, or a zone of "+0000".
-func readRFC3339(b []byte) (int64, bool) {
-	sec, ok := isoSeconds(b[:19])
+func (c *Clock) readRFC3339(b []byte) (int64, bool) {
+	sec, ok := c.second(b[:19])
 	if !ok {
 		return 0, false
 	}

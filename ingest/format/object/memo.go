@@ -23,8 +23,10 @@ const (
 
 // slot is a key.
 type slot struct {
+	head uint64 // the first eight bytes of lit, as many of them as it has
+	mask uint64 // of head
+	tail uint64 // the last eight, if it has as many
 	lit  []byte // "key":
-	last uint32 // its last four bytes
 	to   *node  // nil if nobody asked for it
 	next [2]*slot
 }
@@ -42,22 +44,37 @@ func (r *Reader) level(n *node) *level {
 }
 
 // expected returns the slot of the key at line[i] if it came behind the key at
-// before, or nil.
+// before, or nil. Nearly all keys are told by two looks at eight bytes.
 func expected(before *slot, line []byte, i int) *slot {
-	if s := before.next[0]; s != nil && s.is(line, i) {
+	if len(line)-i < 8 {
+		return nil
+	}
+	w := binary.LittleEndian.Uint64(line[i:])
+	if s := before.next[0]; s != nil && w&s.mask == s.head && (len(s.lit) <= 8 || s.ends(line, i)) {
 		return s
 	}
-	if s := before.next[1]; s != nil && s.is(line, i) {
+	if s := before.next[1]; s != nil && w&s.mask == s.head && (len(s.lit) <= 8 || s.ends(line, i)) {
 		return s
 	}
 	return nil
 }
 
-// is reports whether the slot's key stands at line[i].
-func (s *slot) is(line []byte, i int) bool {
+// ends compares what is behind the first eight bytes of a key.
+func (s *slot) ends(line []byte, i int) bool {
 	end := i + len(s.lit)
-	return end >= 4 && end <= len(line) &&
-		binary.LittleEndian.Uint32(line[end-4:]) == s.last && string(line[i:end]) == string(s.lit)
+	return end <= len(line) && binary.LittleEndian.Uint64(line[end-8:]) == s.tail &&
+		(len(s.lit) <= 16 || string(line[i+8:end-8]) == string(s.lit[8:len(s.lit)-8]))
+}
+
+// learn makes the slot that of another key.
+func (s *slot) learn(lit []byte, to *node) {
+	var b [8]byte
+	n := copy(b[:], lit)
+	*s = slot{lit: append(s.lit[:0], lit...), to: to}
+	s.head, s.mask = binary.LittleEndian.Uint64(b[:]), ^uint64(0)>>(64-8*n)
+	if len(lit) >= 8 {
+		s.tail = binary.LittleEndian.Uint64(lit[len(lit)-8:])
+	}
 }
 
 // key reads the key at line[i] and its colon, and returns its slot and the index
@@ -84,10 +101,7 @@ func (r *Reader) key(lv *level, before *slot, n *node, line []byte, i int) (*slo
 	lit := line[i : at+1]
 	s = lv.seek(lit)
 	if string(s.lit) != string(lit) {
-		s.lit = append(s.lit[:0], lit...)
-		s.last = binary.LittleEndian.Uint32(line[at-3:])
-		s.to = r.find(n, name)
-		s.next = [2]*slot{}
+		s.learn(lit, r.find(n, name))
 	}
 	before.next[1], before.next[0] = before.next[0], s
 	return s, space(line, at+1)

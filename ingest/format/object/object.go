@@ -72,8 +72,13 @@ func (r *Reader) Forget() { r.guess = nil }
 
 // Read reads a line that is one object. The caller begins and finishes the sink.
 func (r *Reader) Read(line []byte, ev *ingest.Event) ingest.Reason {
+	return r.read(line, bytes.IndexByte(line, '\\') < 0, ev)
+}
+
+// read is Read for a line of which is known whether it holds a backslash.
+func (r *Reader) read(line []byte, plain bool, ev *ingest.Event) ingest.Reason {
 	r.sink.Unrank()
-	r.plain = bytes.IndexByte(line, '\\') < 0
+	r.plain = plain
 	r.reason, r.other, r.stored, r.start = ingest.OK, false, 0, 0
 	r.held, r.list, r.guess = [64]uint16{}, [2]*node{}, nil
 	i, end := space(line, 0), len(line)

@@ -1,8 +1,6 @@
 package object
 
 import (
-	"bytes"
-
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
 )
@@ -29,17 +27,18 @@ func (p *parser) Reset() {
 
 // Parse implements ingest.Parser.
 func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
-	if bytes.IndexByte(line, 0) >= 0 {
+	nul, escapes, high := field.Look(line)
+	if nul {
 		return ingest.HasNUL
 	}
 	if len(line) > 0 && line[0] == '<' {
 		line = field.StripSyslog(line)
 	}
 	p.sink.Begin()
-	if reason := p.reader.Read(line, ev); reason != ingest.OK {
+	if reason := p.reader.read(line, !escapes, ev); reason != ingest.OK {
 		return Refused(line, reason)
 	}
-	p.sink.Finish(line, field.HighBytes(line), ev)
+	p.sink.Finish(line, high, ev)
 	return ingest.OK
 }
 

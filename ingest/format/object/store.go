@@ -170,6 +170,9 @@ func (r *Reader) time(u Unit, v []byte) (int64, bool) {
 
 // duration reads how long something took.
 func duration(u Unit, v []byte) (int64, bool) {
+	if v[len(v)-1] == 's' {
+		return field.Took(v) // nothing else ends so
+	}
 	if u == Usual {
 		if ns, end := field.SecondsList(v, 0); end == len(v) {
 			return ns, true

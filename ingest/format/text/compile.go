@@ -45,7 +45,6 @@ func compile(pieces []Piece, d Dialect) (*Plan, error) {
 		return nil, err
 	}
 	p.settleZone(steps)
-	p.head = isCombinedHead(p, steps)
 	p.group(steps)
 	p.markCut()
 	if p.keys != nil {

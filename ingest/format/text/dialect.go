@@ -145,7 +145,6 @@ type Plan struct {
 	timed     bool // a line without a time is refused
 	multi     bool // the target comes from more than one value
 	forgeable bool
-	head      bool           // it begins as "combined" does
 	zone      *time.Location // of a time without one; nil if there is none such
 	rare      *Plan          // for lines where Variable.Usually is not what stands there
 	warnings  []string
@@ -191,7 +190,9 @@ type step struct {
 	signs  uint16 // bit n: a sign for "nothing" has n bytes
 	lit    string
 	word   uint64 // lit and mask compare a literal of up to 8 bytes at once
-	mask   uint64
+	mask   uint64 // 0 for a longer one
+	most   int64  // of an Int or Signed: the largest number that its unit leaves room for
+	scale  int64  // how many nanoseconds or bytes that is
 	tail   uint64 // the last 8 bytes of a literal of 9 to 16
 	seps   string // the byte behind each of several numbers but the last
 	esc    *Escape
@@ -208,11 +209,14 @@ type op uint8
 
 const (
 	opTight   op = iota // by the value's own grammar
+	opInt               // by the first byte that is no digit
 	opText              // at the first byte of lit, which no value can hold
 	opRest              // at the end of the line
 	opWord              // at the first byte that is none of the word
 	opNumbers           // by passing over several numbers that nobody asks for
+	opSeveral           // by the brace or quote behind them
 	opSpan              // by looking at all that the span holds
+	opHead              // it has none: the steps behind it read what "combined" has
 )
 
 // span is a run of values of which at least one is text and not closed by a byte that

@@ -45,6 +45,10 @@ func (p *parser) ends(st *step, line []byte, end int, ev *ingest.Event) ingest.R
 // pass passes over several numbers and returns the index behind the last, or -1.
 func (s *step) pass(line []byte, i int) int {
 	for k := 0; ; k++ {
+		if k < len(s.seps) && i+1 < len(line) && line[i]-'0' <= 9 && line[i+1] == s.seps[k] {
+			i += 2 // one digit
+			continue
+		}
 		start := i
 		if i < len(line) && (line[i] == '-' || line[i] == '+') {
 			i++

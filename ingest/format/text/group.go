@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -32,7 +33,11 @@ func sealed(lit string, values ...step) int {
 
 // group gathers the steps that must be searched together into spans.
 func (p *Plan) group(steps []step) {
+	head := p.findHead(steps)
 	for i := 0; i < len(steps); {
+		if i == head {
+			p.steps = append(p.steps, step{op: opHead})
+		}
 		st := steps[i]
 		i++
 		switch {
@@ -40,6 +45,11 @@ func (p *Plan) group(steps []step) {
 			st.op = opTight
 			if st.Kind == Token || st.Kind == Word {
 				st.op = opWord
+			} else if st.Kind == Braced || st.Kind == Quoted {
+				st.op = opSeveral
+			} else if st.Kind == Int || st.Kind == Signed {
+				st.op, st.scale = opInt, max(st.v.Unit, 1)
+				st.most = math.MaxInt64 / st.scale
 			}
 			if n := countNumbers(steps[i-1:]); n > 1 {
 				st = numbers(steps[i-1 : i-1+n])
@@ -57,6 +67,10 @@ func (p *Plan) group(steps []step) {
 			st = p.newSpan(slices.Clone(steps[first:i]))
 		}
 		p.steps = append(p.steps, st)
+	}
+	at := slices.IndexFunc(p.steps, func(s step) bool { return s.op == opHead })
+	if at >= 0 && (at+headSteps >= len(p.steps) || p.steps[at+headSteps].Field != field.Agent) {
+		p.steps = slices.Delete(p.steps, at, at+1) // its values are grouped in another way
 	}
 }
 

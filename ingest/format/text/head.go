@@ -14,15 +14,27 @@ const headSteps = 7
 // headLiterals are the literals behind them, the last one only at its beginning.
 var headLiterals = [...]string{" - ", " [", `] "`, `" `, " ", ` "`, `" "`, `"`}
 
-// isCombinedHead tells whether a format begins as "combined" does, as most do.
-func isCombinedHead(p *Plan, steps []step) bool {
+// findHead returns the step from which on a format is as "combined", as most are, or -1.
+func (p *Plan) findHead(steps []step) int {
+	if p.dialect.Marker != '\\' || p.dialect.Nil != "-" || p.multi {
+		return -1
+	}
+	for i := range steps {
+		if field.IsPeer(steps[i].Field) && isCombinedHead(steps[i:]) {
+			return i
+		}
+	}
+	return -1
+}
+
+func isCombinedHead(steps []step) bool {
 	fields := [...]field.Field{field.Peer, field.User, field.TimeLocal, field.Request, field.StatusCode, field.BytesBody, field.Referer, field.Agent}
-	if p.dialect.Marker != '\\' || p.dialect.Nil != "-" || p.prefix != "" || p.multi || len(steps) < len(fields) {
+	if len(steps) < len(fields) {
 		return false
 	}
 	for i, f := range fields {
 		last := i == len(fields)-1
-		same := steps[i].Field == f || f == field.Peer && field.IsPeer(steps[i].Field) || f == field.BytesBody && steps[i].Field == field.BytesAll
+		same := steps[i].Field == f || f == field.Peer || f == field.BytesBody && steps[i].Field == field.BytesAll
 		if !same || steps[i].lit != headLiterals[i] && !(last && steps[i].stop == '"') {
 			return false
 		}
@@ -31,13 +43,17 @@ func isCombinedHead(p *Plan, steps []step) bool {
 }
 
 // combinedHead reads the values that "combined" has from a plain line: IPv4, no
-// user, no escapes, a well-formed request. It returns the index behind the literal
+// user, no escapes, a well-formed request. It returns the index behind the literal lit
 // of the last, or 0 for a line that the general way must read; what it set
 // by then is set again. The tests hold it against the general way.
-func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
+func (p *parser) combinedHead(line []byte, i int, lit string, ev *ingest.Event) int {
 	const userWidth = len(" - - [")
-	peer, i := field.IPv4(line)
-	if i == 0 || len(line)-i < userWidth+field.LocalWidth+8 || string(line[i:i+userWidth]) != " - - [" {
+	if p.escapes {
+		return 0
+	}
+	peer, n := field.IPv4(line[i:])
+	i += n
+	if n == 0 || len(line)-i < userWidth+field.LocalWidth+8 || string(line[i:i+userWidth]) != " - - [" {
 		return 0
 	}
 	i += userWidth
@@ -47,7 +63,7 @@ func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
 		return 0
 	}
 	i += 3
-	n := bytes.IndexByte(line[i:], '"')
+	n = bytes.IndexByte(line[i:], '"')
 	if n < 0 || !field.SplitRequest(line[i:i+n], ev) {
 		return 0
 	}
@@ -71,7 +87,6 @@ func (p *parser) combinedHead(line []byte, ev *ingest.Event) int {
 	if n < 0 {
 		return 0
 	}
-	lit := p.plan.steps[headSteps-1].lit
 	if len(lit) > 1 && (len(line)-i-n < len(lit) || string(line[i+n:i+n+len(lit)]) != lit) {
 		return 0
 	}

@@ -3,7 +3,6 @@ package text
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/ingest"
@@ -95,55 +94,54 @@ func (p *parser) refuse(line []byte, ev *ingest.Event, reason ingest.Reason) ing
 
 // run takes the line's values in order.
 func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
-	steps := p.plan.steps
 	i := len(p.plan.prefix)
 	if len(line) < i || string(line[:i]) != p.plan.prefix {
 		return ingest.BadShape
 	}
-	if p.plan.head && !p.escapes {
-		if next := p.combinedHead(line, ev); next > 0 {
-			i, steps = next, steps[headSteps:]
-		}
-	}
-	for k := range steps {
+	steps := p.plan.steps
+	for k := 0; k < len(steps); k++ {
 		st := &steps[k]
 		end, reason := 0, ingest.OK
 		switch st.op {
 		case opText:
-			if p.escapes || st.odd {
-				end = p.closing(line, i+st.emptyAt(line, i), st.stop, st.marker)
-			} else if end = bytes.IndexByte(line[i:], st.stop); end >= 0 {
-				end += i
-			}
-			if end < 0 {
+			if end = p.endOfText(st, line, i); end < 0 {
 				return p.cut(st, line[i:], ev)
 			}
 			if st.Field != field.Skip {
 				p.text(st, line[i:end], ev)
 			}
+		case opInt:
+			if end = st.count(line, i, ev); end > 0 {
+				break
+			}
+			fallthrough
 		case opTight:
 			if end, reason = p.tight(st, line, i, ev); reason != ingest.OK {
 				return p.unread(st, line, i, ev, reason)
 			}
 		case opWord:
-			end = field.Run(line, i, st.set)
-			if st.Field != field.Skip {
-				p.text(st, line[i:end], ev)
-			}
+			end = p.word(st, line, i, ev)
 		case opNumbers:
 			if end = st.pass(line, i); end < 0 {
 				return p.endsWithin(st, line, i, ev)
 			}
+		case opSeveral:
+			end = p.several(st, line, i, ev)
 		case opSpan:
 			if i, reason = p.spanAt(st.span, line, i, ev); reason != ingest.OK {
 				return reason
+			}
+			continue
+		case opHead:
+			if next := p.combinedHead(line, i, steps[k+headSteps].lit, ev); next > 0 {
+				i, k = next, k+headSteps
 			}
 			continue
 		case opRest:
 			end = len(line)
 			p.text(st, line[i:], ev)
 		}
-		if !st.literalAt(line, end) {
+		if !st.shortAt(line, end) && !st.literalAt(line, end) {
 			return p.ends(st, line, end, ev)
 		}
 		i = end + len(st.lit)
@@ -152,6 +150,22 @@ func (p *parser) run(line []byte, ev *ingest.Event) ingest.Reason {
 		return ingest.BadShape
 	}
 	return ingest.OK
+}
+
+// endOfText finds the end of a value that is closed by a byte no value holds, or -1.
+func (p *parser) endOfText(st *step, line []byte, i int) int {
+	if p.escapes || st.odd {
+		return p.closing(line, i+st.emptyAt(line, i), st.stop, st.marker)
+	}
+	if k := bytes.IndexByte(line[i:], st.stop); k >= 0 {
+		return i + k
+	}
+	return -1
+}
+
+// shortAt is literalAt for literals of one to eight bytes that are not at the line's end.
+func (s *step) shortAt(line []byte, i int) bool {
+	return s.mask != 0 && len(line)-i >= 8 && binary.LittleEndian.Uint64(line[i:])&s.mask == s.word
 }
 
 // literalAt tells whether the literal behind the step's value stands at i.
@@ -196,26 +210,8 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 	var n int64
 	var end int
 	switch st.Kind {
-	case Addr:
-		a, end := field.Address(line, i, st.stop == ':')
-		if end < 0 && st.Field == field.Skip && st.v.Named {
-			end = field.Run(line, i, &field.ItemBytes)
-		} else if end < 0 {
-			return 0, st.noAddress(line, i)
-		}
-		if st.Field != field.Skip {
-			ev.Peer = a
-		}
-		return end, ingest.OK
-	case AddrPort:
-		a, end := field.AddressPort(line, i)
-		if end < 0 {
-			return 0, ingest.BadAddress
-		}
-		if st.Field != field.Skip {
-			ev.Peer = a
-		}
-		return end, ingest.OK
+	case Addr, AddrPort:
+		return st.address(line, i, ev)
 	case Local, ISO:
 		return p.time(st, line, i, ev)
 	case Status:
@@ -258,26 +254,28 @@ func (p *parser) tight(st *step, line []byte, i int, ev *ingest.Event) (int, ing
 	return end, ingest.OK
 }
 
-// scaled multiplies a number by its unit, unless that is too much.
-func (v *Variable) scaled(n int64, end int) (int64, int) {
-	switch {
-	case v.Unit <= 1:
-		return n, end
-	case n > math.MaxInt64/v.Unit:
-		return 0, -1
+// address reads who connected.
+func (s *step) address(line []byte, i int, ev *ingest.Event) (int, ingest.Reason) {
+	if s.Kind == AddrPort {
+		a, end := field.AddressPort(line, i)
+		if end < 0 {
+			return 0, ingest.BadAddress
+		}
+		if s.Field != field.Skip {
+			ev.Peer = a
+		}
+		return end, ingest.OK
 	}
-	return n * v.Unit, end
-}
-
-// badNumber says what it is that could not be read.
-func badNumber(f field.Field) ingest.Reason {
-	switch {
-	case field.IsTime(f) || f == field.TimeOfDay:
-		return ingest.BadTime
-	case f == field.StatusCode:
-		return ingest.BadStatus
+	a, end := field.Address(line, i, s.stop == ':')
+	if end < 0 && s.Field == field.Skip && s.v.Named {
+		end = field.Run(line, i, &field.ItemBytes)
+	} else if end < 0 {
+		return 0, s.noAddress(line, i)
 	}
-	return ingest.BadNumber
+	if s.Field != field.Skip {
+		ev.Peer = a
+	}
+	return end, ingest.OK
 }
 
 // word takes a word that the gateway wrote.
@@ -319,7 +317,7 @@ func (p *parser) text(st *step, v []byte, ev *ingest.Event) {
 		}
 		v = nil
 	}
-	if st.marker != '\\' || p.escapes {
+	if (st.marker != '\\' || p.escapes) && st.marker != 0 {
 		v = p.undo(st, v)
 	}
 	p.sink.Text(st.Field, v, ev)

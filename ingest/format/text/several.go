@@ -34,8 +34,10 @@ func (p *parser) several(st *step, line []byte, i int, ev *ingest.Event) int {
 func (p *parser) values(st *step, v []byte, ev *ingest.Event) {
 	marked := bytes.IndexByte(v, st.esc.Marker) >= 0
 	for _, f := range st.v.Parts {
-		end := bytes.IndexByte(v, '|')
-		one := v
+		one, end := v, 0
+		if len(v) == 0 || v[0] != '|' { // many are empty
+			end = bytes.IndexByte(v, '|')
+		}
 		if end >= 0 {
 			one = v[:end]
 		}
