@@ -117,11 +117,11 @@ func TestDetect(t *testing.T) {
 	}
 	for file, want := range map[string]string{
 		"samples/nginx-combined.log": "nginx-combined", "background/elastic-apache.log.gz": "nginx-combined",
-		"samples/nginx-json.log": "nginx-json", "samples/nginx-syslog_rfc3164_json.log": "nginx-json",
+		"samples/nginx-json.log": "nginx-json", "samples/nginx-syslog_rfc3164_json.log": "syslog:nginx-json",
 	} {
 		for _, n := range []int{1, 5, 190} {
 			f, why, err := Detect(join(file, n))
-			if err != nil || f.Name != want || f.New == nil || !strings.HasPrefix(why, want+" reads") {
+			if err != nil || f.Name != want || f.New == nil || !strings.Contains(why, strings.TrimPrefix(want, "syslog:")+" reads") {
 				t.Errorf("%s, %d lines: %q, %q, %v", file, n, f.Name, why, err)
 			}
 		}

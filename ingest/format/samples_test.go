@@ -50,7 +50,7 @@ var sampleSpecs = []struct {
 	{file: "nginx-ext.log", spec: "nginx:" + extFormat, lines: 197, events: 197, malformed: 3, invalid: 3},
 	{file: "nginx-json.log", spec: "nginx:" + jsonFormat, lines: 197, events: 197, malformed: 3, invalid: 4},
 	{file: "nginx-json.log", spec: "nginx-json", lines: 197, events: 197, malformed: 3, invalid: 4},
-	{file: "nginx-syslog_rfc3164_json.log", spec: "nginx-json", lines: 197, events: 197, malformed: 3, invalid: 4},
+	{file: "nginx-syslog_rfc3164_json.log", spec: "syslog:nginx-json", lines: 197, events: 197, malformed: 3, invalid: 4},
 	{file: "nginx-escapenone.log", spec: "nginx:" + noneFormat, lines: 197, events: 195, malformed: 2, invalid: 2, forged: 195,
 		rejects: map[ingest.Reason]int{ingest.HasNUL: 2}},
 	{file: "nginx-error.log", spec: "nginx-combined", lines: 193, rejects: map[ingest.Reason]int{ingest.NotARequest: 191, ingest.HasNUL: 2}},
@@ -121,7 +121,7 @@ func TestSamplesAgree(t *testing.T) {
 		same       func(a, b ingest.Event) bool
 	}{
 		{"nginx-json.log", "nginx-json", func(a, b ingest.Event) bool { return a == b }},
-		{"nginx-syslog_rfc3164_json.log", "nginx-json", func(a, b ingest.Event) bool { return a == b }},
+		{"nginx-syslog_rfc3164_json.log", "syslog:nginx-json", func(a, b ingest.Event) bool { return a == b }},
 		{"nginx-ext.log", "nginx:" + extFormat, func(a, b ingest.Event) bool {
 			return a.Time/1e9 == b.Time/1e9 && a.Target == b.Target && a.Referer == b.Referer && a.Agent == b.Agent &&
 				a.Chain == b.Chain && a.Status == b.Status && a.BytesOut == b.BytesOut && a.User == b.User &&

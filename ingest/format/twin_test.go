@@ -60,7 +60,7 @@ func unhexTwin(c byte) byte {
 // twinCombined returns the event of a line, or false.
 func twinCombined(line string) (ev ingest.Event, ok bool) {
 	var u twinText
-	if strings.Contains(line, "\x00") || isSyslogTwin.MatchString(line) {
+	if strings.Contains(line, "\x00") {
 		return ev, false
 	}
 	head, rest, closed := twinValue(line)
@@ -116,8 +116,6 @@ func twinCombined(line string) (ev ingest.Event, ok bool) {
 	}
 	return ev, true
 }
-
-var isSyslogTwin = regexp.MustCompile(`^<\d{1,3}>`)
 
 // twinTime reads a time of a year whose nanoseconds an int64 holds, with a zone below
 // 24 hours.
@@ -195,11 +193,6 @@ func FuzzNginxCombined(f *testing.F) {
 	}
 	p := open(f, "nginx-combined")
 	f.Fuzz(func(t *testing.T, line string) {
-		if isSyslogTwin.MatchString(line) {
-			var ev ingest.Event
-			p.Parse([]byte(line), &ev) // the twin knows no syslog headers
-			return
-		}
 		againstTwin(t, p, line)
 	})
 }

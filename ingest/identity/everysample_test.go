@@ -130,7 +130,13 @@ func TestSampleEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := 0
-	for file, spec := range map[string]string{"nginx-combined.log": "nginx-combined", "nginx-json.log": "nginx-json", "nginx-syslog_rfc3164_json.log": "nginx-json"} {
+	for file, spec := range map[string]string{
+		"nginx-combined.log": "nginx-combined", "nginx-json.log": "nginx-json", "nginx-syslog_rfc3164_json.log": "syslog:nginx-json",
+		"apache-combined.log": "apache-combined", "caddy-json.log": "caddy", "caddy-console.log": "caddy-console", "envoy-json.log": "envoy-json",
+		"traefik-json.log": "traefik-json", "traefik-common.log": "traefik-clf", "varnish-ncsa.log": "varnish-ncsa", "haproxy-clf.log": "haproxy-clf",
+		"haproxy-httplog.log": "haproxy-http:zone=UTC captures=host,user-agent,x-forwarded-for", "nginx-modsecurity-audit.jsonl": "modsecurity",
+		"springcloudgateway-reactornetty.log": "reactor-netty",
+	} {
 		f, err := format.Open(spec)
 		if err != nil {
 			t.Fatal(err)

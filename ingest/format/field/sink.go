@@ -281,27 +281,3 @@ func IsErrorLog(line []byte) bool {
 	}
 	return true
 }
-
-// StripSyslog passes over the header that nginx puts before a line it sends to a
-// syslog server, "<190>Nov 23 13:03:36 host nginx: ". The first ": " behind the
-// stamp ends it: neither host name nor tag can hold a blank.
-func StripSyslog(line []byte) []byte {
-	const stamp = len("Nov 23 13:03:36 ")
-	k := bytes.IndexByte(line, '>')
-	if k < 2 || k > 4 || len(line) < k+1+stamp {
-		return line
-	}
-	for _, c := range line[1:k] {
-		if c-'0' > 9 {
-			return line
-		}
-	}
-	head := line[k+1:]
-	if month(head[0], head[1], head[2]) < 0 || head[9] != ':' || head[12] != ':' || head[stamp-1] != ' ' {
-		return line
-	}
-	if end := bytes.Index(head[stamp:], []byte(": ")); end >= 0 {
-		return head[stamp+end+2:]
-	}
-	return line
-}

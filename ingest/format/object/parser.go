@@ -31,9 +31,6 @@ func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
 	if nul {
 		return ingest.HasNUL
 	}
-	if len(line) > 0 && line[0] == '<' {
-		line = field.StripSyslog(line)
-	}
 	p.sink.Begin()
 	if reason := p.reader.read(line, !escapes, ev); reason != ingest.OK {
 		return Refused(line, reason)

@@ -32,9 +32,6 @@ func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
 	if nul {
 		return ingest.HasNUL
 	}
-	if len(line) > 0 && line[0] == '<' && p.plan.prefix == "" {
-		line = field.StripSyslog(line)
-	}
 	p.escapes = escapes
 	p.sink.Begin()
 	reason := p.run(line, ev)
