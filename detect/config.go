@@ -61,6 +61,7 @@ type Config struct {
 	Emit        func(Finding)       // in live mode: new, graver or newly certain findings; called from several goroutines
 	Saw         func(Sighting)      // requests of watched subjects; called from several goroutines
 	Redact      func(string) string // replaces the secrets of a line that is kept as evidence; called from several goroutines
+	Hide        func(string) string // a subject's value as it is hashed into a finding's id, where addresses are hidden; nil: as it is
 	NewDecoder  func() (Decoder, error)
 	Now         func() int64 // wall clock in Unix seconds, to disbelieve lines from the future; nil in a replay
 }

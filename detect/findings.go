@@ -26,14 +26,15 @@ type findings struct {
 	open    map[windowKey]*open
 	settled []Finding // window over, not yet collected
 	emit    func(Finding)
+	id      func(rule string, s Subject, window int64) string
 }
 
 // MaxOpenFindings bounds the findings of one shard whose window is not over;
 // beyond it the oldest windows are settled early.
 const MaxOpenFindings = 4096
 
-func newFindings(emit func(Finding)) findings {
-	return findings{open: map[windowKey]*open{}, emit: emit}
+func newFindings(emit func(Finding), id func(string, Subject, int64) string) findings {
+	return findings{open: map[windowKey]*open{}, emit: emit, id: id}
 }
 
 // put takes in the present state of a finding. It emits what is new, graver,
@@ -45,7 +46,7 @@ func (fs *findings) put(k windowKey, f Finding, early bool) {
 		if len(fs.open) >= MaxOpenFindings {
 			fs.settleOldest()
 		}
-		f.ID = FindingID(f.Rule, f.Subject, f.Window)
+		f.ID = fs.id(f.Rule, f.Subject, f.Window)
 		fs.open[k] = &open{f: f, early: early, dirty: true, told: f.LastSeen}
 		fs.emit(f)
 		return

@@ -38,7 +38,7 @@ func TestPut(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var emitted []Finding
-			fs := newFindings(func(f Finding) { emitted = append(emitted, f) })
+			fs := newFindings(func(f Finding) { emitted = append(emitted, f) }, FindingID)
 			for i, s := range c.steps {
 				emitted = nil
 				fs.put(windowKey{}, s.f, s.early)
@@ -58,7 +58,7 @@ func TestPut(t *testing.T) {
 }
 
 func TestCollectGivesEveryChangeOnce(t *testing.T) {
-	fs := newFindings(func(Finding) {})
+	fs := newFindings(func(Finding) {}, FindingID)
 	k := windowKey{slot: 3, start: 7200e9}
 	fs.put(k, draft(Low, 0.5, 1), false)
 	if got := fs.collect(nil); len(got) != 1 {
@@ -84,7 +84,7 @@ func TestCollectGivesEveryChangeOnce(t *testing.T) {
 }
 
 func TestOpenFindingsAreBounded(t *testing.T) {
-	fs := newFindings(func(Finding) {})
+	fs := newFindings(func(Finding) {}, FindingID)
 	const over = 10
 	for i := range MaxOpenFindings + over {
 		f := draft(Medium, 0.5, 1)
@@ -106,7 +106,7 @@ func TestOpenFindingsAreBounded(t *testing.T) {
 
 func TestFindingsCode(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		fs := newFindings(func(Finding) {})
+		fs := newFindings(func(Finding) {}, FindingID)
 		for i := range rapid.IntRange(0, 9).Draw(rt, "n") {
 			f := draft(Severity(i%5), float64(i)/9, int64(i))
 			f.Window, f.FiredAt, f.Why, f.Route = int64(i)*3600e9, rapid.Int64().Draw(rt, "fired"), rapid.String().Draw(rt, "why"), "/a"
@@ -118,7 +118,7 @@ func TestFindingsCode(t *testing.T) {
 		}
 		w := window.NewWriter(nil)
 		fs.code(w, nil)
-		back := newFindings(nil)
+		back := newFindings(nil, FindingID)
 		r := window.NewReader(w.Bytes())
 		back.code(r, func(r uint8) (uint8, bool) { return r + 4, r == 0 })
 		if r.Err() != nil || len(r.Bytes()) != 0 {
@@ -161,5 +161,18 @@ func TestFindingID(t *testing.T) {
 		if a == b {
 			t.Errorf("two findings share the id %s", a)
 		}
+	}
+}
+
+// TestHiddenIDs: where addresses are hidden, an id is made of what is stored.
+func TestHiddenIDs(t *testing.T) {
+	s := Subject{Kind: "ip", Value: "203.0.113.7"}
+	plain := &worker{cfg: &Config{}}
+	if got := plain.id("auth-burst", s, 5); got != FindingID("auth-burst", s, 5) {
+		t.Errorf("plain: %s", got)
+	}
+	hiding := &worker{cfg: &Config{Hide: func(v string) string { return "hidden " + v }}}
+	if got := hiding.id("auth-burst", s, 5); got != FindingID("auth-burst", Subject{Kind: "ip", Value: "hidden 203.0.113.7"}, 5) {
+		t.Errorf("hidden: %s", got)
 	}
 }

@@ -24,7 +24,7 @@ type shard struct {
 }
 
 func newShard(w *worker, number int) (*shard, error) {
-	sh := &shard{w: w, number: number, table: newTable(64), agenda: newAgenda(), findings: newFindings(w.emit)}
+	sh := &shard{w: w, number: number, table: newTable(64), agenda: newAgenda(), findings: newFindings(w.emit, w.id)}
 	for i, r := range w.rules {
 		env := &Env{w: w, sh: sh, rule: uint8(i), name: r.Name, spec: r.Spec}
 		rule, err := r.Spec.New(env, r.Config)

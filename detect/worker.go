@@ -82,6 +82,15 @@ func (w *worker) emit(f Finding) {
 	}
 }
 
+// id is a new finding's. Where addresses are hidden it must not be made of one:
+// whoever has the id, the rule and the window could try them all.
+func (w *worker) id(rule string, s Subject, window int64) string {
+	if w.cfg.Hide != nil {
+		s.Value = w.cfg.Hide(s.Value)
+	}
+	return FindingID(rule, s, window)
+}
+
 // observe takes in one event. h is the hash of its client's key; t how it stands
 // to the late bound.
 func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {

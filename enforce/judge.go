@@ -131,7 +131,7 @@ func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, propose
 func (e *Enforcer) draft(w wanted, action Action, now time.Time) Decision {
 	f, v := w.f, w.v
 	d := Decision{
-		ID: decisionID(f.Subject, action, "", v.Offence, f.ID), Subject: f.Subject, Action: action,
+		ID: decisionID(e.ledger.hiddenSubject(f.Subject), action, "", v.Offence, f.ID), Subject: f.Subject, Action: action,
 		Rule: v.Rule, Findings: f.ID, Score: v.Score, Why: clean(f.Why), Collateral: collateral(f.Standing),
 		By: policyName, Offence: v.Offence, People: f.Standing.People, Good: f.Standing.Successes,
 		Created: now.UnixNano(), Expires: e.expires(v, w.trigger, now), Trigger: w.trigger,

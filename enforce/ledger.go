@@ -16,7 +16,9 @@ import (
 // processes on the same file: those post commands and read; only the enforcer
 // writes decisions.
 type Ledger struct {
-	w, r *sql.DB
+	w, r  *sql.DB
+	cloak Cloak // nil: nothing is hidden, and nothing was
+	hide  bool  // whether what is written is hidden from now on
 }
 
 // Change is one step in the life of a decision.
@@ -55,6 +57,8 @@ type Command struct {
 
 const ledgerVersion = 1
 
+const changesStay = `CREATE TRIGGER changes_stay BEFORE UPDATE ON changes BEGIN SELECT RAISE(ABORT, 'changes are only ever added'); END;`
+
 const ledgerSchema = `
 CREATE TABLE enforce_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE decisions (
@@ -75,7 +79,7 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_decision ON changes (decision, seq);
 CREATE INDEX changes_at ON changes (to_state, at);
-CREATE TRIGGER changes_stay BEFORE UPDATE ON changes BEGIN SELECT RAISE(ABORT, 'changes are only ever added'); END;
+` + changesStay + `
 CREATE TABLE allows (
   value TEXT PRIMARY KEY, why TEXT NOT NULL, by_whom TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -169,7 +173,7 @@ func (l *Ledger) Post(ctx context.Context, c Command) (int64, error) {
 		c.At = time.Now().UnixNano()
 	}
 	res, err := l.w.ExecContext(ctx, `INSERT INTO commands (at, who, verb, arg, why, dur, result, done) VALUES (?,?,?,?,?,?,'',0)`,
-		c.At, clean(c.Who), c.Verb, clean(c.Arg), clean(c.Why), int64(c.For))
+		c.At, clean(c.Who), c.Verb, l.hidden(clean(c.Arg)), l.hidden(clean(c.Why)), int64(c.For))
 	if err != nil {
 		return 0, fmt.Errorf("enforce: post a command: %w", err)
 	}
@@ -193,9 +197,14 @@ func (l *Ledger) Command(ctx context.Context, id int64) (Command, bool, error) {
 	return out[0], true, nil
 }
 
-// inbox returns the commands that wait, in the order they came.
+// inbox returns the commands that wait, in the order they came, with the
+// addresses that are meant.
 func (l *Ledger) inbox(ctx context.Context, limit int) ([]Command, error) {
-	return l.commands(ctx, `WHERE done = 0 ORDER BY id LIMIT ?`, limit)
+	list, err := l.commands(ctx, `WHERE done = 0 ORDER BY id LIMIT ?`, limit)
+	for i := range list {
+		list[i].Arg = l.shown(list[i].Arg)
+	}
+	return list, err
 }
 
 func (l *Ledger) commands(ctx context.Context, where string, args ...any) ([]Command, error) {

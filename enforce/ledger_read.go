@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/portcullis/portcullis/detect"
@@ -28,11 +29,12 @@ func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, er
 			where, args = append(where, cond), append(args, v...)
 		}
 	}
+	q.Subject.Value = l.shown(q.Subject.Value)
 	wider := network(q.Subject) // an IPv6 client is acted on with its whole /64
 	add(`state = ?`, q.State != "", q.State)
 	add(`state IN `+liveStates, q.Live)
 	add(`kind = ?`, q.Subject.Kind != "" && wider == "", q.Subject.Kind)
-	add(`value IN (?, ?)`, q.Subject.Value != "", q.Subject.Value, wider)
+	add(`value IN (?, ?, ?, ?)`, q.Subject.Value != "", q.Subject.Value, wider, l.other(q.Subject.Value), l.other(wider))
 	add(`created >= ?`, q.Since != 0, q.Since)
 	if q.After != "" {
 		var at int64
@@ -105,15 +107,17 @@ func scanDecision(r *sql.Rows) (d Decision, err error) {
 // record reads what is remembered of a subject.
 func (l *Ledger) record(ctx context.Context, s detect.Subject) (*Record, error) {
 	counted, err := collect(ctx, l.r, `SELECT finding, rule, family, hard, top, weight, at FROM (
-		SELECT * FROM counted WHERE kind = ? AND value = ? ORDER BY at DESC LIMIT ?) ORDER BY finding`,
-		[]any{s.Kind, s.Value, recordMax}, func(r *sql.Rows) (c Counted, err error) {
+		SELECT * FROM counted WHERE kind = ? AND value IN (?, ?) ORDER BY at DESC LIMIT ?) ORDER BY finding, top DESC`,
+		[]any{s.Kind, s.Value, l.other(s.Value), recordMax}, func(r *sql.Rows) (c Counted, err error) {
 			err = r.Scan(&c.Finding, &c.Rule, &c.Family, &c.Hard, &c.Top, &c.Weight, &c.At)
 			return c, err
 		})
+	// A finding stands there twice where hiding was switched off while it grew.
+	counted = slices.CompactFunc(counted, func(a, b Counted) bool { return a.Finding == b.Finding })
 	rec := &Record{Subject: s, Counted: counted}
 	if err == nil {
 		err = l.r.QueryRowContext(ctx, `SELECT coalesce(max(offence), 0), coalesce(max(trigger_at), 0)
-			FROM decisions WHERE kind = ? AND value = ? AND offended = 1`, s.Kind, s.Value).Scan(&rec.Offences, &rec.Offended)
+			FROM decisions WHERE kind = ? AND value IN (?, ?) AND offended = 1`, s.Kind, s.Value, l.other(s.Value)).Scan(&rec.Offences, &rec.Offended)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("enforce: read the record of a subject: %w", err)
@@ -142,7 +146,12 @@ func (l *Ledger) meta(ctx context.Context, key string) (string, error) {
 	return v, nil
 }
 
-func collect[T any](ctx context.Context, db *sql.DB, text string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
+// queryer is a pool or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func collect[T any](ctx context.Context, db queryer, text string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err

@@ -59,9 +59,11 @@ func (b *batch) note(log *slog.Logger, level slog.Level, msg string, args ...any
 
 // write makes the batch durable.
 func (l *Ledger) write(ctx context.Context, b *batch) error {
+	c := l.concealed(b)
+	l.both(c)
 	err := l.tx(ctx, func(tx *sql.Tx) error {
 		for _, part := range []func(context.Context, *sql.Tx) error{
-			b.writeDecisions, b.writeChanges, b.writeCounted, b.writeAllows, b.writeCommands,
+			c.writeDecisions, c.writeChanges, c.writeCounted, c.writeAllows, c.writeCommands,
 		} {
 			if err := part(ctx, tx); err != nil {
 				return err

@@ -56,11 +56,11 @@ const lingerFor = time.Minute
 // load reads memory from the ledger.
 func (e *Enforcer) load(ctx context.Context, now time.Time) error {
 	m := &e.mem
-	open, err := e.ledger.decisions(ctx, `WHERE `+openStates)
+	open, err := e.ledger.inForceAgain(ctx)
 	if err != nil {
 		return err
 	}
-	if m.allows, err = e.ledger.Allowed(ctx); err != nil {
+	if m.allows, err = e.ledger.allowedAgain(ctx); err != nil {
 		return err
 	}
 	if m.panics, err = e.ledger.meta(ctx, "panic"); err != nil {

@@ -125,7 +125,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 }
 
 func (p *pipeline) beat(ctx context.Context, t time.Time) error {
-	h := p.enforcer.Health()
+	h := p.health()
 	return heartbeat{
 		PID: os.Getpid(), Version: buildInfo().Version, Started: detect.FormatTime(p.started.UnixNano()), At: detect.FormatTime(t.UnixNano()),
 		Console: p.consoleURL(), LinesPerSecond: p.books.Load().rate, Panic: h.Panic, Trouble: p.trouble(h), Gateways: gatewayBeats(h),
@@ -134,7 +134,7 @@ func (p *pipeline) beat(ctx context.Context, t time.Time) error {
 
 // status is what the console shows.
 func (p *pipeline) status() console.Status {
-	h, b, stats := p.enforcer.Health(), p.books.Load(), p.engine.Stats()
+	h, b, stats := p.health(), p.books.Load(), p.engine.Stats()
 	s := console.Status{
 		Version: buildInfo().Version, Roles: []string{"collect", "detect", "enforce", "console"}, Started: p.started,
 		Simulation: p.settings.Enforce.Policy.Simulate.All, Panic: h.Panic, Trouble: p.trouble(h),
@@ -200,7 +200,7 @@ func (p *pipeline) serveConsole(ctx context.Context) error {
 	}
 	srv, err := console.New(p.settings.Console, console.Deps{
 		Findings: p.db, Decisions: p.ledger, Allowed: p.ledger, Poster: p.ledger, Status: p.status,
-		Metrics: telemetry.MetricsHandler(registry, p.log), Ready: p.ready, Log: p.log,
+		Metrics: telemetry.MetricsHandler(registry, p.log), Ready: p.ready, Log: p.quiet,
 		Tags: func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags },
 	})
 	if err != nil {
@@ -224,7 +224,7 @@ func (p *pipeline) ready() error {
 			return fmt.Errorf("source %s: %s", p.sources[i].name, e)
 		}
 	}
-	if h := p.enforcer.Health(); h.Store != "" {
+	if h := p.health(); h.Store != "" {
 		return fmt.Errorf("decisions cannot be saved: %s", h.Store)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/ingest/identity"
 	"github.com/portcullis/portcullis/internal/cliout"
 	"github.com/portcullis/portcullis/internal/config"
 	"github.com/portcullis/portcullis/internal/telemetry"
@@ -157,6 +158,9 @@ type App struct {
 	Environ []string
 
 	model *kong.Application
+	cloak *identity.Cloak // where addresses are hidden in the database, or were
+	hide  bool            // whether they are now
+	blind error           // why there is no cloak though they are hidden; nil: there is, or they are not
 }
 
 // JSONL reports whether the output is for programs.
@@ -275,6 +279,9 @@ func (a *App) withStore(open func(string) (*store.DB, error), do func(*store.DB)
 	if err != nil {
 		return err
 	}
+	if err := a.conceal(context.Background(), db); err != nil {
+		return errors.Join(err, db.Close())
+	}
 	return errors.Join(do(db), db.Close())
 }
 
@@ -284,6 +291,9 @@ func (a *App) withLedger(ctx context.Context, do func(*store.DB, *enforce.Ledger
 		l, err := enforce.OpenLedger(ctx, db.SQL())
 		if err != nil {
 			return err
+		}
+		if a.cloak != nil {
+			l.Conceal(a.cloak, a.hide)
 		}
 		return do(db, l.ReadFrom(db.Reader()))
 	})

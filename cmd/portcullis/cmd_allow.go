@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/ingest/identity"
 	"github.com/portcullis/portcullis/internal/cliout"
 )
 
@@ -117,7 +118,7 @@ func allowValue(s string) (string, error) {
 			return s, nil
 		}
 	}
-	if _, err := netip.ParseAddr(s); err == nil {
+	if _, err := netip.ParseAddr(s); err == nil || identity.IsHidden(s) {
 		return s, nil
 	}
 	if p, err := netip.ParsePrefix(s); err == nil {

@@ -58,6 +58,9 @@ func (c *DecisionsListCmd) Run(ctx context.Context, app *App) error {
 		q.Since = now().Add(-time.Duration(c.Since)).UnixNano()
 	}
 	return app.withLedger(ctx, func(_ *store.DB, l *enforce.Ledger) error {
+		if err := app.named(c.Subject); err != nil {
+			return err
+		}
 		if app.JSONL() {
 			j := cliout.NewJSONL(app.Out)
 			if err := eachDecision(ctx, l, q, c.Limit, func(d enforce.Decision) error { return j.Write(decisionView(d)) }); err != nil {

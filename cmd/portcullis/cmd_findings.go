@@ -46,6 +46,9 @@ func (c *FindingsCmd) Run(ctx context.Context, app *App) error {
 		return usagef("--limit must not be negative")
 	}
 	return app.withStore(store.OpenReadOnly, func(db *store.DB) error {
+		if err := app.named(c.Subject); err != nil {
+			return err
+		}
 		if c.ID != "" {
 			return c.one(ctx, app, db)
 		}

@@ -59,6 +59,9 @@ func (c *RevealCmd) Run(ctx context.Context, app *App) error {
 	at := now().UnixNano()
 	// Only what is written down is shown.
 	err = app.withStore(store.OpenClient, func(db *store.DB) error {
+		if app.hide {
+			why = app.cloak.HideText(why)
+		}
 		return audit(ctx, db.SQL(), at, whoAmI(app), c.Hidden, cliout.Safe(why, longestReason))
 	})
 	if err != nil {

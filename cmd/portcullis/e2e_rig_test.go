@@ -323,8 +323,14 @@ func newSite(t *testing.T, enforcement string) *site {
 	})
 	r := newRig(t, "")
 	r.log = s.Log
-	r.settings(fmt.Sprintf("gateways: {nginx: {enabled: true, binary: %s, conf: %s, dir: %s, pid_file: %s}}\n", binary, s.Conf, s.IncludeDir, s.PIDFile) + enforcement)
-	return &site{Site: s, r: r, binary: binary}
+	here := &site{Site: s, r: r, binary: binary}
+	r.settings(here.gateway() + enforcement)
+	return here
+}
+
+// gateway is the section of the settings that names the site's nginx.
+func (s *site) gateway() string {
+	return fmt.Sprintf("gateways: {nginx: {enabled: true, binary: %s, conf: %s, dir: %s, pid_file: %s}}\n", s.binary, s.Conf, s.IncludeDir, s.PIDFile)
 }
 
 // ask sends one request as a client and returns the status; 0 = no answer.

@@ -24,8 +24,9 @@ type engineOptions struct {
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
 	noTime  func() int64
 	log     *slog.Logger
-	sealed  bool             // the lines' secrets were replaced before the bus
-	enrich  *enrich.Enricher // nil: nothing is added
+	sealed  bool                // the lines' secrets were replaced before the bus
+	enrich  *enrich.Enricher    // nil: nothing is added
+	hide    func(string) string // see detect.Config; nil: nothing is hidden
 }
 
 // newEngine makes the engine that the settings describe.
@@ -56,6 +57,7 @@ func newEngine(s *Settings, o engineOptions) (*detect.Engine, error) {
 		MaxClients: s.Engine.MaxClients, Workers: workers, Seed: seedOf(ring.Root),
 		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now,
 		Redact:     func(line string) string { return strings.Clone(redact.Line(line)) },
+		Hide:       o.hide,
 		NewDecoder: func() (detect.Decoder, error) { return plan.New() },
 	})
 }

@@ -27,6 +27,9 @@ import (
 type pipeline struct {
 	settings *Settings
 	log      *slog.Logger
+	quiet    *slog.Logger // what may come to speak of clients; log, unless addresses are hidden
+	cloak    *identity.Cloak
+	hide     bool // whether addresses are hidden in what is stored and shown
 	db       *store.DB
 	ledger   *enforce.Ledger
 	engine   *detect.Engine
@@ -61,7 +64,7 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 	if err := s.workable(); err != nil {
 		return nil, err
 	}
-	p := &pipeline{settings: s, log: log, started: now()}
+	p := &pipeline{settings: s, log: log, quiet: log, started: now()}
 	p.books.Store(&books{})
 	if err := p.openState(ctx); err != nil {
 		p.close()
@@ -87,17 +90,21 @@ func (p *pipeline) openState(ctx context.Context) error {
 	for i := range s.Sources {
 		formats[s.Sources[i].name()] = s.Sources[i].format()
 	}
-	if _, err := ringOf(s.StateDir, true); err != nil {
-		return err
-	}
-	var err error
-	if p.enrich, err = newEnricher(s, true, p.log); err != nil {
+	// The key comes first: it makes the folder.
+	_, err := ringOf(s.StateDir, true)
+	if err != nil {
 		return err
 	}
 	if p.db, err = store.Open(filepath.Join(s.StateDir, storeFile)); err != nil {
 		return err
 	}
-	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.log, enrich: p.enrich, sealed: s.Identity.Redact.Bus,
+	if err = p.conceal(); err != nil {
+		return err
+	}
+	if p.enrich, err = newEnricher(s, true, p.quiet); err != nil {
+		return err
+	}
+	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.quiet, hide: p.idText(), enrich: p.enrich, sealed: s.Identity.Redact.Bus,
 		emit: p.emit, saw: p.saw, now: func() int64 { return now().Unix() }, noTime: func() int64 { return now().UnixNano() }}); err != nil {
 		return err
 	}
@@ -125,7 +132,10 @@ func (p *pipeline) openState(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.ledger = ledger.ReadFrom(p.db.Reader())
+	p.ledger = ledger.ReadFrom(p.db.Reader()).Conceal(p.cloak, p.hide)
+	if err := p.concealStored(ctx); err != nil {
+		return err
+	}
 	return p.openEnforcer()
 }
 
@@ -142,14 +152,14 @@ func (p *pipeline) openEnforcer() error {
 	cfg := s.Enforce
 	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)
 	var err error
-	if p.enforcer, err = enforce.New(cfg, p.ledger, gateways, p.engine, p.log, now); err != nil {
+	if p.enforcer, err = enforce.New(cfg, p.ledger, gateways, p.engine, p.quiet, now); err != nil {
 		return err
 	}
 	p.enforcer.SetInputs(p.inputs)
 	p.enforcer.SetBacklog(func(ctx context.Context, since int64) ([]detect.Finding, error) {
 		var all []detect.Finding
 		err := eachFinding(ctx, p.db, store.FindingQuery{SeenSince: since}, 0, func(f detect.Finding) error {
-			all = append(all, f)
+			all = append(all, p.subjectShown(f))
 			return nil
 		})
 		return all, err

@@ -22,6 +22,9 @@ const answerWithin = 3 * time.Second
 func (a *App) post(ctx context.Context, c enforce.Command) error {
 	c.Who, c.At = whoAmI(a), now().UnixNano()
 	return a.withLedger(ctx, func(db *store.DB, l *enforce.Ledger) error {
+		if err := a.named(c.Arg, c.Why); err != nil {
+			return err
+		}
 		alive, err := aliveDaemon(ctx, db)
 		if err != nil {
 			return err
@@ -30,7 +33,7 @@ func (a *App) post(ctx context.Context, c enforce.Command) error {
 		if err != nil {
 			return err
 		}
-		c.ID = id
+		c.ID, c.Arg = id, l.Hidden(c.Arg)
 		if alive == nil {
 			return a.noted(c, "the service is not running, it is carried out at its next start")
 		}

@@ -44,7 +44,7 @@ func (db *DB) stage(ctx context.Context, blobs map[string][]byte) (map[string]in
 	}
 	staged := make(map[string]int64, len(blobs))
 	for _, keys := range runs {
-		err := inTx(ctx, db.w, func(tx *sql.Tx) error { return insertParts(ctx, tx, blobs, keys, staged) })
+		err := inTx(ctx, db.w, func(tx *sql.Tx) error { return db.insertParts(ctx, tx, blobs, keys, staged) })
 		if err != nil {
 			return nil, err
 		}
@@ -52,9 +52,13 @@ func (db *DB) stage(ctx context.Context, blobs map[string][]byte) (map[string]in
 	return staged, nil
 }
 
-func insertParts(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, keys []string, staged map[string]int64) error {
+func (db *DB) insertParts(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, keys []string, staged map[string]int64) error {
 	for _, key := range keys {
-		res, err := tx.ExecContext(ctx, `INSERT INTO parts (data) VALUES (?)`, blobs[key])
+		data, err := db.sealed(key, blobs[key])
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `INSERT INTO parts (data) VALUES (?)`, data)
 		if err != nil {
 			return err
 		}
@@ -67,7 +71,7 @@ func insertParts(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, keys 
 
 // saveBlobs makes the staged parts count; of a small snapshot it also writes
 // the new and removes the old ones.
-func saveBlobs(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, staged map[string]int64) error {
+func (db *DB) saveBlobs(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, staged map[string]int64) error {
 	if len(blobs) == 0 {
 		return nil
 	}
@@ -77,7 +81,7 @@ func saveBlobs(ctx context.Context, tx *sql.Tx, blobs map[string][]byte, staged 
 		err := each(ctx, tx, `DELETE FROM parts WHERE id = (SELECT part FROM blobs WHERE key = ?)`, all, keyArgs)
 		for _, keys := range pieces(blobs) {
 			if err == nil {
-				err = insertParts(ctx, tx, blobs, keys, staged)
+				err = db.insertParts(ctx, tx, blobs, keys, staged)
 			}
 		}
 		if err != nil {

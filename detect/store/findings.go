@@ -39,7 +39,7 @@ type FindingQuery struct {
 
 // Findings returns a page of findings, the newest FiredAt first, then by id.
 func (db *DB) Findings(ctx context.Context, q FindingQuery) ([]detect.Finding, error) {
-	where, args := q.where()
+	where, args := db.where(q)
 	if q.After != "" {
 		var at int64
 		err := db.r.QueryRowContext(ctx, `SELECT fired_at FROM findings WHERE id = ?`, q.After).Scan(&at)
@@ -106,10 +106,10 @@ func (db *DB) Rollups(ctx context.Context, since, until int64, route string) ([]
 	return out, nil
 }
 
-func (q FindingQuery) where() (where []string, args []any) {
-	add := func(cond string, on bool, v any) {
+func (db *DB) where(q FindingQuery) (where []string, args []any) {
+	add := func(cond string, on bool, v ...any) {
 		if on {
-			where, args = append(where, cond), append(args, v)
+			where, args = append(where, cond), append(args, v...)
 		}
 	}
 	add(`fired_at >= ?`, q.Since != 0, q.Since)
@@ -118,7 +118,7 @@ func (q FindingQuery) where() (where []string, args []any) {
 	add(`rule = ?`, q.Rule != "", q.Rule)
 	add(`family = ?`, q.Family != "", q.Family)
 	add(`kind = ?`, q.Subject.Kind != "", q.Subject.Kind)
-	add(`value = ?`, q.Subject.Value != "", q.Subject.Value)
+	add(`value IN (?, ?)`, q.Subject.Value != "", q.Subject.Value, db.other(q.Subject.Value))
 	add(`severity >= ?`, q.MinSeverity > detect.Info, int(q.MinSeverity))
 	return where, args
 }

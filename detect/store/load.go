@@ -26,6 +26,9 @@ func (db *DB) Load(ctx context.Context) (State, error) {
 			var key string
 			var data []byte
 			err := r.Scan(&key, &data)
+			if err == nil && db.cloak != nil {
+				data, err = db.cloak.Open(key, data)
+			}
 			if data == nil {
 				data = []byte{} // nil would mean "delete" to Save
 			}

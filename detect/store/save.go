@@ -33,7 +33,7 @@ func (db *DB) Save(ctx context.Context, s State) error {
 	defer db.saving.Unlock()
 	staged, err := db.stage(ctx, s.Blobs)
 	if err == nil {
-		err = inTx(ctx, db.w, func(tx *sql.Tx) error { return saveAll(ctx, tx, s, staged) })
+		err = inTx(ctx, db.w, func(tx *sql.Tx) error { return db.saveAll(ctx, tx, s, staged) })
 	}
 	if err != nil {
 		return fmt.Errorf("store: save: %w%s", err, hint(err))
@@ -47,14 +47,14 @@ func (db *DB) Save(ctx context.Context, s State) error {
 	return nil
 }
 
-func saveAll(ctx context.Context, tx *sql.Tx, s State, staged map[string]int64) error {
+func (db *DB) saveAll(ctx context.Context, tx *sql.Tx, s State, staged map[string]int64) error {
 	for _, part := range []func() error{
-		func() error { return saveBlobs(ctx, tx, s.Blobs, staged) },
+		func() error { return db.saveBlobs(ctx, tx, s.Blobs, staged) },
 		func() error { return saveMarks(ctx, tx, s.Marks) },
 		func() error { return saveLedger(ctx, tx, s.Ledger) },
-		func() error { return saveFindings(ctx, tx, s.Findings) },
-		func() error { return saveRollups(ctx, tx, s.Rollups) },
-		func() error { return saveRejects(ctx, tx, s.Rejects) },
+		func() error { return db.saveFindings(ctx, tx, s.Findings) },
+		func() error { return db.saveRollups(ctx, tx, s.Rollups) },
+		func() error { return db.saveRejects(ctx, tx, s.Rejects) },
 	} {
 		if err := part(); err != nil {
 			return err
@@ -116,26 +116,27 @@ func saveLedger(ctx context.Context, tx *sql.Tx, rows []ingest.LedgerRow) error 
 		})
 }
 
-func saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding) error {
+func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding) error {
 	return each(ctx, tx, `INSERT OR REPLACE INTO findings (`+findingColumns+`)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, fs, func(_ int, f detect.Finding) []any {
+		db.hideFinding(&f)
 		return []any{f.ID, f.Rule, f.Version, string(f.Family), int(f.Severity), f.Confidence,
 			f.Subject.Kind, f.Subject.Value, f.Window, f.FirstSeen, f.LastSeen, f.FiredAt, f.Count, f.Why, f.Route,
 			f.Standing.Successes, f.Standing.People, f.Standing.Since, encodeEvidence(&f)}
 	})
 }
 
-func saveRollups(ctx context.Context, tx *sql.Tx, rows []detect.Rollup) error {
+func (db *DB) saveRollups(ctx context.Context, tx *sql.Tx, rows []detect.Rollup) error {
 	return each(ctx, tx, `INSERT OR REPLACE INTO rollups (`+rollupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
 		rows, func(_ int, r detect.Rollup) []any {
-			return []any{r.Minute, r.Source, r.Route, r.Requests, r.S2xx, r.S3xx, r.S4xx, r.S5xx,
+			return []any{r.Minute, r.Source, db.hidden(r.Route, 0), r.Requests, r.S2xx, r.S3xx, r.S4xx, r.S5xx,
 				r.Refused, r.Denied, r.BytesOut, r.Nanos}
 		})
 }
 
 // saveRejects keeps the newest few of each source and reason. A line read again
 // after a crash has the same position and is not counted as another.
-func saveRejects(ctx context.Context, tx *sql.Tx, rejects []ingest.Reject) error {
+func (db *DB) saveRejects(ctx context.Context, tx *sql.Tx, rejects []ingest.Reject) error {
 	type class struct{ source, reason string }
 	var classes []class
 	for _, r := range rejects {
@@ -146,7 +147,7 @@ func saveRejects(ctx context.Context, tx *sql.Tx, rejects []ingest.Reject) error
 	err := each(ctx, tx, `INSERT INTO rejects (source, file, pos, reason, length, sample) VALUES (?,?,?,?,?,?)
 		ON CONFLICT (source, file, pos) DO NOTHING`, rejects, func(_ int, r ingest.Reject) []any {
 		sample := r.Sample[:min(len(r.Sample), ingest.SampleBytes)]
-		return []any{r.Pos.Source, int64(r.Pos.File), r.Pos.Offset, r.Reason.String(), r.Length, []byte(sample)}
+		return []any{r.Pos.Source, int64(r.Pos.File), r.Pos.Offset, r.Reason.String(), r.Length, []byte(db.hidden(sample, ingest.SampleBytes))}
 	})
 	if err != nil {
 		return err

@@ -53,6 +53,9 @@ type DB struct {
 	r    *sql.DB
 	lock *lockFile
 
+	cloak Cloak // nil: nothing is hidden, and nothing was
+	hide  bool  // whether what is written is hidden from now on
+
 	saving sync.Mutex // what one Save has staged looks like rubbish to the sweep of another
 }
 

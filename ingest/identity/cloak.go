@@ -13,7 +13,10 @@ import (
 // of its 16 bytes as one block, so it is the same each time, is as unlike its
 // neighbours as any other, and only the installation's key leads back. One client can
 // still be told from another, and seen again.
-type Cloak struct{ addr, net cipher.Block }
+type Cloak struct {
+	addr, net cipher.Block
+	seal      [KeyBytes]byte // from which the keys of Seal are derived
+}
 
 const (
 	hiddenAddr = "ip_"
@@ -27,7 +30,7 @@ func NewCloak(root [KeyBytes]byte) (*Cloak, error) {
 	if root == ([KeyBytes]byte{}) {
 		return nil, fmt.Errorf("identity: hide addresses: the installation's key is missing")
 	}
-	c := &Cloak{}
+	c := &Cloak{seal: derive(root, "sealed state")}
 	for purpose, block := range map[string]*cipher.Block{"hidden addresses": &c.addr, "hidden networks": &c.net} {
 		key := derive(root, purpose)
 		b, err := aes.NewCipher(key[:16])
