@@ -41,6 +41,9 @@ func (b *books) page(batch *ingest.Batch) page { return page{b, b.row(batch.Sour
 func (p page) take(ev *ingest.Event, t timing) {
 	p.row.Read++
 	p.row.Processed++
+	if ev.Flags&ingest.FlagTruncated != 0 {
+		p.row.Truncated++
+	}
 	switch {
 	case t == late:
 		p.row.Late++

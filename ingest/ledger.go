@@ -10,6 +10,7 @@ type LedgerRow struct {
 	Reasons   map[string]int64 `json:"reasons,omitempty"` // rejected, by reason
 	Late      int64            `json:"late"`              // processed, but behind the late bound
 	Future    int64            `json:"future"`            // processed, but ahead of the clock bound
+	Truncated int64            `json:"truncated"`         // processed, but cut by the gateway: what stood behind the cut is not known
 	Bytes     int64            `json:"bytes"`
 	LagBytes  int64            `json:"lag_bytes"`
 	LastTime  int64            `json:"last_time"` // newest event time, Unix nanoseconds

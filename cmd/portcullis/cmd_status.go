@@ -177,6 +177,9 @@ func (st *statusObject) sources(app *App, at time.Time) *cliout.Table {
 		if why := reasonsText(s.Reasons); why != "" {
 			complete += " (rejected: " + why + ")"
 		}
+		if s.Truncated > 0 {
+			complete += " (" + cliout.Count(s.Truncated) + " cut by the gateway)"
+		}
 		t.Row(s.Source, cliout.Count(s.Read), cliout.Count(s.Processed), cliout.Count(s.Rejected), cliout.Count(s.Late),
 			cliout.Bytes(s.LagBytes), ago(s.Newest, at), complete)
 	}

@@ -14,6 +14,7 @@ func (p *pipeline) metrics() (*telemetry.Collector, error) {
 		{Name: "portcullis_lines_total", Help: "Lines read from a source, since the state was made.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_events_total", Help: "Lines that became events.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_rejected_total", Help: "Lines that did not, by reason.", Kind: telemetry.Counter, Labels: []string{"source", "reason"}},
+		{Name: "portcullis_truncated_total", Help: "Events whose line the gateway cut: what stood behind the cut is not known.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_late_total", Help: "Events behind the late bound: inspected, not counted in windows.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_future_total", Help: "Events ahead of the clock, not counted in windows.", Kind: telemetry.Counter, Labels: source},
 		{Name: "portcullis_lag_bytes", Help: "Bytes of a source known to be unread.", Kind: telemetry.Gauge, Labels: source},
@@ -43,6 +44,7 @@ func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...s
 	for _, row := range p.books.Load().rows {
 		emit("portcullis_lines_total", float64(row.Read), row.Source)
 		emit("portcullis_events_total", float64(row.Processed), row.Source)
+		emit("portcullis_truncated_total", float64(row.Truncated), row.Source)
 		emit("portcullis_late_total", float64(row.Late), row.Source)
 		emit("portcullis_future_total", float64(row.Future), row.Source)
 		for _, r := range ingest.Reasons() {

@@ -109,11 +109,11 @@ func loadMarks(ctx context.Context, q queryer) ([]ingest.Mark, error) {
 }
 
 func loadLedger(ctx context.Context, q queryer) ([]ingest.LedgerRow, error) {
-	return query(ctx, q, `SELECT source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time
+	return query(ctx, q, `SELECT source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time, truncated
 		FROM ledger ORDER BY source`, nil, func(r *sql.Rows) (ingest.LedgerRow, error) {
 		var l ingest.LedgerRow
 		var reasons string
-		err := r.Scan(&l.Source, &l.Read, &l.Processed, &l.Rejected, &reasons, &l.Late, &l.Future, &l.Bytes, &l.LagBytes, &l.LastTime)
+		err := r.Scan(&l.Source, &l.Read, &l.Processed, &l.Rejected, &reasons, &l.Late, &l.Future, &l.Bytes, &l.LagBytes, &l.LastTime, &l.Truncated)
 		if err == nil {
 			err = json.Unmarshal([]byte(reasons), &l.Reasons)
 		}

@@ -46,6 +46,8 @@ CREATE TABLE parts (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
 CREATE TABLE blobs (key TEXT PRIMARY KEY, part INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX blobs_part ON blobs (part);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+`, `
+ALTER TABLE ledger ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

@@ -48,7 +48,7 @@ func state(n int) store.State {
 		Findings: []detect.Finding{finding(n)},
 		Rollups:  []detect.Rollup{{Minute: 60, Source: "a", Requests: int64(n)}, {Minute: 60, Source: "a", Route: "/login", Requests: 1}},
 		Ledger: []ingest.LedgerRow{{Source: "a", Read: int64(n), Processed: int64(n) - 1, Rejected: 1,
-			Reasons: map[string]int64{"bad_time": 1}, Late: 2, Future: 3, Bytes: 4, LagBytes: 5, LastTime: 6}},
+			Reasons: map[string]int64{"bad_time": 1}, Late: 2, Future: 3, Bytes: 4, LagBytes: 5, LastTime: 6, Truncated: 7}},
 		Rejects: []ingest.Reject{{Pos: ingest.Position{Source: "a", File: 1 << 63, Offset: int64(n)}, Reason: ingest.BadTime, Length: 900, Sample: "x\x00\xff"}},
 		Marks: []ingest.Mark{{Source: "a", Path: "/var/log/a\xff.log", File: ^uint64(0), Offset: int64(n), Device: 1, Inode: 2, Print: 1 << 63, PrintLen: 4},
 			{Source: "a", Path: "/var/log/a.log.1", File: 3, Offset: 77}},
