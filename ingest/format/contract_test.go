@@ -87,3 +87,17 @@ func TestJSONContract(t *testing.T) {
 		})
 	}
 }
+
+// TestProxyProtocol: what the PROXY header named is evidence like X-Real-IP; the peer
+// stays who connected.
+func TestProxyProtocol(t *testing.T) {
+	for spec, line := range map[string]string{
+		`nginx:$remote_addr "$proxy_protocol_addr" [$time_iso8601] "$request" $status`: `10.0.0.9 "203.0.113.7" [2026-11-23T13:03:36+00:00] "GET / HTTP/1.1" 200`,
+		"nginx-json": `{"time":"2026-11-23T13:03:36+00:00","remote_addr":"10.0.0.9","proxy_protocol_addr":"203.0.113.7","request":"GET / HTTP/1.1","status":200}`,
+	} {
+		var ev ingest.Event
+		if r := parser(t, spec)().Parse([]byte(line), &ev); r != ingest.OK || ev.Peer.String() != "10.0.0.9" || ev.RealIP != "203.0.113.7" {
+			t.Errorf("%s: %s, peer %s, real IP %q", spec, r, ev.Peer, ev.RealIP)
+		}
+	}
+}

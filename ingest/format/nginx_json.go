@@ -91,7 +91,7 @@ func wellKnownHeader(key string) field.Field {
 		return field.Session
 	case "http_forwarded", "forwarded":
 		return field.Forwarded
-	case "http_x_real_ip", "x_real_ip", "http_cf_connecting_ip", "http_true_client_ip":
+	case "http_x_real_ip", "x_real_ip", "http_cf_connecting_ip", "http_true_client_ip", "proxy_protocol_addr":
 		return field.RealIP
 	case "request_id":
 		return field.RequestID

@@ -79,6 +79,7 @@ var variables = map[string]nginxVariable{
 	"http_cookie":           {field.Session, text.Text, false},
 	"http_forwarded":        {field.Forwarded, text.Text, false},
 	"http_x_real_ip":        {field.RealIP, text.Text, false},
+	"proxy_protocol_addr":   {field.RealIP, text.Text, false},
 	"http_cf_connecting_ip": {field.RealIP, text.Text, false},
 	"http_true_client_ip":   {field.RealIP, text.Text, false},
 	"ssl_client_s_dn":       {field.Subject, text.Text, false},
