@@ -39,18 +39,10 @@ type Config struct {
 
 // withDefaults fills in what was left at zero.
 func (c Config) withDefaults() Config {
-	if c.Listen == "" {
-		c.Listen = "127.0.0.1:9001"
-	}
-	if c.MaxMessage == 0 {
-		c.MaxMessage = 4 << 20
-	}
-	if c.MaxLine == 0 {
-		c.MaxLine = 1 << 20
-	}
-	if c.Streams == 0 {
-		c.Streams = 256
-	}
+	serve.Default(&c.Listen, "127.0.0.1:9001")
+	serve.Default(&c.MaxMessage, 4<<20)
+	serve.Default(&c.MaxLine, 1<<20)
+	serve.Default(&c.Streams, 256)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

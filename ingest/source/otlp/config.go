@@ -61,25 +61,17 @@ type Config struct {
 
 // withDefaults fills in what was left at zero.
 func (c Config) withDefaults() Config {
-	set(&c.GRPC, "127.0.0.1:4317")
-	set(&c.HTTP, "127.0.0.1:4318")
-	set(&c.MaxBody, 20<<20)
-	set(&c.MaxLine, 1<<20)
-	set(&c.Requests, 16)
-	set(&c.Timeout, time.Minute)
-	set(&c.Retry, 5*time.Second)
+	serve.Default(&c.GRPC, "127.0.0.1:4317")
+	serve.Default(&c.HTTP, "127.0.0.1:4318")
+	serve.Default(&c.MaxBody, 20<<20)
+	serve.Default(&c.MaxLine, 1<<20)
+	serve.Default(&c.Requests, 16)
+	serve.Default(&c.Timeout, time.Minute)
+	serve.Default(&c.Retry, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	return c
-}
-
-// set gives a value that was left at zero its default.
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Check reports what is wrong with the settings, by key.

@@ -39,27 +39,19 @@ type Config struct {
 
 // withDefaults fills in what was left at zero.
 func (c Config) withDefaults() Config {
-	set(&c.Listen, "127.0.0.1:8088")
-	set(&c.Path, "/")
-	set(&c.MaxBody, 16<<20)
-	set(&c.MaxPlain, 64<<20)
-	set(&c.MaxLine, 1<<20)
-	set(&c.Memory, 12<<20)
-	set(&c.Requests, 16)
-	set(&c.Timeout, time.Minute)
-	set(&c.Retry, 5*time.Second)
+	serve.Default(&c.Listen, "127.0.0.1:8088")
+	serve.Default(&c.Path, "/")
+	serve.Default(&c.MaxBody, 16<<20)
+	serve.Default(&c.MaxPlain, 64<<20)
+	serve.Default(&c.MaxLine, 1<<20)
+	serve.Default(&c.Memory, 12<<20)
+	serve.Default(&c.Requests, 16)
+	serve.Default(&c.Timeout, time.Minute)
+	serve.Default(&c.Retry, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	return c
-}
-
-// set gives a value that was left at zero its default.
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Check reports what is wrong with the settings, by key.

@@ -65,6 +65,14 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
+// Default gives a setting that was left at zero its default.
+func Default[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
 // First makes an error of the first thing that a Check reports, for those who
 // build settings in code.
 func First(part string, check func(report func(key, message string))) error {

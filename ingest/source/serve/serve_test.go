@@ -153,8 +153,7 @@ func TestKeysReload(t *testing.T) {
 func TestCertificateReload(t *testing.T) {
 	ca := servetest.NewAuthority(t)
 	cert, key := ca.Issue("server")
-	a := Access{Cert: cert, Key: key, ClientCA: ca.CA}
-	w, err := watch(slog.New(slog.DiscardHandler), a.buildTLS, cert, key)
+	w, err := watch(slog.New(slog.DiscardHandler), Certificates{Cert: cert, Key: key, ClientCA: ca.CA}.read, cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}

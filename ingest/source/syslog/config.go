@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/portcullis/portcullis/ingest/source/serve"
 )
 
 // Config says where to listen for syslog, and from whom to take it.
@@ -29,18 +31,10 @@ type Config struct {
 
 // withDefaults fills in what was left at zero.
 func (c Config) withDefaults() Config {
-	if c.MaxMessage == 0 {
-		c.MaxMessage = 64 << 10
-	}
-	if c.MaxConnections == 0 {
-		c.MaxConnections = 500
-	}
-	if c.ReadBuffer == 0 {
-		c.ReadBuffer = 16 << 20
-	}
-	if c.SocketMode == "" {
-		c.SocketMode = "0660"
-	}
+	serve.Default(&c.MaxMessage, 64<<10)
+	serve.Default(&c.MaxConnections, 500)
+	serve.Default(&c.ReadBuffer, 16<<20)
+	serve.Default(&c.SocketMode, "0660")
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -1,25 +1,16 @@
 package syslog_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 	"github.com/portcullis/portcullis/ingest/source/spool"
 	"github.com/portcullis/portcullis/ingest/source/syslog"
 )
@@ -138,77 +129,12 @@ func send(t testing.TB, conn net.Conn, texts ...string) {
 	}
 }
 
-// authority signs certificates for the tests.
-type authority struct {
-	t    testing.TB
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	next int64
-}
+// path names a file of an authority.
+func path(a *servetest.Authority, name string) string { return filepath.Join(a.Dir, name) }
 
-func newAuthority(t testing.TB) *authority {
+func must(t testing.TB, err error) {
 	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	a.key = a.newKey()
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &a.key.PublicKey, a.key)
-	a.must(err)
-	a.cert, err = x509.ParseCertificate(der)
-	a.must(err)
-	a.write("ca.pem", "CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) must(err error) {
-	a.t.Helper()
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-}
-
-func (a *authority) newKey() *ecdsa.PrivateKey {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	a.must(err)
-	return key
-}
-
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) write(name, kind string, der []byte) {
-	var b bytes.Buffer
-	a.must(pem.Encode(&b, &pem.Block{Type: kind, Bytes: der}))
-	a.must(os.WriteFile(a.path(name), b.Bytes(), 0o600))
-}
-
-// issue writes NAME.pem and NAME.key for 127.0.0.1.
-func (a *authority) issue(name string) {
-	a.next++
-	key := a.newKey()
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(100 + a.next), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
-	a.must(err)
-	a.write(name+".pem", "CERTIFICATE", der)
-	private, err := x509.MarshalECPrivateKey(key)
-	a.must(err)
-	a.write(name+".key", "EC PRIVATE KEY", private)
-}
-
-// client is the TLS configuration of a sender; name may be empty.
-func (a *authority) client(name string) *tls.Config {
-	cfg := &tls.Config{RootCAs: x509.NewCertPool()}
-	cfg.RootCAs.AddCert(a.cert)
-	if name != "" {
-		pair, err := tls.LoadX509KeyPair(a.path(name+".pem"), a.path(name+".key"))
-		a.must(err)
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg
 }

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 	"github.com/portcullis/portcullis/ingest/source/spool"
 	"github.com/portcullis/portcullis/ingest/source/syslog"
 )
@@ -105,14 +106,14 @@ func (r *receiver) kill() {
 func TestKill(t *testing.T) {
 	for _, scheme := range []string{"tcp", "tls"} {
 		t.Run(scheme, func(t *testing.T) {
-			a, dir := newAuthority(t), filepath.Join(t.TempDir(), "spool")
-			a.issue("server")
-			r := &receiver{t: t, args: []string{scheme + "://127.0.0.1:0", dir, a.path("server.pem"), a.path("server.key")}}
+			a, dir := servetest.NewAuthority(t), filepath.Join(t.TempDir(), "spool")
+			a.Issue("server")
+			r := &receiver{t: t, args: []string{scheme + "://127.0.0.1:0", dir, path(a, "server.pem"), path(a, "server.key")}}
 			r.start()
 			defer func() { r.kill() }()
 			var cfg *tls.Config
 			if scheme == "tls" {
-				cfg = a.client("")
+				cfg = a.Client("")
 			}
 			const batches, size, kills = 200, 250, 12
 			var stored, again atomic.Int64

@@ -16,6 +16,7 @@ package syslog
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/portcullis/portcullis/ingest/source/serve"
 	"github.com/portcullis/portcullis/ingest/source/spool"
 )
 
@@ -34,7 +36,7 @@ type Receiver struct {
 	cfg      Config
 	listen   []address
 	allow    []netip.Prefix
-	certs    *certificates // nil without tls
+	tls      *tls.Config // nil without tls
 	troubles troubles
 
 	received, refused, rejected, senders atomic.Int64
@@ -51,13 +53,7 @@ var _ spool.Receiver = (*Receiver)(nil)
 
 // New checks the settings and reads the certificates. It listens to nothing yet.
 func New(cfg Config) (*Receiver, error) {
-	var err error
-	cfg.Check(func(key, message string) {
-		if err == nil {
-			err = fmt.Errorf("syslog: %s: %s", key, message)
-		}
-	})
-	if err != nil {
+	if err := serve.First("syslog", cfg.Check); err != nil {
 		return nil, err
 	}
 	r := &Receiver{cfg: cfg.withDefaults(), ready: make(chan struct{})}
@@ -72,8 +68,10 @@ func New(cfg Config) (*Receiver, error) {
 		r.allow = append(r.allow, p)
 	}
 	if secure {
-		if r.certs, err = newCertificates(r.cfg); err != nil {
-			return nil, err
+		var err error
+		files := serve.Certificates{Cert: cfg.Cert, Key: cfg.Key, ClientCA: cfg.ClientCA}
+		if r.tls, err = files.Config(r.cfg.Log); err != nil {
+			return nil, fmt.Errorf("syslog: tls: %w", err)
 		}
 	}
 	return r, nil

@@ -107,7 +107,7 @@ func (l *streamListener) talk(ctx context.Context, raw net.Conn, in spool.Intake
 }
 
 func (l *streamListener) handshake(ctx context.Context, raw net.Conn) (net.Conn, error) {
-	conn := tls.Server(raw, l.r.certs.config())
+	conn := tls.Server(raw, l.r.tls)
 	ctx, cancel := context.WithTimeout(ctx, handshakeFor)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {

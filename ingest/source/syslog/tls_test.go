@@ -2,21 +2,23 @@ package syslog_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 	"github.com/portcullis/portcullis/ingest/source/syslog"
 )
 
 func TestTLS(t *testing.T) {
-	a, in := newAuthority(t), newIntake()
-	a.issue("server")
-	r, _ := serve(t, syslog.Config{Listen: []string{"tls://127.0.0.1:0"}, Cert: a.path("server.pem"), Key: a.path("server.key")}, in)
+	a, in := servetest.NewAuthority(t), newIntake()
+	a.Issue("server")
+	r, _ := serve(t, syslog.Config{Listen: []string{"tls://127.0.0.1:0"}, Cert: path(a, "server.pem"), Key: path(a, "server.key")}, in)
 	where := r.Addr()[0].String()
-	conn, err := tls.Dial("tcp", where, a.client(""))
+	conn, err := tls.Dial("tcp", where, a.Client(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func TestTLS(t *testing.T) {
 		t.Fatalf("the orderly end is answered by %v, want EOF", err)
 	}
 	in.await(t, "<13>count\n<13>with LF\n")
-	old := a.client("")
+	old := a.Client("")
 	old.MaxVersion = tls.VersionTLS11
 	old.MinVersion = tls.VersionTLS10
 	if _, err := tls.Dial("tcp", where, old); err == nil {
@@ -41,17 +43,17 @@ func TestTLS(t *testing.T) {
 }
 
 func TestClientCertificates(t *testing.T) {
-	a, stranger, in := newAuthority(t), newAuthority(t), newIntake()
-	a.issue("server")
-	a.issue("gateway")
-	stranger.issue("gateway")
+	a, stranger, in := servetest.NewAuthority(t), servetest.NewAuthority(t), newIntake()
+	a.Issue("server")
+	a.Issue("gateway")
+	stranger.Issue("gateway")
 	r, _ := serve(t, syslog.Config{
-		Listen: []string{"tls://127.0.0.1:0"}, Cert: a.path("server.pem"), Key: a.path("server.key"), ClientCA: a.path("ca.pem"),
+		Listen: []string{"tls://127.0.0.1:0"}, Cert: path(a, "server.pem"), Key: path(a, "server.key"), ClientCA: path(a, "ca.pem"),
 	}, in)
 	where := r.Addr()[0].String()
-	wrong := a.client("")
-	wrong.Certificates = stranger.client("gateway").Certificates
-	for _, cfg := range []*tls.Config{a.client(""), wrong} {
+	wrong := a.Client("")
+	wrong.Certificates = stranger.Client("gateway").Certificates
+	for _, cfg := range []*tls.Config{a.Client(""), wrong} {
 		conn, err := tls.Dial("tcp", where, cfg)
 		if err != nil {
 			continue // TLS 1.2; with TLS 1.3 the first read tells
@@ -61,7 +63,7 @@ func TestClientCertificates(t *testing.T) {
 		}
 		conn.Close()
 	}
-	conn, err := tls.Dial("tcp", where, a.client("gateway"))
+	conn, err := tls.Dial("tcp", where, a.Client("gateway"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,26 +75,39 @@ func TestClientCertificates(t *testing.T) {
 // TestCertificateReload: a changed file counts from the next connection on, one
 // that is broken does not.
 func TestCertificateReload(t *testing.T) {
-	a := newAuthority(t)
-	a.issue("server")
-	r, _ := serve(t, syslog.Config{Listen: []string{"tls://127.0.0.1:0"}, Cert: a.path("server.pem"), Key: a.path("server.key")}, newIntake())
+	a := servetest.NewAuthority(t)
+	a.Issue("server")
+	r, _ := serve(t, syslog.Config{Listen: []string{"tls://127.0.0.1:0"}, Cert: path(a, "server.pem"), Key: path(a, "server.key")}, newIntake())
 	serial := func() string {
-		conn, err := tls.Dial("tcp", r.Addr()[0].String(), a.client(""))
+		conn, err := tls.Dial("tcp", r.Addr()[0].String(), a.Client(""))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 	}
-	if got := serial(); got != "101" {
-		t.Fatalf("serial %s, want 101", got)
+	first := serialIn(t, path(a, "server.pem"))
+	if got := serial(); got != first {
+		t.Fatalf("serial %s, want %s", got, first)
 	}
-	good, err := os.ReadFile(a.path("server.pem"))
-	a.must(err)
-	a.must(os.WriteFile(a.path("server.pem"), good[:len(good)/2], 0o600))
-	a.must(os.Chtimes(a.path("server.pem"), time.Time{}, time.Now().Add(time.Hour)))
+	good, err := os.ReadFile(path(a, "server.pem"))
+	must(t, err)
+	must(t, os.WriteFile(path(a, "server.pem"), good[:len(good)/2], 0o600))
+	must(t, os.Chtimes(path(a, "server.pem"), time.Time{}, time.Now().Add(time.Hour)))
 	before := time.Now()
-	await(t, "the files are looked at", func() bool { return serial() == "101" && time.Since(before) > 1100*time.Millisecond })
-	a.issue("server")
-	await(t, "the new certificate is used", func() bool { return strings.HasSuffix(serial(), "102") })
+	await(t, "the files are looked at", func() bool { return serial() == first && time.Since(before) > 1100*time.Millisecond })
+	a.Issue("server")
+	second := serialIn(t, path(a, "server.pem"))
+	await(t, "the new certificate is used", func() bool { return serial() == second && second != first })
+}
+
+// serialIn is the serial number of the certificate in a file.
+func serialIn(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	must(t, err)
+	block, _ := pem.Decode(data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return cert.SerialNumber.String()
 }
