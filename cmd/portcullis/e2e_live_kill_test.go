@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	fixture "github.com/portcullis/portcullis/fixtures/broker"
 )
 
 // TestE2ELiveKilled kills the service again and again in the middle of a syslog
@@ -24,7 +26,11 @@ import (
 func TestE2ELiveKilled(t *testing.T) {
 	t.Parallel()
 	const batches, size, kills = 200, 100, 8
-	where := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 17500, 1))
+	port, err := fixture.FreePorts(17500, 20000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := fmt.Sprintf("127.0.0.1:%d", port)
 	r := newRig(t, nobody+`sources: [{name: gw, type: syslog, syslog: {listen: ["tcp://`+where+`"]}, format: nginx-combined}]`+"\n")
 	r.up()
 	kept := t.TempDir()

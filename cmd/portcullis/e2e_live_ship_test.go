@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
 // TestE2ELiveTrust: with the settings' default, this machine is trusted, and so the
@@ -69,13 +69,12 @@ func (s *shipment) rig(t *testing.T, source string) *rig {
 func (s *shipment) syslogNG(t *testing.T) {
 	t.Parallel()
 	gateways.Need(t, "syslog-ng")
-	dir := t.TempDir()
-	writeCerts(t, dir)
-	file := func(name string) string { return filepath.Join(dir, name) }
-	r := s.rig(t, `type: syslog, syslog: {listen: ["tls://127.0.0.1:0"], cert: `+file("cert.pem")+", key: "+file("key.pem")+", client_ca: "+file("ca.pem")+"}")
-	refusesStranger(t, strings.TrimPrefix(r.listening("syslog"), "tls://"), file("ca.pem"))
+	authority := servetest.NewAuthority(t)
+	cert, key := authority.Issue("gateway")
+	r := s.rig(t, `type: syslog, syslog: {listen: ["tls://127.0.0.1:0"], cert: `+cert+", key: "+key+", client_ca: "+authority.CA+"}")
+	refusesStranger(t, strings.TrimPrefix(r.listening("syslog"), "tls://"), authority.Client(""))
 	gateways.Start(t, "syslog-ng", gateways.Options{Log: s.log, Syslog: r.listening("syslog"),
-		CA: file("ca.pem"), Cert: file("cert.pem"), Key: file("key.pem")})
+		CA: authority.CA, Cert: cert, Key: key})
 	r.holds("syslog:nginx-json", shipped, s.sent)
 	if bytes.Contains(r.collected(), []byte("stranger")) {
 		t.Error("a message of a sender without a certificate was taken")
@@ -83,15 +82,9 @@ func (s *shipment) syslogNG(t *testing.T) {
 }
 
 // refusesStranger sends a message without a client certificate, and is shut out.
-func refusesStranger(t *testing.T, addr, caFile string) {
+func refusesStranger(t *testing.T, addr string, trusting *tls.Config) {
 	t.Helper()
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(pem)
-	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: trusted})
+	conn, err := tls.Dial("tcp", addr, trusting)
 	if err != nil {
 		t.Fatal(err) // TLS 1.3: the server says no only after it has seen that there is none
 	}
@@ -180,7 +173,7 @@ func (s *shipment) kafka(t *testing.T) {
 	t.Parallel()
 	b := startKafka(t)
 	b.fill(context.Background(), t, "access", bytes.SplitAfter(bytes.TrimSuffix(s.text, []byte("\n")), []byte("\n")))
-	r := s.rig(t, "type: kafka, kafka: {brokers: [\""+b.addr()+"\"], topic: access}")
+	r := s.rig(t, "type: kafka, kafka: {brokers: [\""+b.Plain()+"\"], topic: access}")
 	write(t, r.log, string(s.text)) // there is no spool: this is what is in the topic
 	r.holds("nginx-json", shipped, s.sent)
 }

@@ -21,21 +21,21 @@ func TestAccess(t *testing.T) {
 	topic := b.topic(t, "access", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
 	tls := kafka.TLS{
-		Enabled: true, CA: filepath.Join(b.dir, "ca.pem"),
-		Cert: filepath.Join(b.dir, "cert.pem"), Key: filepath.Join(b.dir, "key.pem"),
+		Enabled: true, CA: filepath.Join(b.Dir, "ca.pem"),
+		Cert: filepath.Join(b.Dir, "client.pem"), Key: filepath.Join(b.Dir, "client.key"),
 	}
 	for _, c := range []struct {
 		name, broker, mechanism, password string
 		tls                               kafka.TLS
 		says                              string
 	}{
-		{"plain", b.sasl(), "plain", "reader-secret", kafka.TLS{}, ""},
-		{"scram 256", b.sasl(), "scram-sha-256", "reader-secret", kafka.TLS{}, ""},
-		{"scram 512 over TLS", b.secure(), "scram-sha-512", "reader-secret", tls, ""},
-		{"wrong password", b.sasl(), "plain", "guess", kafka.TLS{}, `the broker refused user "reader"`},
-		{"wrong password, scram", b.sasl(), "scram-sha-256", "guess", kafka.TLS{}, `the broker refused user "reader"`},
-		{"unknown authority", b.secure(), "plain", "reader-secret", kafka.TLS{Enabled: true}, "unknown authority"},
-		{"no TLS", b.secure(), "plain", "reader-secret", kafka.TLS{}, "TLS"},
+		{"plain", b.SASL(), "plain", "reader-secret", kafka.TLS{}, ""},
+		{"scram 256", b.SASL(), "scram-sha-256", "reader-secret", kafka.TLS{}, ""},
+		{"scram 512 over TLS", b.TLS(), "scram-sha-512", "reader-secret", tls, ""},
+		{"wrong password", b.SASL(), "plain", "guess", kafka.TLS{}, `the broker refused user "reader"`},
+		{"wrong password, scram", b.SASL(), "scram-sha-256", "guess", kafka.TLS{}, `the broker refused user "reader"`},
+		{"unknown authority", b.TLS(), "plain", "reader-secret", kafka.TLS{Enabled: true}, "unknown authority"},
+		{"no TLS", b.TLS(), "plain", "reader-secret", kafka.TLS{}, "TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := settings(b, topic)

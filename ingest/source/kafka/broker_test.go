@@ -1,18 +1,9 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,32 +12,30 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+
+	fixture "github.com/portcullis/portcullis/fixtures/broker"
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
-// script starts and stops the real broker.
-const script = "../../../deploy/testbed/kafka.sh"
-
 // broker is the one Kafka of this package's tests.
-type broker struct {
-	dir  string
-	port int
-	err  error
-}
+type broker struct{ *fixture.Broker }
 
-var shared = struct {
+var shared struct {
 	sync.Once
 	broker
-}{}
+	dir string
+	err error
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.dir != "" {
-		if out, err := exec.Command(script, "stop", shared.dir).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "stop Kafka: %v\n%s", err, out)
+	if shared.Broker != nil {
+		if err := shared.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
-		os.RemoveAll(shared.dir)
 	}
+	os.RemoveAll(shared.dir)
 	os.Exit(code)
 }
 
@@ -54,120 +43,38 @@ func TestMain(m *testing.M) {
 // and fails in CI, which installs it.
 func needBroker(t testing.TB) *broker {
 	t.Helper()
-	shared.Do(func() { shared.err = shared.first() })
+	shared.Do(func() { shared.err = firstBroker(t) })
 	if shared.err == nil {
 		return &shared.broker
 	}
-	if os.Getenv("CI") == "true" || !errors.Is(shared.err, errMissing) {
+	if os.Getenv("CI") == "true" || !errors.Is(shared.err, fixture.ErrMissing) {
 		t.Fatal(shared.err)
 	}
 	t.Skipf("SKIPPED: %v: apt-get install default-jre-headless maven && deploy/testbed/kafka.sh fetch", shared.err)
 	return nil
 }
 
-var errMissing = errors.New("missing: Kafka")
-
-func (b *broker) first() (err error) {
-	if _, err := exec.LookPath("java"); err != nil {
-		return fmt.Errorf("%w: %w", errMissing, err)
-	}
-	if _, err := os.Stat("../../../.testbed/kafka/lib/.complete"); err != nil {
-		return fmt.Errorf("%w: %w", errMissing, err)
-	}
-	if b.dir, err = os.MkdirTemp("", "portcullis-kafka-"); err != nil {
+// firstBroker starts Kafka with a certificate, which its clients show too.
+func firstBroker(t testing.TB) (err error) {
+	if shared.dir, err = os.MkdirTemp("", "portcullis-kafka-"); err != nil {
 		return err
 	}
-	if b.port, err = freePorts(4); err != nil {
+	if shared.Broker, err = fixture.New(shared.dir); err != nil {
+		shared.Broker = nil
 		return err
 	}
-	if err := writeCerts(b.dir); err != nil {
+	certFile, keyFile := servetest.NewAuthorityIn(t, shared.dir).Issue("client")
+	cert, err1 := os.ReadFile(certFile)
+	key, err2 := os.ReadFile(keyFile)
+	if err := errors.Join(err1, err2, os.WriteFile(filepath.Join(shared.dir, "broker.pem"), append(key, cert...), 0o600)); err != nil {
 		return err
 	}
-	return b.start()
-}
-
-func (b *broker) start() error {
-	var said bytes.Buffer
-	c := exec.Command(script, "start", b.dir, fmt.Sprint(b.port))
-	c.Stdout, c.Stderr = &said, &said
-	c.Env = append(os.Environ(), fmt.Sprint("KAFKA_OWNER=", os.Getpid()))
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("start Kafka: %w\n%s", err, &said)
-	}
-	return nil
-}
-
-func (b *broker) stop() error { return exec.Command(script, "stop", b.dir).Run() }
-
-func (b *broker) addr() string   { return fmt.Sprintf("127.0.0.1:%d", b.port) }
-func (b *broker) sasl() string   { return fmt.Sprintf("127.0.0.1:%d", b.port+1) }
-func (b *broker) secure() string { return fmt.Sprintf("127.0.0.1:%d", b.port+2) }
-
-// freePorts finds n ports in a row, below those that the kernel gives out.
-func freePorts(n int) (int, error) {
-	for base := 20000 + os.Getpid()%1000*10; base < 32000; base += n {
-		var open []net.Listener
-		for i := range n {
-			if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+i)); err == nil {
-				open = append(open, l)
-			}
-		}
-		for _, l := range open {
-			l.Close()
-		}
-		if len(open) == n {
-			return base, nil
-		}
-	}
-	return 0, errors.New("no free ports")
-}
-
-// writeCerts makes an authority, and a certificate of it for the broker and for
-// its clients.
-func writeCerts(dir string) error {
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	if err != nil {
-		return err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
-	if err != nil {
-		return err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	block := func(kind string, b []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}) }
-	certPEM, keyPEM := block("CERTIFICATE", der), block("PRIVATE KEY", keyDER)
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "ca.pem"), block("CERTIFICATE", caDER), 0o600),
-		os.WriteFile(filepath.Join(dir, "cert.pem"), certPEM, 0o600),
-		os.WriteFile(filepath.Join(dir, "key.pem"), keyPEM, 0o600),
-		os.WriteFile(filepath.Join(dir, "broker.pem"), append(keyPEM, certPEM...), 0o600),
-	)
+	return shared.Start()
 }
 
 // client is the library's own, beside what is tested.
 func (b *broker) client() *kafkago.Client {
-	return &kafkago.Client{Addr: kafkago.TCP(b.addr()), Timeout: 20 * time.Second, Transport: &kafkago.Transport{MetadataTTL: 200 * time.Millisecond}}
+	return &kafkago.Client{Addr: kafkago.TCP(b.Plain()), Timeout: 20 * time.Second, Transport: &kafkago.Transport{MetadataTTL: 200 * time.Millisecond}}
 }
 
 // with gives f a client and lets go of its connections.
@@ -238,7 +145,7 @@ func (b *broker) write(t testing.TB, topic string, partition int, codec kafkago.
 func (b *broker) leader(ctx context.Context, t testing.TB, topic string, partition int) *kafkago.Conn {
 	t.Helper()
 	for {
-		conn, err := kafkago.DialLeader(ctx, "tcp", b.addr(), topic, partition)
+		conn, err := kafkago.DialLeader(ctx, "tcp", b.Plain(), topic, partition)
 		if err == nil {
 			return conn
 		}

@@ -130,7 +130,7 @@ func TestBrokerRestart(t *testing.T) {
 	b.write(t, topic, 0, nil, values...)
 	r := read(t, settings(b, topic), newSink())
 	await(t, "lines before", func() bool { return r.total() == 500 })
-	if err := b.stop(); err != nil {
+	if err := b.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the trouble", func() bool { return strings.Contains(r.Health().Error, "connection refused") })
@@ -139,7 +139,7 @@ func TestBrokerRestart(t *testing.T) {
 	if n := r.log.count("connection refused"); n != 1 {
 		t.Errorf("said %d times that the broker is away, want once", n)
 	}
-	if err := b.start(); err != nil {
+	if err := b.Start(); err != nil {
 		t.Fatal(err)
 	}
 	more, after := numbered("a", 500, 1000)
@@ -230,7 +230,7 @@ func TestLost(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"partitions":[{"topic":"lost","partition":0,"offset":60}],"version":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.tool(t, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", b.addr(), "--offset-json-file", file)
+	b.tool(t, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", b.Plain(), "--offset-json-file", file)
 	again := read(t, settings(b, topic), newSink(), r.last()...)
 	await(t, "the rest", func() bool { return again.total() == 40 })
 	again.stop()
@@ -284,7 +284,7 @@ func TestTransactions(t *testing.T) {
 	b := needBroker(t)
 	topic := b.topic(t, "transactions", 1)
 	b.tool(t, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", "2000", "--record-size", "40",
-		"--throughput", "4000", "--transactional-id", "writer", "--transaction-duration-ms", "50", "--producer-props", "bootstrap.servers="+b.addr())
+		"--throughput", "4000", "--transactional-id", "writer", "--transaction-duration-ms", "50", "--producer-props", "bootstrap.servers="+b.Plain())
 	b.write(t, topic, 0, nil, []byte("last"))
 	r := read(t, settings(b, topic), newSink())
 	await(t, "all lines", func() bool { return r.total() >= 2001 })

@@ -137,7 +137,7 @@ type reading struct {
 
 // settings are those of a reader of the test's broker.
 func settings(b *broker, topic string) kafka.Config {
-	return kafka.Config{Brokers: []string{b.addr()}, Topic: topic, MaxWait: 100 * time.Millisecond, Refresh: time.Second}
+	return kafka.Config{Brokers: []string{b.Plain()}, Topic: topic, MaxWait: 100 * time.Millisecond, Refresh: time.Second}
 }
 
 // read runs a source until stop, and sees to it that nothing is left running.

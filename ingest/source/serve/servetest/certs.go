@@ -27,10 +27,16 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority.
+// NewAuthority makes an authority with a folder of its own.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
-	a := &Authority{Dir: t.TempDir(), t: t}
+	return NewAuthorityIn(t, t.TempDir())
+}
+
+// NewAuthorityIn makes an authority that keeps its files in dir.
+func NewAuthorityIn(t testing.TB, dir string) *Authority {
+	t.Helper()
+	a := &Authority{Dir: dir, t: t}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of a test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
