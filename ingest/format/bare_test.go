@@ -1,7 +1,6 @@
 package format
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -185,31 +184,12 @@ var bareSamples = []struct {
 
 func TestBareSamples(t *testing.T) {
 	for _, s := range bareSamples {
-		p := open(t, s.spec)
-		lines, events, malformed, invalid, forgeable := sampleFile(t, "samples/"+s.file), 0, 0, 0, 0
-		rejects := map[ingest.Reason]int{}
-		for n, line := range lines {
-			var ev ingest.Event
-			if r := p.Parse(line, &ev); r != ingest.OK {
-				rejects[r]++
-				continue
-			}
-			events++
-			malformed += count(ev.Flags, ingest.FlagMalformed)
-			invalid += count(ev.Flags, ingest.FlagInvalidUTF8)
-			forgeable += count(ev.Flags, ingest.FlagForgeable)
-			if !ev.Peer.IsLoopback() {
-				t.Errorf("%s:%d: the gateway never saw %s: %q", s.file, n+1, ev.Peer, line)
-			}
+		tallied(t, s.file, []ingest.Parser{open(t, s.spec)}, func(where string, ev *ingest.Event) {
 			if ev.Status == 0 || ev.Method == "" || ev.Target == "" || ev.Time/3600e9 != 1795439016/3600 {
-				t.Errorf("%s:%d: %q gives %+v", s.file, n+1, line, ev)
+				t.Errorf("%s: %+v", where, ev)
 			}
-		}
-		t.Logf("%-36s %-14s lines %d events %d rejects %v malformed %d invalid %d forgeable %d", s.file, s.spec, len(lines), events, rejects, malformed, invalid, forgeable)
-		got := fmt.Sprint(len(lines), events, malformed, invalid, forgeable, rejects)
-		if want := fmt.Sprint(s.lines, s.events, s.malformed, s.invalid, s.forgeable, s.rejects); got != want {
-			t.Errorf("%s: lines, events, malformed, invalid, forgeable, rejects = %s, want %s", s.file, got, want)
-		}
+		}).is(t, s.file, tally{s.lines, s.events, s.malformed, s.invalid, 0, s.forgeable, s.rejects})
+		lines := sampleFile(t, "samples/"+s.file)
 		if f, why, err := Detect([]byte(strings.Join(text64(lines), "\n") + "\n")); err != nil || f.Name != s.spec {
 			t.Errorf("%s is taken for %q: %s %v", s.file, f.Name, why, err)
 		}

@@ -39,28 +39,9 @@ var gatewaySamples = []struct {
 
 func TestGatewaySamples(t *testing.T) {
 	for _, s := range gatewaySamples {
-		p := open(t, s.spec)
-		lines := sampleFile(t, "samples/"+s.file)
-		events, malformed, invalid, cut, forgeable := 0, 0, 0, 0, 0
-		rejects := map[ingest.Reason]int{}
-		for n, line := range lines {
-			var ev ingest.Event
-			if reason := p.Parse(line, &ev); reason != ingest.OK {
-				rejects[reason]++
-				continue
-			}
-			events++
-			malformed += count(ev.Flags, ingest.FlagMalformed)
-			invalid += count(ev.Flags, ingest.FlagInvalidUTF8)
-			cut += count(ev.Flags, ingest.FlagTruncated)
-			forgeable += count(ev.Flags, ingest.FlagForgeable)
-			checkSampleEvent(t, fmt.Sprintf("%s:%d", s.file, n+1), &ev)
-		}
-		got := fmt.Sprint(len(lines), events, malformed, invalid, cut, forgeable, rejects)
-		want := fmt.Sprint(s.lines, s.events, s.malformed, s.invalid, s.cut, s.forgeable, s.rejects)
-		if got != want {
-			t.Errorf("%s: lines, events, malformed, invalid UTF-8, truncated, forgeable, rejects are\n%s, want\n%s", s.file, got, want)
-		}
+		tallied(t, s.file, []ingest.Parser{open(t, s.spec)}, func(where string, ev *ingest.Event) {
+			checkSampleEvent(t, where, ev)
+		}).is(t, s.file, tally{s.lines, s.events, s.malformed, s.invalid, s.cut, s.forgeable, s.rejects})
 	}
 }
 

@@ -146,7 +146,7 @@ func (p *krakendParser) read(line []byte, ev *ingest.Event) ingest.Reason {
 	if i = ginBar(line, i); i < 0 {
 		return ingest.BadShape
 	}
-	took, i := field.GoDuration(nil, line, i)
+	took, i := field.GoDuration(line, i)
 	if i < 0 {
 		return ingest.BadNumber
 	}

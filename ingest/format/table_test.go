@@ -77,27 +77,10 @@ func TestEverySample(t *testing.T) {
 
 func sampleRow(t *testing.T, file, as string, parsers []ingest.Parser) string {
 	t.Helper()
-	lines := sampleFile(t, "samples/"+file)
-	events := 0
-	var flags [4]int
-	rejects := map[string]int{}
-	for n, line := range lines {
-		ev, reason := readBy(parsers, line)
-		if reason != ingest.OK {
-			rejects[reason.String()]++
-			continue
-		}
-		events++
-		for i, f := range []ingest.Flags{ingest.FlagMalformed, ingest.FlagInvalidUTF8, ingest.FlagTruncated, ingest.FlagForgeable} {
-			flags[i] += count(ev.Flags, f)
-		}
-		if seen := ev.Peer.String(); seen != "127.0.0.1" && seen != "::1" && file != "envoy-als_protojson.jsonl" {
-			t.Errorf("%s:%d: the gateway never saw %s: %q", file, n+1, seen, line)
-		}
-	}
+	sum := tallied(t, file, parsers, func(string, *ingest.Event) {})
 	var why []string
-	for r := range rejects {
-		why = append(why, fmt.Sprintf("%d `%s`", rejects[r], r))
+	for r, n := range sum.rejects {
+		why = append(why, fmt.Sprintf("%d `%s`", n, r))
 	}
 	slices.Sort(why)
 	blank := func(n int) string {
@@ -106,25 +89,8 @@ func sampleRow(t *testing.T, file, as string, parsers []ingest.Parser) string {
 		}
 		return fmt.Sprint(n)
 	}
-	return fmt.Sprintf("| `%s` | %s | %d | %d | %s | %s | %s | %s | %s |\n", file, as, len(lines), events,
-		strings.Join(why, ", "), blank(flags[0]), blank(flags[1]), blank(flags[2]), blank(flags[3]))
-}
-
-// readBy reads a line by the first parser that fits; else the reason is that of one
-// that knows what the line is, or of the last.
-func readBy(parsers []ingest.Parser, line []byte) (ingest.Event, ingest.Reason) {
-	var best ingest.Reason
-	for _, p := range parsers {
-		var ev ingest.Event
-		r := p.Parse(line, &ev)
-		if r == ingest.OK {
-			return ev, r
-		}
-		if best != ingest.NotARequest {
-			best = r
-		}
-	}
-	return ingest.Event{}, best
+	return fmt.Sprintf("| `%s` | %s | %d | %d | %s | %s | %s | %s | %s |\n", file, as, sum.lines, sum.events,
+		strings.Join(why, ", "), blank(sum.malformed), blank(sum.invalid), blank(sum.cut), blank(sum.forgeable))
 }
 
 // TestFormatTable holds the list of formats of docs/gateways.md against the registry.

@@ -1,17 +1,9 @@
 package field
 
-// GoDurationBytes marks the bytes of a duration as Go writes it.
-var GoDurationBytes = func() (t [256]bool) {
-	for _, c := range []byte("0123456789.hmsnu\xc2\xb5\xce\xbc") {
-		t[c] = true
-	}
-	return t
-}()
-
 // GoDuration reads a duration as Go's time.Duration writes it, "1m2.5s", "12.3ms",
 // "415.2µs" or "0s", and returns nanoseconds with the index behind it, or an index
 // of -1.
-func GoDuration(_ *Clock, b []byte, i int) (int64, int) {
+func GoDuration(b []byte, i int) (int64, int) {
 	var sum int64
 	start := i
 	for i < len(b) && b[i]-'0' <= 9 {

@@ -1,48 +1,24 @@
 package field
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // UndoGo undoes the escapes of a Go string literal once, as strconv.Quote writes it
 // (The Go Programming Language Specification, "Rune literals"); v is what stands
 // between the quotes. ok is false if an escape is none of Go's.
 func (s *Scratch) UndoGo(v []byte) (_ []byte, ok bool) {
-	k := bytes.IndexByte(v, '\\')
-	if k < 0 {
-		return v, true
-	}
-	s.Room(len(v) + utf8.UTFMax)
-	start := len(s.buf)
-	out := append(s.buf, v[:k]...)
-	for v = v[k:]; len(v) > 0; {
-		if v[0] != '\\' {
-			out = append(out, v[0])
-			v = v[1:]
-			continue
-		}
+	return s.rewrite(v, '\\', func(out, v []byte) ([]byte, int) {
 		if len(v) < 2 {
-			return nil, false
+			return out, 0
 		}
 		if c := goEscape(v[1]); c != 0 {
-			out = append(out, c)
-			v = v[2:]
-			continue
+			return append(out, c), 2
 		}
 		n, width := goDigits(v)
-		switch {
-		case width == 0:
-			return nil, false
-		case v[1] == 'x':
-			out = append(out, byte(n))
-		default:
-			out = utf8.AppendRune(out, rune(n))
+		if v[1] == 'x' && width > 0 {
+			return append(out, byte(n)), width
 		}
-		v = v[width:]
-	}
-	s.buf = out
-	return out[start:len(out):len(out)], true
+		return utf8.AppendRune(out, rune(n)), width
+	})
 }
 
 func goEscape(c byte) byte {

@@ -111,29 +111,45 @@ func (s *Scratch) UndoBackslash(v []byte) []byte {
 
 // undo replaces what one reads at each marker.
 func (s *Scratch) undo(v []byte, marker byte, one func([]byte) (byte, int)) []byte {
+	out, _ := s.rewrite(v, marker, func(out, v []byte) ([]byte, int) {
+		c, n := one(v)
+		return append(out, c), n
+	})
+	return out
+}
+
+// rewrite copies v and has one append what stands for each marker; one returns how
+// many bytes it took, at least as many as it appended, or 0 if what is there is
+// broken. ok is false then.
+func (s *Scratch) rewrite(v []byte, marker byte, one func(out, v []byte) ([]byte, int)) (_ []byte, ok bool) {
 	k := bytes.IndexByte(v, marker)
 	if k < 0 {
-		return v
+		return v, true
 	}
-	s.Room(len(v))
+	s.Room(len(v) + utf8.UTFMax)
 	start := len(s.buf)
 	out := append(s.buf, v[:k]...)
 	for v = v[k:]; len(v) > 0; {
-		c, n := v[0], 1
-		if c == marker {
-			c, n = one(v)
+		if v[0] != marker {
+			out = append(out, v[0])
+			v = v[1:]
+			continue
 		}
-		out = append(out, c)
+		var n int
+		if out, n = one(out, v); n == 0 {
+			return nil, false
+		}
 		v = v[n:]
 	}
 	s.buf = out
-	return out[start:len(out):len(out)]
+	return out[start:len(out):len(out)], true
 }
 
 // IsHex tells a hexadecimal digit.
 func IsHex(c byte) bool { return hexValue[c] < 16 }
 
-// UndoJSON undoes JSON's escapes once; ok is false if one of them is not JSON.
+// UndoJSON undoes JSON's escapes once; ok is false if one of them is not JSON. It does
+// without rewrite, whose call for each escape costs lines full of them 5 %.
 func (s *Scratch) UndoJSON(v []byte) (_ []byte, ok bool) {
 	k := bytes.IndexByte(v, '\\')
 	if k < 0 {
