@@ -113,7 +113,10 @@ func realEngine(t testing.TB, rules ...string) *detect.Engine {
 		t.Fatal(err)
 	}
 	plan := decode.NewPlan(map[string]format.Format{source: f}, settings.Identity, o)
-	redact := identity.NewRedactor(key[:])
+	redact, err := identity.Config{Key: key}.Redactor()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg.Redact = func(line string) string { return strings.Clone(redact.Line(line)) }
 	cfg.NewDecoder = func() (detect.Decoder, error) { return plan.New() }
 	for _, name := range rules {

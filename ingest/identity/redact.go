@@ -39,22 +39,6 @@ type Redactor struct {
 	tokens, passwords, cards, emails, ibans bool
 }
 
-// NewRedactor makes a redactor with the installation's key and the default config.
-// Without a key of KeyBytes bytes it derives one.
-func NewRedactor(key []byte) *Redactor {
-	var cfg Config
-	if copy(cfg.Key[:], key); len(key) != KeyBytes || cfg.Key == ([KeyBytes]byte{}) {
-		var all [KeyBytes]byte
-		copy(all[:], digits(&all, string(key)))
-		cfg.Key = derive(all, "key")
-	}
-	r, err := cfg.Redactor()
-	if err != nil {
-		return &Redactor{} // cannot be: there is a key, and the rest are defaults; it keeps nothing
-	}
-	return r
-}
-
 // Redactor makes a redactor that agrees with the resolvers of the same config.
 func (c Config) Redactor() (*Redactor, error) {
 	c = withDefaults(c)

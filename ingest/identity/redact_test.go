@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/sha256"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,8 +10,18 @@ import (
 // mark makes pseudonyms readable in a table.
 var mark = regexp.MustCompile(`<(p_[0-9a-f]{8}|[kts]_[0-9a-f]{16})>`)
 
+// redactorOf is a redactor with the default settings and a key made of a word.
+func redactorOf(t testing.TB, word string) *Redactor {
+	t.Helper()
+	r, err := Config{Key: sha256.Sum256([]byte(word))}.Redactor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestRedact(t *testing.T) {
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(t, "test")
 	for _, c := range []struct{ line, want string }{
 		{`"GET /o?page=0&token=s3cr3t0 HTTP/1.1"`, `"GET /o?page=0&token=* HTTP/1.1"`},
 		{`"GET /o?access_token=a&x=1&refreshToken=b&id_token=c HTTP/1.1"`, `"GET /o?access_token=*&x=1&refreshToken=*&id_token=* HTTP/1.1"`},
@@ -51,12 +62,12 @@ func TestRedact(t *testing.T) {
 }
 
 func TestRedactSamePseudonym(t *testing.T) {
-	r := NewRedactor([]byte("one"))
+	r := redactorOf(t, "one")
 	got := mark.FindAllString(r.Line("/a?token=x&password=x&secret=y"), -1)
 	if len(got) != 3 || got[0][3:11] != got[1][3:11] || got[1] == got[2] {
 		t.Errorf("pseudonyms %v: want two equal ones and another", got)
 	}
-	if NewRedactor([]byte("two")).Line("/a?token=x") == r.Line("/a?token=x") {
+	if redactorOf(t, "two").Line("/a?token=x") == r.Line("/a?token=x") {
 		t.Error("two keys give one pseudonym")
 	}
 	if line := "/plain/line?x=1"; testing.AllocsPerRun(10, func() { r.Line(line) }) != 0 {
@@ -66,7 +77,7 @@ func TestRedactSamePseudonym(t *testing.T) {
 
 // TestRedactShapes: the places where gateways and clients put secrets.
 func TestRedactShapes(t *testing.T) {
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(t, "test")
 	for _, c := range []struct{ name, line, want string }{
 		{"cookie member", `{"cookie":"a=b; c=d","x":1}`, `{"cookie":"a=*; c=*","x":1}`},
 		{"traefik", `"request_Cookie":"sid=q1w2; t=\"z\"","request_X-Api-Key":"k"`, `"request_Cookie":"sid=*; t=\"*\"","request_X-Api-Key":"*"`},
@@ -115,7 +126,7 @@ func TestRedactShapes(t *testing.T) {
 // TestRedactKeepsTheLine: a client cannot make redaction swallow what follows its field,
 // which would make the line unreadable and hide the request.
 func TestRedactKeepsTheLine(t *testing.T) {
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(t, "test")
 	for _, field := range []string{
 		`token=`, `"GET /?token=bearer HTTP/1.1"`, `"GET /bearer HTTP/1.1"`, `"GET /x authorization: bearer HTTP/1.1"`, `"GET /?password: HTTP/1.1"`,
 		`"GET /?{'token':' HTTP/1.1"`, `"GET /?{\x22token\x22:\x22 HTTP/1.1"`, `"GET /?%22token%22:%22 HTTP/1.1"`, `"GET /<password> HTTP/1.1"`, `"GET /<password>x HTTP/1.1"`,
@@ -154,7 +165,7 @@ func TestRedactConfig(t *testing.T) {
 
 // TestRedactIsLinear: no input makes it look at the same bytes again and again.
 func TestRedactIsLinear(t *testing.T) {
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(t, "test")
 	for _, part := range []string{"key=", "]=", "token=", `"token":`, `"token":"`, "eyJ.", "Bearer ", "4111 ", `\x22pwd\x22:`, "%3D%5D", "Basic:", "=", ":", "%3a%22"} {
 		line := strings.Repeat(part, (1<<20)/len(part))
 		out := r.Line(line)
@@ -197,7 +208,7 @@ func FuzzRedact(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(f, "test")
 	f.Fuzz(func(t *testing.T, line string) {
 		once := r.Line(line)
 		if slow := r.slowLine(line); slow != once {
@@ -213,7 +224,7 @@ func FuzzRedact(f *testing.F) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	r := NewRedactor([]byte("test"))
+	r := redactorOf(b, "test")
 	for name, line := range map[string]string{
 		"plain":  `203.0.113.77 - alice [02/Mar/2026:10:00:00 +0000] "GET /api/v1/orders/4711?sort=asc HTTP/1.1" 200 1234 "https://shop.example/orders" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari"`,
 		"json":   `{"time":"2026-03-02T10:00:00+00:00","remote_addr":"203.0.113.77","xff":"","method":"GET","uri":"/api/v1/orders/4711","status":200,"bytes":1234,"referer":"","ua":"curl/7.88.1","request_time":0.001}`,
