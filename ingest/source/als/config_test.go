@@ -4,25 +4,11 @@ import (
 	"testing"
 
 	"github.com/portcullis/portcullis/ingest/source/serve"
-	"github.com/portcullis/portcullis/internal/config"
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
-// TestDefaults: the defaults that the reference page shows are those of settings
-// built in code, and they pass their own check.
 func TestDefaults(t *testing.T) {
-	var got Config
-	if err := config.Load("test.yaml", nil, nil, &got); err != nil {
-		t.Fatal(err)
-	}
 	want := Config{Access: serve.Access{Connections: 256}}.withDefaults()
 	want.Log = nil
-	if got != want {
-		t.Errorf("the tags say %+v\nthe code says %+v", got, want)
-	}
-	if err := serve.First("als", got.Check); err != nil {
-		t.Error(err)
-	}
-	if err := config.Load("test.yaml", []byte("max_connections: -1\n"), nil, &got); err == nil {
-		t.Error("a negative number of connections was accepted")
-	}
+	servetest.Defaults(t, new(Config), want, func(c *Config) error { return serve.First("als", c.Check) })
 }
