@@ -16,12 +16,12 @@ import (
 // KeysCmd is "portcullis keys".
 type KeysCmd struct {
 	List   KeysListCmd   `cmd:"" default:"withargs" group:"sub" help:"List the generations of pseudonym keys; what \"keys\" alone does. No key is shown."`
-	Rotate KeysRotateCmd `cmd:"" group:"sub" help:"Make a new pseudonym key; what the earlier one made is still matched for a while."`
+	Rotate KeysRotateCmd `cmd:"" group:"sub" help:"Make a new pseudonym key; the earlier one is kept for a while."`
 }
 
 // Help implements kong.HelpProvider.
 func (*KeysCmd) Help() string {
-	return `API keys, tokens and sessions are stored as pseudonyms, made with a key of this installation. After a rotation new events have new pseudonyms; allow-list entries and decisions with old ones still match until identity.key_overlap has passed.
+	return `API keys, tokens and sessions are stored as pseudonyms, made with a key of this installation. After a rotation new events have new pseudonyms. The earlier key is kept until identity.key_overlap has passed, for what names an old pseudonym; nothing does so far: decisions and the allow-list name addresses.
 
 A running service takes the new key at its next reload (SIGHUP). Collectors and detectors of one installation need the same key file.`
 }

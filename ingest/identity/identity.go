@@ -32,7 +32,7 @@ type Config struct {
 	SessionCookies []string `yaml:"session_cookies" default:"session,sessionid,JSESSIONID,PHPSESSID,connect.sid,sid" doc:"Names of the cookies that hold a session, best first."`
 	KeyCache       int      `yaml:"key_cache" default:"16384" doc:"Keys, tokens and sessions whose pseudonym is remembered, per worker; about 250 bytes each."`
 
-	KeyOverlap    time.Duration `yaml:"key_overlap" default:"720h" doc:"For how long after keys rotate pseudonyms by the earlier key are still matched, in allow-list entries and decisions."`
+	KeyOverlap    time.Duration `yaml:"key_overlap" default:"720h" doc:"For how long after keys rotate the earlier key is kept, for what names a pseudonym that it made. Decisions and the allow-list name addresses so far."`
 	HideAddresses bool          `yaml:"hide_addresses" default:"false" doc:"Store client addresses encrypted (ip_...); portcullis reveal shows one, and writes down who asked and why."`
 	Redact        RedactConfig  `yaml:"redact" doc:"what counts as a secret in a line"`
 
