@@ -14,7 +14,7 @@ func (r *Reader) array(to *node, line []byte, i int, ev *ingest.Event, depth int
 	}
 	for i < len(line) {
 		if r.stored > before && !joins {
-			i = skip(line, i)
+			i = r.skip(line, i)
 		} else {
 			i = r.leaf(to, line, i, ev, joins && r.stored > before, depth)
 		}
@@ -47,7 +47,7 @@ func (r *Reader) wrapped(to *node, line []byte, i int, ev *ingest.Event, joins b
 		return i + 1
 	}
 	for {
-		key, at := member(line, i)
+		key, at := r.member(line, i)
 		if at < 0 {
 			return -1
 		}
@@ -55,7 +55,7 @@ func (r *Reader) wrapped(to *node, line []byte, i int, ev *ingest.Event, joins b
 		case "stringValue", "intValue", "doubleValue", "arrayValue", "values":
 			i = r.leaf(to, line, at, ev, joins, depth)
 		default:
-			i = skip(line, at)
+			i = r.skip(line, at)
 		}
 		if i < 0 {
 			return -1
@@ -79,7 +79,7 @@ func (r *Reader) pairs(to *node, line []byte, i int, ev *ingest.Event) int {
 		if line[i] == '{' {
 			i = r.pair(to, line, i+1, ev)
 		} else {
-			i = skip(line, i)
+			i = r.skip(line, i)
 		}
 		var last bool
 		if i, last = r.behind(line, i); i < 0 || last {
@@ -97,11 +97,11 @@ func (r *Reader) pair(to *node, line []byte, i int, ev *ingest.Event) int {
 		return i + 1
 	}
 	for {
-		key, at := member(line, i)
+		key, at := r.member(line, i)
 		if at < 0 {
 			return -1
 		}
-		end := skip(line, at)
+		end := r.skip(line, at)
 		if end < 0 {
 			return -1
 		}
@@ -129,11 +129,11 @@ func (r *Reader) pair(to *node, line []byte, i int, ev *ingest.Event) int {
 }
 
 // member reads a key and its colon, and returns the index of the value, or -1.
-func member(line []byte, i int) ([]byte, int) {
+func (r *Reader) member(line []byte, i int) ([]byte, int) {
 	if i >= len(line) || line[i] != '"' {
 		return nil, -1
 	}
-	end := closing(line, i+1)
+	end := r.closing(line, i+1)
 	if end < 0 {
 		return nil, -1
 	}

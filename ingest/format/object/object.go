@@ -16,12 +16,12 @@
 package object
 
 import (
-	"bytes"
 	"math"
 	"time"
 
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/object/marks"
 )
 
 // Map says what the keys of an object mean. It is read by many readers.
@@ -51,8 +51,10 @@ type Reader struct {
 	plain  bool     // the line holds no backslash
 	levels []*level // by node.id
 	flat   [64]*node
+	marks  marks.Line
 
 	// of the line being read
+	blocks []marks.Block // where its quotes and brackets are; nil if they are looked for
 	reason ingest.Reason // why the line is no event, unless it is no JSON at all
 	other  bool          // a Marker says that the line is something else
 	stored int           // values taken
@@ -72,13 +74,30 @@ func (r *Reader) Forget() { r.guess = nil }
 
 // Read reads a line that is one object. The caller begins and finishes the sink.
 func (r *Reader) Read(line []byte, ev *ingest.Event) ingest.Reason {
-	return r.read(line, bytes.IndexByte(line, '\\') < 0, ev)
+	return r.read(line, r.look(line), ev)
 }
 
-// read is Read for a line of which is known whether it holds a backslash.
-func (r *Reader) read(line []byte, plain bool, ev *ingest.Event) ingest.Reason {
+// look passes over a line once, and finds its quotes and brackets where the CPU is good
+// at that.
+func (r *Reader) look(line []byte) marks.Look {
+	if look, ok := r.marks.Read(line); ok {
+		r.blocks = r.marks.Blocks[:len(line)/64+1]
+		return look
+	}
+	return r.lookPlain(line)
+}
+
+// lookPlain is look without marks: the reader looks for quotes as it goes.
+func (r *Reader) lookPlain(line []byte) (look marks.Look) {
+	r.blocks = nil
+	look.NUL, look.Escapes, look.High = field.Look(line)
+	return look
+}
+
+// read is Read for the line that look was called for last.
+func (r *Reader) read(line []byte, look marks.Look, ev *ingest.Event) ingest.Reason {
 	r.sink.Unrank()
-	r.plain = plain
+	r.plain = !look.Escapes
 	r.reason, r.other, r.stored, r.start = ingest.OK, false, 0, 0
 	r.held, r.list, r.guess = [64]uint16{}, [2]*node{}, nil
 	i, end := space(line, 0), len(line)
@@ -134,52 +153,53 @@ func (r *Reader) object(n *node, line []byte, i int, ev *ingest.Event) int {
 	}
 	at := &lv.slots[0]
 	for {
-		s := expected(at, line, i)
-		if s != nil {
-			i += len(s.lit)
-			if i < len(line) && line[i] <= ' ' {
-				i = space(line, i)
-			}
-		} else if s, i = r.key(lv, at, n, line, i); i < 0 {
-			return -1
+		from, end := 0, 0
+		if r.blocks != nil {
+			at, from, end, i = run(r.blocks, at, line, i)
 		}
-		if at = s; i >= len(line) {
-			return -1
-		}
-		switch to := s.to; line[i] {
-		case '"':
-			end := closing(line, i+1)
-			if end < 0 {
+		if from == 0 {
+			if s := expected(at, line, i); s != nil {
+				at, i = s, i+s.n
+				if i < len(line) && line[i] <= ' ' {
+					i = space(line, i)
+				}
+			} else if at, i = r.key(lv, at, n, line, i); i < 0 {
 				return -1
 			}
-			if to != nil && to.field != field.Skip {
-				r.store(to, line[i+1:end], true, false, ev)
+		}
+		switch {
+		case end > 0:
+		case i >= len(line):
+			return -1
+		case line[i] == '"':
+			from = i + 1
+			if end = r.closing(line, from); end < 0 {
+				return -1
 			}
 			i = end + 1
-		case '{', '[':
-			if i = r.value(to, line, i, ev); i < 0 {
+		case line[i] == '{' || line[i] == '[':
+			if i = r.value(at.to, line, i, ev); i < 0 {
 				return -1
 			}
 		default:
-			end := scalar(line, i)
-			if to != nil && to.field != field.Skip {
-				r.store(to, line[i:end], false, false, ev)
-			}
+			from, end = i, scalar(line, i)
 			i = end
 		}
-		if i < len(line) && line[i] <= ' ' {
-			i = space(line, i)
+		if at.leaf != nil && end > 0 {
+			r.store(at.leaf, line, from, end, line[from-1] == '"', false, ev)
 		}
-		if i >= len(line) {
+		if i < len(line) && line[i] == ',' {
+			i++
+			continue
+		}
+		if i = space(line, i); i >= len(line) {
 			return -1
 		}
 		switch line[i] {
 		case '}':
 			return i + 1
 		case ',':
-			if i++; i < len(line) && line[i] <= ' ' {
-				i = space(line, i)
-			}
+			i++
 		default:
 			return -1
 		}
@@ -192,7 +212,7 @@ func (r *Reader) value(to *node, line []byte, i int, ev *ingest.Event) int {
 		return -1
 	}
 	if to == nil {
-		return skip(line, i)
+		return r.skip(line, i)
 	}
 	switch c := line[i]; {
 	case c == '{' && to.inner:
@@ -200,7 +220,7 @@ func (r *Reader) value(to *node, line []byte, i int, ev *ingest.Event) int {
 	case c == '[' && to.inner:
 		return r.pairs(to, line, i+1, ev)
 	case to.field == field.Skip:
-		return skip(line, i)
+		return r.skip(line, i)
 	}
 	return r.leaf(to, line, i, ev, false, maxWrap)
 }
@@ -213,25 +233,25 @@ const maxWrap = 6
 func (r *Reader) leaf(to *node, line []byte, i int, ev *ingest.Event, joins bool, depth int) int {
 	switch line[i] {
 	case '"':
-		end := closing(line, i+1)
+		end := r.closing(line, i+1)
 		if end < 0 {
 			return -1
 		}
-		r.store(to, line[i+1:end], true, joins, ev)
+		r.store(to, line, i+1, end, true, joins, ev)
 		return end + 1
 	case '[':
 		if depth > 0 {
 			return r.array(to, line, i+1, ev, depth-1)
 		}
-		return skip(line, i)
+		return r.skip(line, i)
 	case '{':
 		if depth > 0 {
 			return r.wrapped(to, line, i+1, ev, joins, depth-1)
 		}
-		return skip(line, i)
+		return r.skip(line, i)
 	}
 	end := scalar(line, i)
-	r.store(to, line[i:end], false, joins, ev)
+	r.store(to, line, i, end, false, joins, ev)
 	return end
 }
 

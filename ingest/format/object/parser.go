@@ -3,6 +3,7 @@ package object
 import (
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format/field"
+	"github.com/portcullis/portcullis/ingest/format/object/marks"
 )
 
 // parser is the ingest.Parser of a format whose lines are objects.
@@ -27,15 +28,19 @@ func (p *parser) Reset() {
 
 // Parse implements ingest.Parser.
 func (p *parser) Parse(line []byte, ev *ingest.Event) ingest.Reason {
-	nul, escapes, high := field.Look(line)
-	if nul {
+	return p.parse(line, p.reader.look(line), ev)
+}
+
+// parse is Parse for a line that was looked at.
+func (p *parser) parse(line []byte, look marks.Look, ev *ingest.Event) ingest.Reason {
+	if look.NUL {
 		return ingest.HasNUL
 	}
 	p.sink.Begin()
-	if reason := p.reader.read(line, !escapes, ev); reason != ingest.OK {
+	if reason := p.reader.read(line, look, ev); reason != ingest.OK {
 		return Refused(line, reason)
 	}
-	p.sink.Finish(line, high, ev)
+	p.sink.Finish(line, look.High, ev)
 	return ingest.OK
 }
 

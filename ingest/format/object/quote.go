@@ -6,10 +6,21 @@ import (
 	"math/bits"
 )
 
-// closing is field.Closing for the short strings that logs mostly hold: it looks at
-// the first sixteen bytes by itself, and asks for a search only where the quote is
-// behind them. It may only be called with the opening quote at line[i-1].
-func closing(line []byte, i int) int {
+// closing returns the index of the quote that ends the string at line[i], or -1. It may
+// only be called with the opening quote at line[i-1]. Without marks it is field.Closing
+// for the short strings that logs mostly hold: it looks at the first sixteen bytes by
+// itself, and asks for a search only where the quote is behind them.
+func (r *Reader) closing(line []byte, i int) int {
+	if r.blocks != nil {
+		k := i >> 6
+		if q := r.blocks[k].Quotes >> (uint(i) & 63); q != 0 {
+			return i + bits.TrailingZeros64(q)
+		}
+		if k, q := later(r.blocks, k); q != 0 {
+			return k<<6 + bits.TrailingZeros64(q)
+		}
+		return -1
+	}
 	j := i
 	if i+16 <= len(line) {
 		if z := quotes(binary.LittleEndian.Uint64(line[i:])); z != 0 {

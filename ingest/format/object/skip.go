@@ -1,15 +1,27 @@
 package object
 
+import (
+	"math/bits"
+
+	"github.com/portcullis/portcullis/ingest/format/object/marks"
+)
+
 // skip returns the index behind the value at line[i], or -1.
-func skip(line []byte, i int) int {
+func (r *Reader) skip(line []byte, i int) int {
 	switch line[i] {
 	case '"':
-		if end := closing(line, i+1); end >= 0 {
+		if end := r.closing(line, i+1); end >= 0 {
 			return end + 1
 		}
 		return -1
 	case '{', '[':
-		return nested(line, i)
+		if r.blocks == nil {
+			return r.nested(line, i)
+		}
+		if i = leave(r.blocks, i); i > len(line) { // behind an array that holds the object
+			return -1
+		}
+		return i
 	}
 	return scalar(line, i)
 }
@@ -37,14 +49,14 @@ var ends, brackets = func() (e, b [256]bool) {
 }()
 
 // nested returns the index behind the object or array at line[i], or -1.
-func nested(line []byte, i int) int {
+func (r *Reader) nested(line []byte, i int) int {
 	depth := 0
 	for i < len(line) {
 		c := line[i]
 		switch {
 		case !brackets[c]:
 		case c == '"':
-			if i = closing(line, i+1); i < 0 {
+			if i = r.closing(line, i+1); i < 0 {
 				return -1
 			}
 		case c == '{' || c == '[':
@@ -55,6 +67,31 @@ func nested(line []byte, i int) int {
 			}
 		}
 		i++
+	}
+	return -1
+}
+
+// leave is nested for a line whose brackets are marked. It counts those of 64 bytes at a
+// time, and looks at each only where the last may be among them.
+func leave(blocks []marks.Block, i int) int {
+	depth, at := 1, (i+1)>>6
+	from := ^uint64(0) << (uint(i+1) & 63)
+	for _, b := range blocks[at:] {
+		opens, closes := b.Opens&from, b.Closes&from
+		if n := bits.OnesCount64(closes); n < depth {
+			depth += bits.OnesCount64(opens) - n
+		} else {
+			for n = 1; closes != 0; n++ {
+				low := closes & -closes
+				if depth+bits.OnesCount64(opens&(low-1)) == n {
+					return at<<6 + bits.TrailingZeros64(low) + 1
+				}
+				closes ^= low
+			}
+			depth += bits.OnesCount64(opens) - n + 1
+		}
+		from = ^uint64(0)
+		at++
 	}
 	return -1
 }

@@ -11,8 +11,10 @@ import (
 // scales are the nanoseconds of the units.
 var scales = [...]int64{Seconds: 1e9, Millis: 1e6, Micros: 1e3, Nanos: 1}
 
-// store takes the value of a node. What cannot be read makes the line no event.
-func (r *Reader) store(to *node, v []byte, quoted, joins bool, ev *ingest.Event) {
+// store takes the value of a node, which is line[i:end]. What cannot be read makes the
+// line no event.
+func (r *Reader) store(to *node, line []byte, i, end int, quoted, joins bool, ev *ingest.Event) {
+	v := line[i:end]
 	if to.seeks {
 		r.sink.SeeTarget()
 	}
@@ -21,7 +23,7 @@ func (r *Reader) store(to *node, v []byte, quoted, joins bool, ev *ingest.Event)
 		return
 	}
 	if says(v, quoted) && to.rank >= r.held[to.fact] && (!to.folds || string(v) != redacted) && r.sink.Better(to.field) {
-		if !r.plain {
+		if !r.plain && r.escaped(i, end) {
 			v = r.undo(v)
 		}
 		r.held[to.fact] = to.rank
@@ -134,6 +136,15 @@ func (r *Reader) chain(to *node, f field.Field, v []byte, joins bool, ev *ingest
 		return
 	}
 	*at, r.list[k] = field.Str(v), to
+}
+
+// escaped tells whether there may be a backslash in line[i:end]; undo looks closer.
+func (r *Reader) escaped(i, end int) bool {
+	k := i >> 6
+	if end>>6 > k || k >= len(r.blocks) {
+		return true
+	}
+	return r.blocks[k].Slashes>>(uint(i)&63) != 0
 }
 
 // undo undoes the escapes of a string.
