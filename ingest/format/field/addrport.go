@@ -9,6 +9,16 @@ import (
 // [2001:db8::7]:443, and also an address alone. The port is dropped. It returns the
 // index behind it, or -1.
 func AddressPort(b []byte, i int) (netip.Addr, int) {
+	if a, n := IPv4(b[i:]); n > 0 && i+n < len(b) && b[i+n] == ':' {
+		if end := port(b, i+n); end > 0 && (end == len(b) || !AddrBytes[b[end]]) {
+			return a, end
+		}
+	}
+	return addressPort(b, i)
+}
+
+// addressPort is AddressPort without its way for plain IPv4 with a port.
+func addressPort(b []byte, i int) (netip.Addr, int) {
 	if i < len(b) && b[i] == '[' {
 		k := bytes.IndexByte(b[i:], ']')
 		if k < 0 || k > 64 {

@@ -90,13 +90,13 @@ func TestUndo(t *testing.T) {
 func TestIPv4Twin(t *testing.T) {
 	for n := range 1 << 16 {
 		s := fmt.Sprintf("%d.%d.%d.%d", n%300, n/7%300, n/301, n%11*25)
-		for _, tail := range []string{" - - x", "1234567", ".5 ------", ":80      ", "          "} {
+		for _, tail := range []string{" - - x", "1234567", ".5 ------", ":80      ", "          ", "", "x", ":8"} {
 			line := []byte(s + tail)
 			a, end := IPv4(line)
 			if end == 0 {
 				continue
 			}
-			if string(line[:end]) != a.String() || line[end]-'0' <= 9 && end < len(s) {
+			if string(line[:end]) != a.String() || end < len(s) && line[end]-'0' <= 9 {
 				t.Fatalf("%q: %s, %d", line, a, end)
 			}
 		}

@@ -6,12 +6,12 @@ import (
 )
 
 // IPv4 reads a dotted quad at the beginning of a line, with the index behind it,
-// or 0. Where a dot stands is told by one look at eight bytes at a time.
+// or 0. Where a dot stands is told by one look at four bytes at a time.
 func IPv4(line []byte) (netip.Addr, int) {
 	var quad [4]byte
 	i := 0
 	for k := range quad {
-		if len(line)-i < 8 {
+		if len(line)-i < 4 {
 			return netip.Addr{}, 0
 		}
 		w := binary.LittleEndian.Uint32(line[i:])

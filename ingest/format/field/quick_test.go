@@ -79,3 +79,21 @@ func TestPeernameTwin(t *testing.T) {
 		againstSlow(t, v)
 	}
 }
+
+// againstAddressPort holds the way for plain IPv4 with a port against the other.
+func againstAddressPort(t *testing.T, b []byte, i int) {
+	i = min(max(i, 0), len(b))
+	a, end := AddressPort(b, i)
+	if c, slow := addressPort(b, i); end != slow || end >= 0 && a != c {
+		t.Fatalf("%q from %d on is %s up to %d, the slow way says %s, %d", b, i, a, end, c, slow)
+	}
+}
+
+func FuzzAddressPort(f *testing.F) {
+	for _, s := range []string{"1.2.3.4:80", "1.2.3.4:80 x", "255.255.255.255:65535", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:-", "1.2.3.4:80:", "1.2.3.4:80.1", "1.2.3.4:8a", "1.2.3.4",
+		"1.2.3.04:5", "1.2.3.4567:8", "::1", "[::1]:80", "1::2:3", "1.2.3.4:1234567890123456789", ""} {
+		f.Add([]byte(s), 0)
+		f.Add([]byte("x "+s), 2)
+	}
+	f.Fuzz(againstAddressPort)
+}
