@@ -44,6 +44,7 @@ type elbParser struct {
 	sink    field.Sink
 	alb     bool
 	escapes bool
+	group   []byte // a blank and the target group of a line before
 }
 
 // Reset implements ingest.Parser.
@@ -94,13 +95,17 @@ func (p *elbParser) head(line []byte, ev *ingest.Event) (int, ingest.Reason) {
 		}
 		i++
 	}
-	for k := range words {
-		n := bytes.IndexByte(line[i:], ' ')
-		if n <= 0 || line[i] == '"' {
+	var ends [elbHead]int
+	if field.Cuts(line[i:], ' ', ends[:]) < elbHead {
+		return 0, ingest.BadShape
+	}
+	for k, front := 0, i; k < elbHead; k++ {
+		end := front + ends[k]
+		if end == i || line[i] == '"' {
 			return 0, ingest.BadShape
 		}
-		words[k] = line[i : i+n]
-		i += n + 1
+		words[k] = line[i:end]
+		i = end + 1
 	}
 	if i >= len(line) || line[i] != '"' {
 		return 0, ingest.BadShape
@@ -167,7 +172,7 @@ func elbClient(w []byte) (netip.Addr, bool) {
 // what stood before.
 func (p *elbParser) tail(b []byte, ev *ingest.Event) ingest.Reason {
 	var v elbValues
-	if !v.split(b, p.alb, false) && (!p.escapes || !v.split(b, p.alb, true)) {
+	if !v.split(p, b, false) && (!p.escapes || !v.split(p, b, true)) {
 		ev.Flags |= ingest.FlagForgeable
 		if v.open {
 			ev.Flags = ev.Flags&^ingest.FlagForgeable | ingest.FlagTruncated
@@ -218,10 +223,7 @@ func (p *elbParser) request(v []byte, ev *ingest.Event) {
 	if !ok || len(scheme) > len("https") {
 		return
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
+	end := field.EndOfAuthority(rest)
 	ev.Host, ev.Target = rest[:end], rest[end:]
 	switch scheme {
 	case "http", "ws":
@@ -242,13 +244,13 @@ type elbValues struct {
 
 // split finds them in b, which begins behind the request's quote. slash says that a
 // backslash before a quote escapes it. Fields behind the last one known are passed over.
-func (v *elbValues) split(b []byte, alb, slash bool) bool {
+func (v *elbValues) split(p *elbParser, b []byte, slash bool) bool {
 	*v = elbValues{}
 	i, ok := v.quoted(&v.request, b, 0, slash)
 	if !ok {
 		return false
 	}
-	if i == len(b) && !alb { // before 2014 there was no more
+	if i == len(b) && !p.alb { // before 2014 there was no more
 		return true
 	}
 	if len(b)-i < 2 || string(b[i:i+2]) != ` "` {
@@ -260,11 +262,10 @@ func (v *elbValues) split(b []byte, alb, slash bool) bool {
 	if i, ok = elbWord(&v.cipher, b, i); !ok {
 		return false
 	}
-	if i, ok = elbWord(&v.tls, b, i); !ok || !alb {
+	if i, ok = elbWord(&v.tls, b, i); !ok || !p.alb {
 		return ok && i == len(b)
 	}
-	var group []byte
-	if i, ok = elbWord(&group, b, i); !ok {
+	if i, ok = p.target(b, i); !ok {
 		return i == len(b) // written before there were more fields
 	}
 	for _, into := range []*[]byte{&v.trace, &v.domain} {
@@ -301,4 +302,18 @@ func elbWord(into *[]byte, b []byte, i int) (int, bool) {
 	end := field.Run(b, i+1, &field.ItemBytes)
 	*into = b[i+1 : end]
 	return end, end > i+1 && (end == len(b) || b[end] == ' ')
+}
+
+// target reads the target group. The long names of the few there are repeat.
+func (p *elbParser) target(b []byte, i int) (int, bool) {
+	const most = 256
+	if end := i + len(p.group); end > i && end < len(b) && b[end] == ' ' && string(b[i:end]) == string(p.group) {
+		return end, true
+	}
+	var group []byte
+	end, ok := elbWord(&group, b, i)
+	if ok && end-i <= most {
+		p.group = append(p.group[:0], b[i:end]...)
+	}
+	return end, ok
 }

@@ -142,10 +142,32 @@ func TestELBRoundTrip(t *testing.T) {
 func FuzzELB(f *testing.F) {
 	f.Add([]byte(albHead + `"GET https://www.example.com:443/a?b=c HTTP/1.1" "curl\x22" ECDHE TLSv1.2` + albArn + albTail))
 	f.Add([]byte(`2018-12-13T15:16:57.132252Z elb-name 93.113.124.199:44444 10.25.30.166:80 0.000048 0.000504 0.000025 301 301 0 178 "GET http://10.25.25.42:80/ HTTP/1.0" "\"x\"" - -`))
+	old := open(f, "aws-alb") // remembers the target group of the lines before
 	f.Fuzz(func(t *testing.T, line []byte) {
 		fuzzParser(t, "aws-alb", line)
 		fuzzParser(t, "aws-elb", line)
+		var a, b ingest.Event
+		ra, rb := old.Parse(line, &a), open(t, "aws-alb").Parse(line, &b)
+		if ra != rb || ra == ingest.OK && a != b {
+			t.Fatalf("what was read before changes the line: %s %+v\nalone %s %+v\n%q", ra, a, rb, b, line)
+		}
 	})
+}
+
+// TestALBTargetGroup reads target groups that begin like the one before.
+func TestALBTargetGroup(t *testing.T) {
+	const front = albHead + `"GET https://www.example.com:443/ HTTP/1.1" "curl" ECDHE TLSv1.2`
+	p := open(t, "aws-alb")
+	for _, s := range []string{" arn:a", " arn:ab", " arn:a", " arn:a\"", " arn", " arn:a,b", " arn:a", " -", " arn:a\x7f", " arn:a"} {
+		for _, behind := range []string{"", ` "Root=1"`, ` "Root=1" "shop.example" "-" 1`, " ", "x"} {
+			var a, b ingest.Event
+			line := []byte(front + s + behind)
+			ra, rb := p.Parse(line, &a), open(t, "aws-alb").Parse(line, &b)
+			if ra != rb || a != b {
+				t.Errorf("what was read before changes the line: %s %+v\nalone %s %+v\n%q", ra, a, rb, b, line)
+			}
+		}
+	}
 }
 
 func BenchmarkALB(b *testing.B) {

@@ -50,7 +50,8 @@ type extDialect struct {
 type extLayout struct {
 	names   string
 	columns []extColumn
-	least   int // columns that a line must have
+	asked   []int // those of them that say something
+	least   int   // columns that a line must have
 	more    bool
 }
 
@@ -68,6 +69,7 @@ func (d *extDialect) layout(names string) (*extLayout, error) {
 		l.columns = append(l.columns, c)
 	}
 	l.preferHost()
+	l.ask()
 	l.least = len(l.columns)
 	if len(l.columns) > maxExtColumns {
 		return nil, fmt.Errorf("%d columns: more than %d are not read", len(l.columns), maxExtColumns)
@@ -98,6 +100,16 @@ func (l *extLayout) preferHost() {
 	}
 }
 
+// ask notes which columns say something.
+func (l *extLayout) ask() {
+	l.asked = nil
+	for i, c := range l.columns {
+		if c.field != field.Skip {
+			l.asked = append(l.asked, i)
+		}
+	}
+}
+
 // origins say which columns the fields come from.
 func (l *extLayout) origins() []text.Origin {
 	var out []text.Origin
@@ -118,7 +130,8 @@ type extParser struct {
 	wall    field.Wall
 	escapes bool // the line holds the dialect's mark
 
-	day, clock, stem, query []byte // of the line
+	day, clock, stem, query []byte             // of the line
+	ends                    [maxExtColumns]int // of its columns
 }
 
 func newExtParser(d *extDialect, h *extHeaders) ingest.Parser {
@@ -175,29 +188,30 @@ func (p *extParser) directive(line []byte) {
 func (p *extParser) read(l *extLayout, line []byte, ev *ingest.Event) ingest.Reason {
 	p.day, p.clock, p.stem, p.query = nil, nil, nil, nil
 	first := ingest.OK
-	i, k := 0, 0
 	p.escapes = bytes.IndexByte(line, p.dialect.mark) >= 0
-	for ; k < len(l.columns) && i <= len(line); k++ {
-		if len(line)-i > 1 && line[i] == '-' && line[i+1] == p.dialect.sep {
-			i += 2
-			continue
+	ends := p.ends[:len(l.columns)]
+	n := field.Cuts(line, p.dialect.sep, ends)
+	if n < len(ends) {
+		ends[n] = len(line)
+		n++
+	}
+	// CloudFront's own example has a line with a separator at its end.
+	if n < l.least || n > 0 && ends[n-1]+1 < len(line) && !l.more {
+		return ingest.BadShape
+	}
+	for _, k := range l.asked {
+		if k >= n {
+			break
 		}
-		end := bytes.IndexByte(line[i:], p.dialect.sep)
-		if end < 0 {
-			end = len(line)
-		} else {
-			end += i
+		i, end := 0, ends[k]
+		if k > 0 {
+			i = ends[k-1] + 1
 		}
-		if c := l.columns[k]; c.field != field.Skip && end > i && (end > i+1 || line[i] != '-') {
-			if r := p.value(c, line[i:end], ev); r != ingest.OK && first == ingest.OK {
+		if end > i && (end > i+1 || line[i] != '-') {
+			if r := p.value(l.columns[k], line[i:end], ev); r != ingest.OK && first == ingest.OK {
 				first = r
 			}
 		}
-		i = end + 1
-	}
-	// CloudFront's own example has a line with a separator at its end.
-	if k < l.least || i < len(line) && !l.more {
-		return ingest.BadShape
 	}
 	if first != ingest.OK {
 		return first
@@ -279,12 +293,15 @@ func (p *extParser) value(c extColumn, v []byte, ev *ingest.Event) ingest.Reason
 
 // extPeer reads an address; IPv6 of the local link has the interface behind it.
 func extPeer(v []byte, ev *ingest.Event) ingest.Reason {
-	if k := bytes.IndexByte(v, '%'); k > 0 {
-		v = v[:k]
-	}
 	a, end := field.Address(v, 0, false)
 	if end != len(v) {
-		return ingest.BadAddress
+		if k := bytes.IndexByte(v, '%'); k > 0 {
+			v = v[:k]
+			a, end = field.Address(v, 0, false)
+		}
+		if end != len(v) {
+			return ingest.BadAddress
+		}
 	}
 	ev.Peer = a
 	return ingest.OK

@@ -76,6 +76,7 @@ func agreed(a, b *extLayout) *extLayout {
 			out.columns[i] = a.columns[i]
 		}
 	}
+	out.ask()
 	return out
 }
 

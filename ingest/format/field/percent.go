@@ -1,6 +1,9 @@
 package field
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // UndoPercent undoes the URL encoding of a log once: %HH becomes its byte, a percent
 // sign without two digits stays.
@@ -35,6 +38,10 @@ func (s *Scratch) Replace(v []byte, from, to byte) []byte {
 	start := len(s.buf)
 	s.buf = append(s.buf, v...)
 	out := s.buf[start:len(s.buf):len(s.buf)]
+	for what, by := uint64(from)*ones, uint64(from^to); k <= len(out)-8; k += 8 {
+		w := binary.LittleEndian.Uint64(out[k:])
+		binary.LittleEndian.PutUint64(out[k:], w^zeros(w^what)>>7*by)
+	}
 	for ; k < len(out); k++ {
 		if out[k] == from {
 			out[k] = to
