@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	fixture "github.com/portcullis/portcullis/fixtures/broker"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // TestE2ELiveKilled kills the service again and again in the middle of a syslog
@@ -26,7 +26,7 @@ import (
 func TestE2ELiveKilled(t *testing.T) {
 	t.Parallel()
 	const batches, size, kills = 200, 100, 8
-	port, err := fixture.FreePorts(17500, 20000, 1)
+	port, err := testbed.FreePorts(17500, 20000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

