@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real Kafka for the tests: one node that is broker and controller (KRaft), with
-# all it writes below one folder, listening on loopback.
+# A real Kafka for the tests: one node, or three, each broker and controller (KRaft),
+# with all they write below one folder, listening on loopback.
 #
 #   kafka.sh fetch            jars by Maven into .testbed/kafka/lib
 #   kafka.sh start DIR PORT   returns once it answers: PLAINTEXT on PORT, SASL on
@@ -9,6 +9,13 @@
 #                             on PORT+3; user "reader", password "reader-secret"
 #   kafka.sh stop DIR         returns once the process is gone; what DIR holds stays
 #   kafka.sh kill DIR         the same with kill -9
+#   kafka.sh start3, stop3, kill3
+#                             the same for a cluster of three: node N has the folder
+#                             DIR/N and four ports from PORT+4*(N-1); topics have
+#                             three replicas, two of which must have what is
+#                             acknowledged; start3 starts those that do not run
+#   kafka.sh node DIR PORT N  starts one node of the three again; stop DIR/N or
+#                             kill DIR/N ends it
 #
 # With TESTBED_OWNER=PID Kafka also ends with that process, however it ends.
 # What goes wrong is said aloud, with the line that helps. No container engine is
@@ -50,25 +57,32 @@ POM
   touch "$home/lib/.complete"
 }
 
-# settings writes the node's configuration for a folder and a port.
+# settings DIR PORT NODE NODES TLS writes the configuration of a node, TLS being the
+# folder that may hold its certificate.
 settings() {
-  local dir=$1 port=$2 tls=""
+  local dir=$1 port=$2 node=$3 nodes=$4 certificate=$5/broker.pem tls="" voters="" n
   local listeners="PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$((port + 1))"
-  if [ -e "$dir/broker.pem" ]; then
+  if [ -e "$certificate" ]; then
     tls=",SASL_SSL://127.0.0.1:$((port + 2))"
   fi
+  for ((n = 1; n <= nodes; n++)); do
+    voters+=${voters:+,}$n@127.0.0.1:$((port + 4 * (n - node) + 3))
+  done
   cat >"$dir/server.properties" <<PROPERTIES
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 3))
+node.id=$node
+controller.quorum.voters=$voters
 listeners=$listeners$tls,CONTROLLER://127.0.0.1:$((port + 3))
 advertised.listeners=$listeners$tls
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
 log.dirs=$dir/data
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+default.replication.factor=$nodes
+min.insync.replicas=$((nodes / 2 + 1))
+offsets.topic.replication.factor=$nodes
+transaction.state.log.replication.factor=$nodes
+transaction.state.log.min.isr=$((nodes / 2 + 1))
+broker.session.timeout.ms=6000
 offsets.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
@@ -87,9 +101,9 @@ PROPERTIES
   done >>"$dir/server.properties"
   [ -z "$tls" ] || cat >>"$dir/server.properties" <<PROPERTIES
 ssl.keystore.type=PEM
-ssl.keystore.location=$dir/broker.pem
+ssl.keystore.location=$certificate
 ssl.truststore.type=PEM
-ssl.truststore.location=$dir/ca.pem
+ssl.truststore.location=$5/ca.pem
 listener.name.sasl_ssl.ssl.client.auth=required
 PROPERTIES
 }
@@ -110,37 +124,88 @@ PROPERTIES
 
 ready() { grep -q "Kafka Server started" "$1/out.log" && (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; }
 
-start() {
-  local dir=$1 port=$2
+# begin DIR PORT NODE NODES TLS starts a node and does not wait for it.
+begin() {
+  local dir=$1
   [ -e "$home/lib/.complete" ] || { loud "MISSING: Kafka's jars   install them with: deploy/testbed/kafka.sh fetch"; return 1; }
-  mkdir -p "$dir"
-  dir=$(cd "$dir" && pwd)
   running "$dir" && { loud "Kafka runs already in $dir; stop it with: deploy/testbed/kafka.sh stop $dir"; return 1; }
-  settings "$dir" "$port"
+  mkdir -p "$dir"
+  settings "$@"
   logging "$dir"
   if [ ! -e "$dir/data/meta.properties" ]; then
-    java -cp "$home/lib/*" kafka.tools.StorageTool format -t portcullisTestbed00000 -c "$dir/server.properties" \
+    java -XX:TieredStopAtLevel=1 -cp "$home/lib/*" kafka.tools.StorageTool format -t portcullisTestbed00000 -c "$dir/server.properties" \
       --add-scram "SCRAM-SHA-256=[name=$user,password=$password]" \
       --add-scram "SCRAM-SHA-512=[name=$user,password=$password]" >"$dir/format.log" 2>&1 ||
       { loud "Kafka could not format its folder:" "$(tail -5 "$dir/format.log")"; return 1; }
   fi
   launch "$dir" "${TESTBED_OWNER:-}" java -Xms128m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UsePerfData \
     -Dlog4j2.configurationFile="$dir/log4j2.properties" -cp "$home/lib/*" kafka.Kafka "$dir/server.properties"
-  local deadline=$((SECONDS + ${TESTBED_WAIT:-120}))
+}
+
+# await DIR PORT returns once a node that was begun answers.
+await() {
+  local dir=$1 port=$2 deadline=$((SECONDS + ${TESTBED_WAIT:-120}))
   until ready "$dir" "$port"; do
     if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
       loud "Kafka did not start; its last words ($dir/out.log):" "$(tail -5 "$dir/out.log")"
-      stop "$dir"
+      halt "$dir"
       return 1
     fi
     sleep 0.2
   done
 }
 
+start() {
+  local dir
+  dir=$(made "$1")
+  begin "$dir" "$2" 1 1 "$dir"
+  await "$dir" "$2"
+}
+
+node() {
+  local dir port=$(($2 + 4 * ($3 - 1)))
+  dir=$(made "$1")
+  begin "$dir/$3" "$port" "$3" 3 "$dir"
+  await "$dir/$3" "$port"
+}
+
+start3() {
+  local dir port=$2 n
+  dir=$(made "$1")
+  for n in 1 2 3; do
+    running "$dir/$n" || begin "$dir/$n" $((port + 4 * (n - 1))) $n 3 "$dir"
+  done
+  for n in 1 2 3; do
+    await "$dir/$n" $((port + 4 * (n - 1))) || { kill3 "$dir"; return 1; }
+  done
+}
+
+# made DIR makes a folder and says its full path.
+made() { mkdir -p "$1" && (cd "$1" && pwd); }
+
+# stop3 stops the nodes one by one. A node that is alone would wait for a quorum that
+# never comes, so the last one is killed: what it acknowledged is with the others too.
+stop3() {
+  local dir=$1 n left
+  for n in 1 2 3; do
+    left=0
+    ! running "$dir/1" || left=$((left + 1))
+    ! running "$dir/2" || left=$((left + 1))
+    ! running "$dir/3" || left=$((left + 1))
+    if [ $left -gt 1 ]; then stop "$dir/$n"; else halt "$dir/$n"; fi
+  done
+}
+
+kill3() { for n in 1 2 3; do halt "$1/$n"; done; }
+
 case "${1:-}:$#" in
   fetch:1) fetch ;;
   start:3) start "$2" "$3" ;;
   stop:2) stop "$2" ;;
   kill:2) halt "$2" ;;
-  *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  start3:3) start3 "$2" "$3" ;;
+  stop3:2) stop3 "$2" ;;
+  kill3:2) kill3 "$2" ;;
+  node:4) node "$2" "$3" "$4" ;;
+  *) sed -n '2,24s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
