@@ -8,7 +8,7 @@ SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS   += --no-builtin-rules
 .DEFAULT_GOAL := build
-.PHONY: help build demo testbed test check fmt race fuzz bench soak clean
+.PHONY: help build demo stack testbed test check fmt race fuzz bench soak clean
 
 # The version is what go build stamps from git. Where there is no git, or git does
 # not trust the folder, the stamp is left out, since it would fail the build.
@@ -34,6 +34,10 @@ build: ## one static binary, bin/portcullis
 demo: build ## a real nginx, good clients and attackers, and Portcullis beside it
 	@deploy/testbed/fetch.sh nginx
 	./bin/portcullis demo $(DEMO_FLAGS)
+
+stack: build ## the pipeline as separate processes, with a real Kafka and Elasticsearch, until Ctrl-C
+	@deploy/testbed/fetch.sh nginx kafka elastic
+	@deploy/testbed/stack.sh
 
 testbed: ## fetch the real parts that the tests start
 	@deploy/testbed/fetch.sh
