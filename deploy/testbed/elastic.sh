@@ -26,11 +26,7 @@ user=elastic password=elastic-secret
 
 fetch() {
   [ -e "$home/.complete" ] && [ -d "$server" ] && return 0
-  for need in java mvn; do
-    command -v "$need" >/dev/null 2>&1 && continue
-    loud "MISSING: $need   install it with: apt-get install default-jre-headless maven"
-    return 1
-  done
+  maven || return 1
   mkdir -p "$home"
   local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
   if ! (cd "$home" && mvn -B -q $plugin:unpack -DoutputDirectory="$home" \
@@ -123,15 +119,7 @@ start() {
     CLI_JAVA_OPTS="-XX:TieredStopAtLevel=1 -XX:-UsePerfData" \
     ES_JAVA_OPTS="-Xms512m -Xmx512m -XX:-UsePerfData -XX:ErrorFile=$dir/logs/jvm.log -Xlog:disable" \
     "$server/bin/elasticsearch"
-  local deadline=$((SECONDS + ${TESTBED_WAIT:-240}))
-  until ready "$dir" "$port" "$security"; do
-    if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
-      loud "Elasticsearch did not start; its last words ($dir/out.log):" "$(tail -5 "$dir/out.log")"
-      stop "$dir"
-      return 1
-    fi
-    sleep 0.3
-  done
+  await Elasticsearch "$dir" ready "$dir" "$port" "$security"
 }
 
 case "${1:-}:$#" in

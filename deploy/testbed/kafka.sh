@@ -30,11 +30,7 @@ user=reader password=reader-secret
 
 fetch() {
   [ -e "$home/lib/.complete" ] && return 0
-  for need in java mvn; do
-    command -v "$need" >/dev/null 2>&1 && continue
-    loud "MISSING: $need   install it with: apt-get install default-jre-headless maven"
-    return 1
-  done
+  maven || return 1
   mkdir -p "$home"
   cat >"$home/pom.xml" <<POM
 <project>
@@ -142,31 +138,18 @@ begin() {
     -Dlog4j2.configurationFile="$dir/log4j2.properties" -cp "$home/lib/*" kafka.Kafka "$dir/server.properties"
 }
 
-# await DIR PORT returns once a node that was begun answers.
-await() {
-  local dir=$1 port=$2 deadline=$((SECONDS + ${TESTBED_WAIT:-120}))
-  until ready "$dir" "$port"; do
-    if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
-      loud "Kafka did not start; its last words ($dir/out.log):" "$(tail -5 "$dir/out.log")"
-      halt "$dir"
-      return 1
-    fi
-    sleep 0.2
-  done
-}
-
 start() {
   local dir
   dir=$(made "$1")
   begin "$dir" "$2" 1 1 "$dir"
-  await "$dir" "$2"
+  await Kafka "$dir" ready "$dir" "$2"
 }
 
 node() {
   local dir port=$(($2 + 4 * ($3 - 1)))
   dir=$(made "$1")
   begin "$dir/$3" "$port" "$3" 3 "$dir"
-  await "$dir/$3" "$port"
+  await Kafka "$dir/$3" ready "$dir/$3" "$port"
 }
 
 start3() {
@@ -176,7 +159,7 @@ start3() {
     running "$dir/$n" || begin "$dir/$n" $((port + 4 * (n - 1))) $n 3 "$dir"
   done
   for n in 1 2 3; do
-    await "$dir/$n" $((port + 4 * (n - 1))) || { kill3 "$dir"; return 1; }
+    await Kafka "$dir/$n" ready "$dir/$n" $((port + 4 * (n - 1))) || { kill3 "$dir"; return 1; }
   done
 }
 

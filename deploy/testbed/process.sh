@@ -53,3 +53,28 @@ halt() {
   done
   rm -f "$dir/pid"
 }
+
+# await NAME DIR COMMAND... returns once the command succeeds. A server that ended, or
+# takes longer than TESTBED_WAIT seconds (240), is killed, and its last words are said.
+await() {
+  local name=$1 dir=$2 deadline=$((SECONDS + ${TESTBED_WAIT:-240}))
+  shift 2
+  until "$@"; do
+    if ! running "$dir" || [ $SECONDS -ge $deadline ]; then
+      loud "$name did not start; its last words ($dir/out.log):" "$(tail -n 5 "$dir/out.log")"
+      halt "$dir"
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+# maven: is what fetches here?
+maven() {
+  local need
+  for need in java mvn; do
+    command -v "$need" >/dev/null 2>&1 && continue
+    loud "MISSING: $need   install it with: apt-get install default-jre-headless maven"
+    return 1
+  done
+}
