@@ -29,6 +29,7 @@ type CLI struct {
 
 	Run    RunCmd    `cmd:"" group:"work" help:"Watch the logs and protect the gateway: the service itself."`
 	Status StatusCmd `cmd:"" group:"look" help:"Say whether all is well: lines read, lag, findings, decisions, gateways."`
+	Health HealthCmd `cmd:"" group:"look" help:"Ask the running process whether it is ready: a probe for containers."`
 
 	Findings  FindingsCmd  `cmd:"" group:"look" help:"List what was found, or show one finding with its evidence."`
 	Decisions DecisionsCmd `cmd:"" group:"look" help:"List what is done about it; release, extend, approve, explain."`
