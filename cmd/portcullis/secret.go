@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/portcullis/portcullis/ingest/identity"
 )
@@ -51,7 +52,11 @@ func private(path string, service bool) error {
 	if err != nil || info.Mode().Perm()&0o077 == 0 || !service {
 		return err
 	}
-	if err := os.Chmod(path, info.Mode().Perm()&^0o077); err != nil {
+	err = os.Chmod(path, info.Mode().Perm()&^0o077)
+	if errors.Is(err, syscall.EROFS) {
+		return nil // mounted read-only, as secrets are into containers: its bits are theirs who mounted it
+	}
+	if err != nil {
 		return fmt.Errorf("installation key %s can be read by others: %w: chmod 600 it", path, err)
 	}
 	return nil
