@@ -1,8 +1,8 @@
 # What is built and checked here, and how. "make help" lists the targets.
 #
-# Needs Go and a POSIX system. "demo" and "test" also start a real nginx, and the
-# console's test a real chromium: deploy/testbed/fetch.sh gets them where it can
-# and says loudly where it cannot.
+# Needs Go and a POSIX system. "demo", "stack" and "test" also start real servers and
+# a real chromium: deploy/testbed/fetch.sh gets them where it can and says loudly
+# where it cannot.
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -45,12 +45,15 @@ testbed: ## fetch the real parts that the tests start
 test: testbed ## all tests; with CI=true a skipped one is a failure
 	@mkdir -p .testbed
 	go build -o .testbed/bin/tally ./deploy/testbed/tally
-	go test -json $(TEST_FLAGS) ./... | .testbed/bin/tally -closing .testbed/closing.txt $(if $(filter true,$(CI)),-strict)
+	{ status=0; go test -json $(TEST_FLAGS) ./... || status=1; \
+	  go -C deploy/check test -json $(TEST_FLAGS) ./... || status=1; exit $$status; } | \
+	  .testbed/bin/tally -closing .testbed/closing.txt $(if $(filter true,$(CI)),-strict)
 
 check: ## gofmt, vet, staticcheck, the law of the house
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.testbed/*' -not -path '*/testdata/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt wants to change (run make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
+	go -C deploy/check vet ./...
 	go tool staticcheck ./...
 	go test -count=1 ./internal/law/
 
