@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/kafkanet"
 	"github.com/portcullis/portcullis/ingest/source/kafka"
 )
 
@@ -20,27 +21,27 @@ func TestAccess(t *testing.T) {
 	b := needBroker(t)
 	topic := b.topic(t, "access", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
-	tls := kafka.TLS{
+	tls := kafkanet.TLS{
 		Enabled: true, CA: filepath.Join(b.Dir, "ca.pem"),
 		Cert: filepath.Join(b.Dir, "client.pem"), Key: filepath.Join(b.Dir, "client.key"),
 	}
 	for _, c := range []struct {
 		name, broker, mechanism, password string
-		tls                               kafka.TLS
+		tls                               kafkanet.TLS
 		says                              string
 	}{
-		{"plain", b.SASL(), "plain", "reader-secret", kafka.TLS{}, ""},
-		{"scram 256", b.SASL(), "scram-sha-256", "reader-secret", kafka.TLS{}, ""},
+		{"plain", b.SASL(), "plain", "reader-secret", kafkanet.TLS{}, ""},
+		{"scram 256", b.SASL(), "scram-sha-256", "reader-secret", kafkanet.TLS{}, ""},
 		{"scram 512 over TLS", b.TLS(), "scram-sha-512", "reader-secret", tls, ""},
-		{"wrong password", b.SASL(), "plain", "guess", kafka.TLS{}, `the broker refused user "reader"`},
-		{"wrong password, scram", b.SASL(), "scram-sha-256", "guess", kafka.TLS{}, `the broker refused user "reader"`},
-		{"unknown authority", b.TLS(), "plain", "reader-secret", kafka.TLS{Enabled: true}, "unknown authority"},
-		{"no TLS", b.TLS(), "plain", "reader-secret", kafka.TLS{}, "TLS"},
+		{"wrong password", b.SASL(), "plain", "guess", kafkanet.TLS{}, `the broker refused user "reader"`},
+		{"wrong password, scram", b.SASL(), "scram-sha-256", "guess", kafkanet.TLS{}, `the broker refused user "reader"`},
+		{"unknown authority", b.TLS(), "plain", "reader-secret", kafkanet.TLS{Enabled: true}, "unknown authority"},
+		{"no TLS", b.TLS(), "plain", "reader-secret", kafkanet.TLS{}, "TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := settings(b, topic)
 			cfg.Brokers, cfg.TLS = []string{c.broker}, c.tls
-			cfg.SASL = kafka.SASL{Mechanism: c.mechanism, User: "reader", Password: c.password}
+			cfg.SASL = kafkanet.SASL{Mechanism: c.mechanism, User: "reader", Password: c.password}
 			r := read(t, cfg, newSink())
 			if c.says == "" {
 				await(t, "the line", func() bool { return r.total() == 1 })

@@ -3,22 +3,12 @@ package kafka
 import (
 	"context"
 	"errors"
-	"io"
-	"math/rand/v2"
-	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/kafkanet"
 )
-
-// maxFetch bounds how much is asked for at once where an answer of the usual size
-// held nothing new.
-const maxFetch = 64 << 20
-
-// patience is how long a broker may take beyond max_wait before the connection
-// counts as dead.
-const patience = 10 * time.Second
 
 // partition reads one partition. Its goroutine alone uses what is not Source's.
 type partition struct {
@@ -31,22 +21,24 @@ type partition struct {
 	next   int64 // offset to read next; kafkago.FirstOffset, LastOffset: not known yet
 	astray bool  // the broker has no such offset
 	lag    int64 // of ours within stats.lag
-	size   int64 // bytes to ask for; 0: as configured
+	ask    kafkanet.Fetch
 }
+
+func (p *partition) place() kafkanet.Place { return kafkanet.Place{Partition: p.id} }
 
 // run reads until ctx ends. What fails is tried again, for ever, at growing
 // intervals.
 func (p *partition) run(ctx context.Context) {
-	pause := newPause()
+	pause := kafkanet.NewPause()
 	for {
-		err := p.session(ctx, pause.reset)
+		err := p.session(ctx, pause.Reset)
 		if ctx.Err() != nil {
 			return
 		}
 		if p.astray = errors.Is(err, kafkago.OffsetOutOfRange); !p.astray {
-			p.trouble.say(ctx, p.id, p.explain(err))
+			p.trouble.Say(ctx, p.place(), p.explain(err))
 		}
-		if !sleep(ctx, pause.next()) {
+		if !kafkanet.Sleep(ctx, pause.Next()) {
 			return
 		}
 	}
@@ -54,7 +46,7 @@ func (p *partition) run(ctx context.Context) {
 
 // session reads over one connection until an error.
 func (p *partition) session(ctx context.Context, well func()) error {
-	conn, err := p.link.leader(ctx, p.id)
+	conn, err := p.link.Leader(ctx, p.cfg.Topic, p.id)
 	if err != nil {
 		return err
 	}
@@ -72,9 +64,9 @@ func (p *partition) session(ctx context.Context, well func()) error {
 		if err != nil {
 			return err
 		}
-		p.trouble.well(p.id)
+		p.trouble.Well(p.place())
 		well()
-		if !moved && p.lag > 0 && !sleep(ctx, p.cfg.MaxWait) { // compacted away, or an answer too small
+		if !moved && p.lag > 0 && !kafkanet.Sleep(ctx, p.cfg.MaxWait) { // compacted away, or an answer too small
 			return ctx.Err()
 		}
 	}
@@ -83,7 +75,7 @@ func (p *partition) session(ctx context.Context, well func()) error {
 // begin finds where to start, and hands the place out so that it is saved: what
 // is written from now on is not passed over by a restart.
 func (p *partition) begin(ctx context.Context, conn *kafkago.Conn) error {
-	first, last, err := offsets(conn)
+	first, last, err := kafkanet.Offsets(conn)
 	if err != nil {
 		return err
 	}
@@ -99,17 +91,10 @@ func (p *partition) begin(ctx context.Context, conn *kafkago.Conn) error {
 	return nil
 }
 
-func offsets(conn *kafkago.Conn) (first, last int64, err error) {
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return 0, 0, err
-	}
-	return conn.ReadOffsets()
-}
-
 // outOfRange goes on where the partition still has records, and counts what is
 // gone.
 func (p *partition) outOfRange(conn *kafkago.Conn) error {
-	first, last, err := offsets(conn)
+	first, last, err := kafkanet.Offsets(conn)
 	if err != nil {
 		return err
 	}
@@ -132,51 +117,13 @@ func (p *partition) outOfRange(conn *kafkago.Conn) error {
 
 // fetch takes in one answer and says whether it brought us further.
 func (p *partition) fetch(ctx context.Context, conn *kafkago.Conn) (moved bool, err error) {
-	if err := conn.SetDeadline(time.Now().Add(p.cfg.MaxWait + patience)); err != nil {
-		return false, err
-	}
-	if _, err := conn.Seek(p.next, kafkago.SeekAbsolute|kafkago.SeekDontCheck); err != nil {
-		return false, err
-	}
-	size := max(p.size, p.cfg.MaxBytes)
-	answer := conn.ReadBatchWith(kafkago.ReadBatchConfig{MinBytes: int(p.cfg.MinBytes), MaxBytes: int(size), MaxWait: p.cfg.MaxWait})
-	from, high := p.next, answer.HighWaterMark()
-	if err = answer.Err(); err == nil {
-		p.behind(high - p.next)
-		err = p.take(ctx, conn, answer, high)
-		if end := answer.Offset(); errors.Is(err, io.EOF) && end > p.next {
-			p.next = end // the rest of it was compacted away
-		}
-	}
-	answer.Close() // its error is the one we have
-	if errors.Is(err, io.EOF) || errors.Is(err, kafkago.RequestTimedOut) {
-		err = nil
-	}
-	moved = p.next > from
-	switch {
-	case moved:
-		p.size = 0
-	case err == nil && p.lag > 0:
-		p.size = min(2*size, maxFetch)
-	}
-	return moved, err
-}
-
-// take hands out the records of an answer; its error is never nil.
-func (p *partition) take(ctx context.Context, conn *kafkago.Conn, answer *kafkago.Batch, high int64) error {
-	for {
-		m, err := answer.ReadMessage()
-		if err != nil {
-			return err
-		}
-		if m.Offset < p.next {
-			continue
-		}
+	from := p.next
+	place, end, err := p.ask.Once(conn, p.next, func(m *kafkago.Message, end int64) error {
 		if m.Offset >= maxOffset {
 			return errTooFar
 		}
-		p.behind(high - m.Offset - 1)
-		if b := p.batch(&m); b != nil {
+		p.behind(end - m.Offset - 1)
+		if b := p.batch(m); b != nil {
 			p.stats.records.Add(1)
 			p.stats.bytes.Add(int64(len(m.Value)))
 			if err := p.give(ctx, item{partition: p.id, next: m.Offset + 1, batch: b}); err != nil {
@@ -184,11 +131,13 @@ func (p *partition) take(ctx context.Context, conn *kafkago.Conn, answer *kafkag
 			}
 		}
 		p.next = m.Offset + 1
-		// The receiver may have kept us waiting: the rest of the answer gets its time.
-		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			return err
-		}
+		return nil
+	})
+	p.next = place
+	if err == nil {
+		p.behind(end - place)
 	}
+	return p.next > from, err
 }
 
 // errTooFar is a partition whose offsets do not fit positions.
@@ -199,7 +148,7 @@ var errTooFar = errors.New("the partition's offsets exceed 2^43: positions canno
 func (p *partition) batch(m *kafkago.Message) *ingest.Batch {
 	b := &ingest.Batch{Source: p.cfg.Name, File: p.file, Offset: positionOf(m.Offset), Whole: true}
 	switch {
-	case controlRecord(m):
+	case kafkanet.ControlRecord(m):
 		return nil
 	case len(m.Value) > maxRecord:
 		b.Rejects = p.reject(m, ingest.TooLong)
@@ -222,16 +171,6 @@ func (p *partition) reject(m *kafkago.Message, why ingest.Reason) []ingest.Rejec
 	}}
 }
 
-// controlRecord says whether a record is the marker that ends a transaction, which
-// kafka-go hands out like any other. Its key is a version (0) and a type (0 abort,
-// 1 commit), each of two bytes; its value begins with a version as well and has at
-// least six bytes: https://kafka.apache.org/documentation/#controlbatch. No line
-// of a log looks like that.
-func controlRecord(m *kafkago.Message) bool {
-	k, v := m.Key, m.Value
-	return len(k) == 4 && k[0] == 0 && k[1] == 0 && k[2] == 0 && k[3] <= 1 && len(v) >= 6 && v[0] == 0 && v[1] <= 1
-}
-
 func (p *partition) give(ctx context.Context, it item) error {
 	select {
 	case p.items <- it:
@@ -246,32 +185,4 @@ func (p *partition) behind(records int64) {
 	records = max(records, 0)
 	p.stats.lag.Add(records - p.lag)
 	p.lag = records
-}
-
-// pause is the wait between attempts: it doubles, and is spread so that many
-// readers do not come at once.
-type pause struct{ now time.Duration }
-
-const firstPause, lastPause = 100 * time.Millisecond, 5 * time.Second
-
-func newPause() *pause { return &pause{firstPause} }
-
-func (p *pause) reset() { p.now = firstPause }
-
-func (p *pause) next() time.Duration {
-	d := p.now
-	p.now = min(2*p.now, lastPause)
-	return d/2 + rand.N(d/2)
-}
-
-// sleep waits and says whether ctx is still on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

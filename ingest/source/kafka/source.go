@@ -10,6 +10,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/kafkanet"
 	"github.com/portcullis/portcullis/ingest/source"
 )
 
@@ -17,9 +18,9 @@ import (
 // at a time.
 type Source struct {
 	cfg     Config
-	network network
+	network *kafkanet.Network
 	stats   counters
-	trouble trouble
+	trouble kafkanet.Trouble
 	saved   atomic.Pointer[string] // places of the newest saved mark
 }
 
@@ -37,11 +38,14 @@ func New(cfg Config) (*Source, error) {
 		return nil, errors.Join(errs...)
 	}
 	cfg = cfg.withDefaults()
-	n, err := newNetwork(&cfg)
+	n, err := kafkanet.New(cfg.access())
 	if err != nil {
 		return nil, err
 	}
-	return &Source{cfg: cfg, network: n, trouble: trouble{log: cfg.Log, name: cfg.Name}}, nil
+	return &Source{cfg: cfg, network: n, trouble: kafkanet.Trouble{
+		Log: cfg.Log, Down: "kafka: the topic cannot be read", Up: "kafka: the topic can be read again",
+		Args: []any{"source", cfg.Name},
+	}}, nil
 }
 
 // counters are written by Run's goroutines and read by anyone.
@@ -72,9 +76,10 @@ func (s *Source) Stats() Stats {
 // times the average size of those that were read.
 func (s *Source) Health() source.Health {
 	size := s.stats.perRecord()
+	trouble, _ := s.trouble.Now()
 	return source.Health{
 		Lag: s.stats.lag.Load() * size, Losses: s.stats.losses.Load(),
-		LostBytes: s.stats.lost.Load() * size, Error: s.trouble.now(),
+		LostBytes: s.stats.lost.Load() * size, Error: trouble,
 	}
 }
 
@@ -124,12 +129,12 @@ func (s *Source) Run(ctx context.Context, from []ingest.Mark, out func(context.C
 		Source: s, items: make(chan item), found: make(chan listing),
 		places: places, ids: places.ids(), fresh: len(places) == 0,
 	}
-	link := s.network.open(ctx)
+	link := &link{s.network.Open(ctx, []string{s.cfg.Topic}, min(s.cfg.Refresh, 6*time.Second)), &s.cfg}
 	var all sync.WaitGroup
 	defer func() {
 		cancel()
 		all.Wait()
-		link.close()
+		link.Close()
 		s.stats.lag.Store(0)
 		s.stats.partitions.Store(0)
 	}()
@@ -188,17 +193,17 @@ func (r *run) batch(it item) *ingest.Batch {
 // watch looks for partitions until ctx ends.
 func (r *run) watch(ctx context.Context, link *link) {
 	known, born := 0, false
-	pause := newPause()
+	pause := kafkanet.NewPause()
 	for {
-		ids, err := link.partitions(ctx)
+		ids, err := link.Partitions(ctx, r.cfg.Topic)
 		wait := r.cfg.Refresh
 		if err != nil {
-			r.trouble.say(ctx, everywhere, r.explain(err))
-			wait = pause.next()
+			r.trouble.Say(ctx, kafkanet.Everywhere, r.explain(err))
+			wait = pause.Next()
 			born = born || errors.Is(err, kafkago.UnknownTopicOrPartition)
 		} else {
-			r.trouble.well(everywhere)
-			pause.reset()
+			r.trouble.Well(kafkanet.Everywhere)
+			pause.Reset()
 		}
 		if len(ids) > known {
 			known = len(ids)
@@ -207,7 +212,7 @@ func (r *run) watch(ctx context.Context, link *link) {
 			case <-ctx.Done():
 			}
 		}
-		if !sleep(ctx, wait) {
+		if !kafkanet.Sleep(ctx, wait) {
 			return
 		}
 	}
@@ -221,7 +226,7 @@ const commitEvery = 5 * time.Second
 func (r *run) commit(ctx context.Context, link *link) {
 	var last *string
 	said := ""
-	for sleep(ctx, commitEvery) {
+	for kafkanet.Sleep(ctx, commitEvery) {
 		now := r.saved.Load()
 		if now == nil || now == last {
 			continue
@@ -253,5 +258,6 @@ func (r *run) partition(id int, link *link) *partition {
 	default:
 		next = kafkago.FirstOffset
 	}
-	return &partition{Source: r.Source, id: id, file: fileOf(r.cfg.Topic, id), link: link, items: r.items, next: next}
+	return &partition{Source: r.Source, id: id, file: fileOf(r.cfg.Topic, id), link: link, items: r.items, next: next,
+		ask: kafkanet.Fetch{MinBytes: r.cfg.MinBytes, MaxBytes: r.cfg.MaxBytes, MaxWait: r.cfg.MaxWait}}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/kafkanet"
 )
 
 func TestAppendLines(t *testing.T) {
@@ -163,10 +164,10 @@ func TestCheck(t *testing.T) {
 		{"refresh", func(c *Config) { c.Refresh = time.Millisecond }},
 		{"sasl.mechanism", func(c *Config) { c.SASL.Mechanism = "gssapi" }},
 		{"sasl.mechanism", func(c *Config) { c.SASL.User = "u" }},
-		{"sasl.password", func(c *Config) { c.SASL = SASL{Mechanism: "plain", User: "u"} }},
-		{"sasl.user", func(c *Config) { c.SASL = SASL{Mechanism: "plain", Password: "p"} }},
+		{"sasl.password", func(c *Config) { c.SASL = kafkanet.SASL{Mechanism: "plain", User: "u"} }},
+		{"sasl.user", func(c *Config) { c.SASL = kafkanet.SASL{Mechanism: "plain", Password: "p"} }},
 		{"tls.enabled", func(c *Config) { c.TLS.CA = "ca.pem" }},
-		{"tls.cert", func(c *Config) { c.TLS = TLS{Enabled: true, Cert: "c"} }},
+		{"tls.cert", func(c *Config) { c.TLS = kafkanet.TLS{Enabled: true, Cert: "c"} }},
 	} {
 		cfg := good
 		c.with(&cfg)
@@ -179,25 +180,9 @@ func TestCheck(t *testing.T) {
 			t.Errorf("New with a wrong %q: %v", c.key, err)
 		}
 	}
-	_, err := New(Config{Brokers: []string{"k:1"}, Topic: "t", TLS: TLS{Enabled: true, CA: "none.pem"}})
+	_, err := New(Config{Brokers: []string{"k:1"}, Topic: "t", TLS: kafkanet.TLS{Enabled: true, CA: "none.pem"}})
 	if err == nil || !strings.Contains(err.Error(), "tls.ca") || !strings.Contains(err.Error(), "none.pem") {
 		t.Errorf("a CA file that is missing: %v", err)
-	}
-}
-
-func TestPause(t *testing.T) {
-	p := newPause()
-	for range 20 {
-		if d := p.next(); d < firstPause/2 || d > lastPause {
-			t.Fatalf("pause of %s", d)
-		}
-	}
-	if p.now != lastPause {
-		t.Errorf("pauses grow to %s, want %s", p.now, lastPause)
-	}
-	p.reset()
-	if d := p.next(); d > firstPause {
-		t.Errorf("after a success the pause is %s", d)
 	}
 }
 
