@@ -12,11 +12,11 @@ import (
 )
 
 func TestMemoryContract(t *testing.T) {
-	ingesttest.Bus(t, func(testing.TB) bus.Bus { return bus.NewMemory(bus.MemoryConfig{}) })
+	ingesttest.Bus(t, func(testing.TB, string) bus.Bus { return bus.NewMemory(bus.MemoryConfig{}) })
 }
 
 func TestMemoryBounds(t *testing.T) {
-	ingesttest.BusBounds(t, 5, func(testing.TB) bus.Bus { return bus.NewMemory(bus.MemoryConfig{Messages: 5}) })
+	ingesttest.BusBounds(t, 5, func(testing.TB, string) bus.Bus { return bus.NewMemory(bus.MemoryConfig{Messages: 5}) })
 }
 
 func TestMemoryBytes(t *testing.T) {

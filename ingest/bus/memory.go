@@ -103,17 +103,22 @@ func (b *Memory) topic(name string) *topic {
 	return t
 }
 
-// pick chooses the partition as kafka-go's Hash balancer does (FNV-1a), so that
-// a key stays where it was when a bus of another kind takes over.
+// pick chooses the partition of a message.
 func (t *topic) pick(key []byte) int {
 	if key == nil {
 		t.turn = (t.turn + 1) % len(t.parts)
 		return t.turn
 	}
+	return Spread(key, len(t.parts))
+}
+
+// Spread chooses one of n partitions for a key as kafka-go's Hash balancer does
+// (FNV-1a), so that a key stays where it was when a bus of another kind takes over.
+func Spread(key []byte, n int) int {
 	h := fnv.New32a()
 	h.Write(key) //nolint:errcheck // never fails
-	n := int32(h.Sum32()) % int32(len(t.parts))
-	return int(max(n, -n))
+	at := int32(h.Sum32()) % int32(n)
+	return int(max(at, -at))
 }
 
 // Publish implements Bus.

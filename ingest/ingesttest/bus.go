@@ -14,8 +14,9 @@ import (
 	"github.com/portcullis/portcullis/ingest/bus"
 )
 
-// OpenBus makes an empty bus whose topics have at least two partitions.
-type OpenBus func(t testing.TB) bus.Bus
+// OpenBus makes a bus with an empty topic of that name, which has at least two
+// partitions.
+type OpenBus func(t testing.TB, topic string) bus.Bus
 
 // busDeadline is how long a call that must return may take; a broker that
 // reassigns partitions takes seconds.
@@ -51,8 +52,9 @@ func Bus(t *testing.T, open OpenBus) {
 			leak := goleak.IgnoreCurrent()
 			ctx, cancel := context.WithTimeout(t.Context(), busDeadline)
 			defer cancel()
-			b := open(t)
-			rule(&busTest{t, b, ctx, "contract." + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")})
+			topic := "contract." + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			b := open(t, topic)
+			rule(&busTest{t, b, ctx, topic})
 			if err := b.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}

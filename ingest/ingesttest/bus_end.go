@@ -94,7 +94,7 @@ func BusBounds(t *testing.T, limit int, open OpenBus) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := open(t)
+				b := open(t, boundTopic)
 				defer b.Close()
 				rule(t, b, limit)
 			})

@@ -3,6 +3,8 @@ package kafkanet
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,7 +73,7 @@ func (t *Trouble) Say(ctx context.Context, at Place, what Problem) {
 		return
 	}
 	t.said[what.Text] = true
-	t.Log.Warn(t.Down, append(t.Args[:len(t.Args):len(t.Args)], "error", what.Text, "hint", what.Hint)...)
+	t.Log.Warn(t.Down, append(t.Args[:len(t.Args):len(t.Args)], "error", what.Text, "hint", what.Hint+"; it is tried again until it works")...)
 }
 
 // Well notes that a place is served.
@@ -109,31 +111,51 @@ func (t *Trouble) Now() (text string, since time.Time) {
 }
 
 // Problem is an error in words that do not change from attempt to attempt.
-type Problem struct{ Text, Hint string }
+type Problem struct {
+	Text, Hint string
+	Cause      error // what was explained
+}
 
 // Error makes one text of it.
 func (p Problem) Error() string { return p.Text + " (" + p.Hint + ")" }
 
+// Unwrap returns what was explained.
+func (p Problem) Unwrap() error { return p.Cause }
+
 // Explain puts an error of the network into words for the operator. What concerns
 // a topic the caller puts better.
 func (a *Access) Explain(err error) Problem {
-	const retried = "it is tried again until it works"
-	var op *net.OpError
+	text, hint := a.explain(err)
+	return Problem{text, hint, err}
+}
+
+func (a *Access) explain(err error) (text, hint string) {
+	var (
+		op       *net.OpError
+		plain    tls.RecordHeaderError
+		unsigned x509.UnknownAuthorityError
+	)
 	switch {
 	case errors.Is(err, kafkago.SASLAuthenticationFailed):
-		return Problem{fmt.Sprintf("the broker refused user %q (%s)", a.SASL.User, a.SASL.Mechanism),
-			"check user, password and mechanism"}
+		return fmt.Sprintf("the broker refused user %q (%s)", a.SASL.User, a.SASL.Mechanism),
+			"check user, password and mechanism"
 	case errors.Is(err, kafkago.UnsupportedSASLMechanism):
-		return Problem{fmt.Sprintf("the broker does not offer SASL mechanism %s", a.SASL.Mechanism),
-			"set the mechanism that the broker's listener has in sasl.enabled.mechanisms"}
+		return fmt.Sprintf("the broker does not offer SASL mechanism %s", a.SASL.Mechanism),
+			"set the mechanism that the broker's listener has in sasl.enabled.mechanisms"
+	case errors.As(err, &plain):
+		return "the broker's listener does not speak TLS", "set tls.enabled to false, or name the broker's TLS port"
+	case errors.As(err, &unsigned):
+		return fmt.Sprintf("%.300s", err.Error()), "name in tls.ca the file of the authority that signed the broker's certificate"
+	case strings.Contains(err.Error(), "remote error: tls:"):
+		return fmt.Sprintf("%.300s", err.Error()), "does the broker ask for a certificate? name ours in tls.cert and tls.key, signed by an authority that the broker trusts"
 	case errors.As(err, &op) && op.Addr != nil: // its own text names a local port, which is another each time
-		return Problem{fmt.Sprintf("%s %v: %v", op.Op, op.Addr, op.Err), "is the broker up, and the address right? " + retried}
+		return fmt.Sprintf("%s %v: %v", op.Op, op.Addr, op.Err), "is the broker up, and the address right?"
 	case errors.Is(err, context.DeadlineExceeded):
-		return Problem{"no answer from " + strings.Join(a.Brokers, ", "), "is the broker up, and does it answer others? " + retried}
+		return "no answer from " + strings.Join(a.Brokers, ", "), "is the broker up, and does it answer others?"
 	}
-	hint := retried
+	hint = "what does the broker's log say?"
 	if a.SASL.User == "" || !a.TLS.Enabled {
-		hint = "does the broker's listener want TLS or a login (SASL) that is not set? " + retried
+		hint = "does the broker's listener want TLS or a login (SASL) that is not set?"
 	}
-	return Problem{fmt.Sprintf("%.300s", err.Error()), hint}
+	return fmt.Sprintf("%.300s", err.Error()), hint
 }

@@ -11,7 +11,7 @@ import (
 func TestTrouble(t *testing.T) {
 	var out bytes.Buffer
 	tr := Trouble{Log: slog.New(slog.NewTextHandler(&out, nil)), Down: "away", Up: "back"}
-	gone := Problem{"refused", "start it"}
+	gone := Problem{Text: "refused", Hint: "start it"}
 	for range 3 {
 		for p := range 12 {
 			tr.Say(t.Context(), Place{"t", p}, gone)

@@ -19,7 +19,7 @@ import (
 
 func TestAccess(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "access", 1)
+	topic := b.Topic(t, "access", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
 	tls := kafkanet.TLS{
 		Enabled: true, CA: filepath.Join(b.Dir, "ca.pem"),
@@ -57,7 +57,7 @@ func TestAccess(t *testing.T) {
 
 func TestGroup(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "grouped", 2)
+	topic := b.Topic(t, "grouped", 2)
 	values, _ := numbered("n", 0, 10)
 	b.write(t, topic, 0, nil, values...)
 	b.write(t, topic, 1, nil, values[:4]...)
@@ -66,7 +66,7 @@ func TestGroup(t *testing.T) {
 	r := read(t, cfg, newSink())
 	await(t, "all lines", func() bool { return r.total() == 14 })
 	r.Saved(r.last()[0])
-	b.with(t, func(ctx context.Context, c *kafkago.Client) error {
+	b.With(t, func(ctx context.Context, c *kafkago.Client) error {
 		await(t, "the commit", func() bool {
 			answer, err := c.OffsetFetch(ctx, &kafkago.OffsetFetchRequest{GroupID: "portcullis", Topics: map[string][]int{topic: {0, 1}}})
 			if err != nil {
@@ -84,7 +84,7 @@ func TestGroup(t *testing.T) {
 
 func TestBackPressure(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "pressure", 1)
+	topic := b.Topic(t, "pressure", 1)
 	values, lines := numbered("n", 0, 5000)
 	b.write(t, topic, 0, nil, values...)
 	s, hold := newSink(), make(chan struct{})
@@ -107,7 +107,7 @@ func TestBackPressure(t *testing.T) {
 
 func BenchmarkRead(b *testing.B) {
 	broker := needBroker(b)
-	topic := broker.topic(b, fmt.Sprint("bench-", time.Now().UnixNano()), 4)
+	topic := broker.Topic(b, fmt.Sprint("bench-", time.Now().UnixNano()), 4)
 	const records = 50_000
 	line := []byte(strings.Repeat(`{"request":{"method":"GET","uri":"/api/orders/4711"},"client_ip":"203.0.113.7"}`, 4))
 	values := make([][]byte, records)

@@ -17,7 +17,7 @@ import (
 
 func TestRecords(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "records", 1, "max.message.bytes", "4194304")
+	topic := b.Topic(t, "records", 1, "max.message.bytes", "4194304")
 	long := strings.Repeat("x", 1<<20)
 	b.write(t, topic, 0, nil,
 		[]byte(`{"a":1}`),
@@ -54,7 +54,7 @@ func TestRecords(t *testing.T) {
 
 func TestCodecs(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "codecs", 1)
+	topic := b.Topic(t, "codecs", 1)
 	var want []string
 	for _, codec := range compress.Codecs {
 		if codec == nil {
@@ -74,7 +74,7 @@ func TestCodecs(t *testing.T) {
 // mark: no line may be missing or come twice.
 func TestResume(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "resume", 3)
+	topic := b.Topic(t, "resume", 3)
 	var want [][]string
 	total := 0
 	for p := range 3 {
@@ -104,7 +104,7 @@ func TestResume(t *testing.T) {
 // it comes, and nothing else.
 func TestEveryMark(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "marks", 2)
+	topic := b.Topic(t, "marks", 2)
 	for p := range 2 {
 		values, _ := numbered(fmt.Sprint("p", p), 0, 10)
 		b.write(t, topic, p, nil, values...)
@@ -133,7 +133,7 @@ func TestEveryMark(t *testing.T) {
 
 func TestBrokerRestart(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "restart", 2)
+	topic := b.Topic(t, "restart", 2)
 	values, lines := numbered("a", 0, 500)
 	b.write(t, topic, 0, nil, values...)
 	r := read(t, settings(b, topic), newSink())
@@ -169,7 +169,7 @@ func TestTopicMissing(t *testing.T) {
 	cfg.Start = "newest" // what is written to a topic made after we came is new, all of it
 	r := read(t, cfg, newSink())
 	await(t, "the trouble", func() bool { return strings.Contains(r.Health().Error, `topic "missing" does not exist`) })
-	b.with(t, func(ctx context.Context, c *kafkago.Client) error {
+	b.With(t, func(ctx context.Context, c *kafkago.Client) error {
 		m, err := c.Metadata(ctx, &kafkago.MetadataRequest{})
 		for _, topic := range m.Topics {
 			if topic.Name == "missing" {
@@ -178,7 +178,7 @@ func TestTopicMissing(t *testing.T) {
 		}
 		return err
 	})
-	b.topic(t, "missing", 1)
+	b.Topic(t, "missing", 1)
 	b.write(t, "missing", 0, nil, []byte("at last"))
 	await(t, "the line", func() bool { return r.total() == 1 })
 	await(t, "all well", func() bool { return r.Health().Error == "" })
@@ -189,13 +189,13 @@ func TestTopicMissing(t *testing.T) {
 
 func TestNewPartitions(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "grows", 1)
+	topic := b.Topic(t, "grows", 1)
 	cfg := settings(b, topic)
 	cfg.Start = "newest"
 	b.write(t, topic, 0, nil, []byte("before"))
 	r := read(t, cfg, newSink())
 	await(t, "a place to go on from", func() bool { return len(r.last()) == 1 })
-	b.with(t, func(ctx context.Context, c *kafkago.Client) error {
+	b.With(t, func(ctx context.Context, c *kafkago.Client) error {
 		_, err := c.CreatePartitions(ctx, &kafkago.CreatePartitionsRequest{Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: 3}}})
 		return err
 	})
@@ -211,7 +211,7 @@ func TestNewPartitions(t *testing.T) {
 // not passed over, although no record had been read.
 func TestNewest(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "newest", 1)
+	topic := b.Topic(t, "newest", 1)
 	b.write(t, topic, 0, nil, []byte("before"))
 	cfg := settings(b, topic)
 	cfg.Start = "newest"
@@ -227,7 +227,7 @@ func TestNewest(t *testing.T) {
 
 func TestLost(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "lost", 1)
+	topic := b.Topic(t, "lost", 1)
 	values, lines := numbered("n", 0, 100)
 	b.write(t, topic, 0, nil, values[:10]...)
 	r := read(t, settings(b, topic), newSink())
@@ -238,7 +238,7 @@ func TestLost(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"partitions":[{"topic":"lost","partition":0,"offset":60}],"version":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.tool(t, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", b.Plain(), "--offset-json-file", file)
+	b.Tool(t, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", b.Plain(), "--offset-json-file", file)
 	again := read(t, settings(b, topic), newSink(), r.last()...)
 	await(t, "the rest", func() bool { return again.total() == 40 })
 	again.stop()
@@ -253,17 +253,17 @@ func TestLost(t *testing.T) {
 
 func TestMadeAnew(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "anew", 1)
+	topic := b.Topic(t, "anew", 1)
 	values, _ := numbered("old", 0, 20)
 	b.write(t, topic, 0, nil, values...)
 	r := read(t, settings(b, topic), newSink())
 	await(t, "the old lines", func() bool { return r.total() == 20 })
 	r.stop()
-	b.with(t, func(ctx context.Context, c *kafkago.Client) error {
+	b.With(t, func(ctx context.Context, c *kafkago.Client) error {
 		answer, err := c.DeleteTopics(ctx, &kafkago.DeleteTopicsRequest{Topics: []string{topic}})
 		return errors.Join(err, answer.Errors[topic])
 	})
-	b.topic(t, topic, 1)
+	b.Topic(t, topic, 1)
 	values, lines := numbered("new", 0, 5)
 	b.write(t, topic, 0, nil, values...)
 	again := read(t, settings(b, topic), newSink(), r.last()...)
@@ -277,7 +277,7 @@ func TestMadeAnew(t *testing.T) {
 
 func TestOtherMark(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "other", 1)
+	topic := b.Topic(t, "other", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
 	r := read(t, settings(b, topic), newSink(),
 		ingest.Mark{Source: "kafka:other", Path: "/var/log/access.log", Offset: 99},
@@ -290,8 +290,8 @@ func TestOtherMark(t *testing.T) {
 
 func TestTransactions(t *testing.T) {
 	b := needBroker(t)
-	topic := b.topic(t, "transactions", 1)
-	b.tool(t, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", "2000", "--record-size", "40",
+	topic := b.Topic(t, "transactions", 1)
+	b.Tool(t, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", "2000", "--record-size", "40",
 		"--throughput", "4000", "--transactional-id", "writer", "--transaction-duration-ms", "50", "--producer-props", "bootstrap.servers="+b.Plain())
 	b.write(t, topic, 0, nil, []byte("last"))
 	r := read(t, settings(b, topic), newSink())

@@ -16,7 +16,7 @@ func (s *Source) explain(err error) kafkanet.Problem {
 	case errors.Is(err, kafkago.UnknownTopicOrPartition):
 		return kafkanet.Problem{
 			Text: fmt.Sprintf("topic %q does not exist on %s", s.cfg.Topic, strings.Join(s.cfg.Brokers, ", ")),
-			Hint: "correct the name (upper and lower case count), or let the gateway write its first record; it is read as soon as it is there",
+			Hint: "correct the name (upper and lower case count), or let the gateway write its first record",
 		}
 	case errors.Is(err, kafkago.TopicAuthorizationFailed):
 		return kafkanet.Problem{
