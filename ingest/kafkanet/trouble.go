@@ -153,9 +153,13 @@ func (a *Access) explain(err error) (text, hint string) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer from " + strings.Join(a.Brokers, ", "), "is the broker up, and does it answer others?"
 	}
-	hint = "what does the broker's log say?"
-	if a.SASL.User == "" || !a.TLS.Enabled {
+	switch {
+	case !a.TLS.Enabled:
 		hint = "does the broker's listener want TLS or a login (SASL) that is not set?"
+	case a.SASL.User == "":
+		hint = "does the broker's listener speak TLS, and want a login (SASL) that is not set?"
+	default:
+		hint = "does the broker's listener speak TLS? what does the broker's log say?"
 	}
 	return fmt.Sprintf("%.300s", err.Error()), hint
 }

@@ -3,12 +3,9 @@ package kafka
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
-
-	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/kafkanet"
@@ -47,7 +44,7 @@ func (c *Client) settle(ctx context.Context, want Layout, first bool) (Layout, e
 		var err error
 		is, found, err = c.readLayout(ctx)
 		late := time.Now().After(deadline)
-		if err != nil && (late || !errors.Is(err, kafkago.UnknownTopicOrPartition)) { // just made by another
+		if err != nil {
 			return is, err
 		}
 		if found || late || !sleep(ctx, pause) {

@@ -26,12 +26,12 @@ type Store struct {
 // Store writes with p, which may serve others as well.
 func (c *Client) Store(p *Producer) *Store { return &Store{client: c, producer: p} }
 
-// loading is a pass over a partition. It holds no more than the newest snapshot
-// and what is newer than it.
+// loading is a pass over a partition. It holds no more than the newest snapshot so
+// far and what is newer than it.
 type loading struct {
 	task  string
 	keys  map[string]place  // of all records of the task that are not tombstones
-	value map[string][]byte // of chunks that a head may name
+	value map[string][]byte // of chunks that the newest head names, or a newer one may
 	head  *head             // the newest
 	err   error             // why the newest head cannot be read
 	epoch int64             // of the newest head
@@ -45,11 +45,7 @@ func (s *Store) Load(ctx context.Context, task string, partition int) (*Task, Sa
 	if err := checkName("task", task); err != nil {
 		return nil, Saved{}, err
 	}
-	l := &loading{task: task, keys: map[string]place{}, value: map[string][]byte{}, epoch: -1}
-	err := s.client.ReadAll(ctx, State, partition, func(m *bus.Message) error {
-		l.take(string(m.Key), m.Value)
-		return nil
-	})
+	l, err := s.scan(ctx, task, partition)
 	if err != nil {
 		return nil, Saved{}, fmt.Errorf("kafka: load %s: %w", task, err)
 	}
@@ -69,6 +65,36 @@ func (s *Store) Load(ctx context.Context, task string, partition int) (*Task, Sa
 		}
 	}
 	return t, saved, nil
+}
+
+// scan reads the records of a task. Pieces that were let go of, and that an owner
+// went on to name who had loaded an earlier head, are read again: such an owner and
+// one of the past were at work at the same time, which is rare.
+func (s *Store) scan(ctx context.Context, task string, partition int) (*loading, error) {
+	l := &loading{task: task, keys: map[string]place{}, value: map[string][]byte{}, epoch: -1}
+	err := s.client.ReadAll(ctx, State, partition, func(m *bus.Message) error {
+		l.take(string(m.Key), m.Value)
+		return nil
+	})
+	if err != nil || l.head == nil {
+		return l, err
+	}
+	missing := false
+	named := l.head.keys(task)
+	for key := range named {
+		_, held := l.value[key]
+		_, there := l.keys[key]
+		missing = missing || there && !held
+	}
+	if !missing {
+		return l, nil
+	}
+	return l, s.client.ReadAll(ctx, State, partition, func(m *bus.Message) error {
+		if key := string(m.Key); named[key] {
+			l.value[key] = m.Value
+		}
+		return nil
+	})
 }
 
 // take looks at one record of the partition.
@@ -98,7 +124,7 @@ func (l *loading) take(key string, value []byte) {
 	l.keys[key] = p
 }
 
-// evict drops chunks that neither the newest head names, nor a newer one can.
+// evict drops chunks that the newest head does not name, unless they are newer.
 func (l *loading) evict() {
 	named := l.head.keys(l.task)
 	maps.DeleteFunc(l.value, func(key string, _ []byte) bool {

@@ -17,7 +17,15 @@ import (
 	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
-func TestMain(m *testing.M) { os.Exit(kafkatest.Run(m)) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(helperEnv); text != "" {
+		if err := runMember(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+	os.Exit(kafkatest.Run(m))
+}
 
 // serial keeps the prefixes of tests apart.
 var serial atomic.Int64

@@ -159,7 +159,9 @@ func (q *pump) insist(ctx context.Context, body []byte, records int) (int64, err
 		}
 		q.stats.retries.Add(1)
 		q.forget(err)
-		q.trouble.Say(ctx, q.at, q.client.problem(q.at.Topic, err))
+		if !starting(err) {
+			q.trouble.Say(ctx, q.at, q.client.problem(q.at.Topic, err))
+		}
 		if !kafkanet.Sleep(ctx, pause.Next()) {
 			return -1, bus.ErrClosed
 		}

@@ -152,11 +152,10 @@ func (s *Store) Forget(ctx context.Context, task string, partition int) error {
 	if err := checkName("task", task); err != nil {
 		return err
 	}
-	l := &loading{task: task, keys: map[string]place{}, value: map[string][]byte{}, epoch: -1}
-	err := s.client.ReadAll(ctx, State, partition, func(m *bus.Message) error {
-		l.take(string(m.Key), m.Value)
-		return nil
-	})
+	l, err := s.scan(ctx, task, partition)
+	if err != nil {
+		return fmt.Errorf("kafka: forget %s: %w", task, err)
+	}
 	var gone []bus.Message
 	for key := range l.keys { // heads first: without its head nothing counts
 		if l.keys[key].head {
@@ -165,10 +164,7 @@ func (s *Store) Forget(ctx context.Context, task string, partition int) error {
 			gone = append(gone, bus.Message{Key: []byte(key)})
 		}
 	}
-	if err == nil {
-		err = (&Task{store: s, partition: partition}).write(ctx, gone)
-	}
-	if err != nil {
+	if err := (&Task{store: s, partition: partition}).write(ctx, gone); err != nil {
 		return fmt.Errorf("kafka: forget %s: %w", task, err)
 	}
 	return nil

@@ -161,11 +161,15 @@ func (c *Client) create(ctx context.Context, specs []spec, replication int) (mad
 			made = append(made, s.short)
 			c.log.Info("kafka: topic made", "topic", s.name, "partitions", s.partitions, "replication", replication)
 		case errors.Is(err, kafkago.TopicAlreadyExists): // another process was quicker
-			c.await(ctx, s.name)
 		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed):
 			return made, fmt.Errorf("kafka: topic %q does not exist, and user %q may not make it (let somebody who may run: %s)", s.name, c.cfg.SASL.User, s.command(replication))
 		default:
 			return made, fmt.Errorf("kafka: make topic %q: %w (or make it by hand: %s)", s.name, err, s.command(replication))
+		}
+	}
+	for _, s := range missing {
+		if err := c.await(ctx, &s); err != nil {
+			return made, err
 		}
 	}
 	return made, nil
@@ -188,12 +192,20 @@ func (c *Client) make(ctx context.Context, s *spec, replication int) error {
 	}
 }
 
-// await waits until a topic that is there is known here as well.
-func (c *Client) await(ctx context.Context, name string) {
+// await waits until the partitions of a topic that was just made have leaders, as
+// far as this process knows.
+func (c *Client) await(ctx context.Context, s *spec) error {
 	pause := pauseShort()
-	for until := time.Now().Add(3 * metadataTTL); time.Now().Before(until); {
-		if _, err := c.link.Describe(ctx, name); err == nil || !sleep(ctx, pause) {
-			return
+	for until := time.Now().Add(30 * time.Second); ; {
+		t, err := c.link.Describe(ctx, s.name)
+		if err == nil && len(t.Partitions) > 0 && !slices.ContainsFunc(t.Partitions, func(p kafkago.Partition) bool { return p.Leader.Host == "" }) {
+			return nil
+		}
+		if err == nil {
+			err = kafkago.LeaderNotAvailable
+		}
+		if time.Now().After(until) || !sleep(ctx, pause) {
+			return c.explain(s.short, err)
 		}
 	}
 }
