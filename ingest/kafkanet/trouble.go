@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -160,6 +161,9 @@ func (a *Access) explain(err error) (text, hint string) {
 		hint = "does the broker's listener speak TLS, and want a login (SASL) that is not set?"
 	default:
 		hint = "does the broker's listener speak TLS? what does the broker's log say?"
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the broker closed the connection", "is it starting or stopping? if it stays so: " + hint
 	}
 	return fmt.Sprintf("%.300s", err.Error()), hint
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -32,37 +33,38 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encoder makes record batches; for one goroutine.
+// encoder makes record batches; for one goroutine. Its buffer is used again, so that
+// a line is copied but once on its way to the library.
 type encoder struct {
-	codec   compress.Codec // nil: none
-	records []byte         // before compression
-	out     bytes.Buffer
+	codec compress.Codec // nil: none
+	out   bytes.Buffer
+	small []byte // what stands between values
 }
 
 // batch encodes messages as the records of one batch, without a producer. The
-// bytes belong to the caller.
+// bytes are the encoder's, until the next call or lend.
 func (e *encoder) batch(messages []entry, now time.Time) ([]byte, error) {
-	e.records = e.records[:0]
-	for i := range messages {
-		e.records = appendRecord(e.records, &messages[i].message, i)
-	}
 	e.out.Reset()
+	if e.out.Cap() > 8<<20 {
+		e.out = bytes.Buffer{} // what one large message took is not kept for good
+	}
 	e.out.Write(make([]byte, headSize))
 	attributes := int16(0)
+	var err error
 	if e.codec == nil {
-		e.out.Write(e.records)
+		err = e.records(&e.out, messages)
 	} else {
 		attributes = int16(e.codec.Code())
 		w := e.codec.NewWriter(&e.out)
-		_, err := w.Write(e.records)
+		err = e.records(w, messages)
 		if err2 := w.Close(); err == nil {
 			err = err2
 		}
-		if err != nil {
-			return nil, fmt.Errorf("kafka: compress with %s: %w", e.codec.Name(), err)
-		}
 	}
-	b := bytes.Clone(e.out.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("kafka: encode: %w", err)
+	}
+	b := e.out.Bytes()
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-atLength-4))
 	binary.BigEndian.PutUint32(b[atLength+4:], ^uint32(0)) // no leader epoch
@@ -72,10 +74,32 @@ func (e *encoder) batch(messages []entry, now time.Time) ([]byte, error) {
 	binary.BigEndian.PutUint64(b[atFirstTime:], uint64(now.UnixMilli()))
 	binary.BigEndian.PutUint64(b[atMaxTime:], uint64(now.UnixMilli()))
 	binary.BigEndian.PutUint32(b[atCount:], uint32(len(messages)))
-	if cap(e.records) > 8<<20 {
-		e.records = nil // one large message is not kept for good
-	}
 	return b, nil
+}
+
+// lend leaves the bytes of the last batch to whoever may still read them.
+func (e *encoder) lend() { e.out = bytes.Buffer{} }
+
+// records writes the records of messages. Values go as they are, without a copy of
+// the batch in between.
+func (e *encoder) records(w io.Writer, messages []entry) error {
+	e.small = e.small[:0]
+	for i := range messages {
+		m := &messages[i].message
+		e.small = appendRecord(e.small, m, i)
+		if len(m.Value) > 0 {
+			if _, err := w.Write(e.small); err != nil {
+				return err
+			}
+			if _, err := w.Write(m.Value); err != nil {
+				return err
+			}
+			e.small = e.small[:0]
+		}
+		e.small = appendHeaders(e.small, m)
+	}
+	_, err := w.Write(e.small)
+	return err
 }
 
 // producer is who wrote a batch; id -1: not said.
@@ -85,10 +109,8 @@ type producer struct {
 	sequence int32 // of the next record
 }
 
-// stamp returns the batch as that of a producer. The bytes given are not changed:
-// an attempt that was given up may still be read by its connection.
-func stamp(batch []byte, p producer) []byte {
-	b := bytes.Clone(batch)
+// stamp makes the batch that of a producer.
+func stamp(b []byte, p producer) {
 	sequence := p.sequence
 	if p.id < 0 {
 		sequence = -1
@@ -97,7 +119,6 @@ func stamp(batch []byte, p producer) []byte {
 	binary.BigEndian.PutUint16(b[atEpoch:], uint16(p.epoch))
 	binary.BigEndian.PutUint32(b[atSequence:], uint32(sequence))
 	binary.BigEndian.PutUint32(b[atCRC:], crc32.Checksum(b[atAttributes:], castagnoli))
-	return b
 }
 
 // after is the producer behind n more records; sequences wrap round.
@@ -106,7 +127,8 @@ func (p producer) after(n int) producer {
 	return p
 }
 
-// appendRecord appends one message.
+// appendRecord appends one message, up to its value, which follows where it is not
+// empty.
 func appendRecord(dst []byte, m *bus.Message, index int) []byte {
 	size := 1 + 1 + varintSize(int64(index)) + sizeOfBytes(m.Key) + sizeOfBytes(m.Value) + varintSize(int64(len(m.Headers)))
 	for _, h := range m.Headers {
@@ -116,7 +138,14 @@ func appendRecord(dst []byte, m *bus.Message, index int) []byte {
 	dst = append(dst, 0, 0) // attributes, and the time since the batch's
 	dst = binary.AppendVarint(dst, int64(index))
 	dst = appendBytes(dst, m.Key)
-	dst = appendBytes(dst, m.Value)
+	if m.Value == nil {
+		return binary.AppendVarint(dst, -1)
+	}
+	return binary.AppendVarint(dst, int64(len(m.Value)))
+}
+
+// appendHeaders appends what stands behind the value.
+func appendHeaders(dst []byte, m *bus.Message) []byte {
 	dst = binary.AppendVarint(dst, int64(len(m.Headers)))
 	for _, h := range m.Headers {
 		dst = binary.AppendVarint(dst, int64(len(h.Key)))

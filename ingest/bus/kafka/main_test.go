@@ -115,3 +115,12 @@ func all(t testing.TB, c *kafka.Client, topic string, partition int) (out []*bus
 	}
 	return out
 }
+
+// single opens a client with one topic of its own, and a producer.
+func single(t testing.TB, b *kafkatest.Broker, cfg kafka.Config, topic string, partitions int, entries ...string) (*kafka.Client, *kafka.Producer, *journal) {
+	t.Helper()
+	cfg.Topics = []string{topic}
+	b.Topic(t, cfg.Prefix+"."+topic, partitions, entries...)
+	c, j := open(t, cfg)
+	return c, produce(t, c), j
+}

@@ -256,11 +256,7 @@ func TestClosedProducer(t *testing.T) {
 // no sequence of ours any more, and the producer goes on.
 func TestTopicMadeAnew(t *testing.T) {
 	b := kafkatest.Need(t)
-	cfg := settings(b)
-	cfg.Topics = []string{"anew"}
-	b.Topic(t, cfg.Prefix+".anew", 1)
-	c, _ := open(t, cfg)
-	p := produce(t, c)
+	c, p, _ := single(t, b, settings(b), "anew", 1)
 	if _, err := p.SendWait(t.Context(), "anew", 0, bus.Message{Value: []byte("before")}); err != nil {
 		t.Fatal(err)
 	}

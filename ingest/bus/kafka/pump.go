@@ -63,6 +63,10 @@ func (q *pump) run(ctx context.Context) {
 		if len(batch) == 0 {
 			break
 		}
+		if ctx.Err() != nil {
+			q.give(batch, bus.ErrClosed)
+			continue
+		}
 		q.send(ctx, batch)
 	}
 	q.queue.close()
@@ -144,13 +148,24 @@ func (q *pump) count(batch []entry, wire int64) {
 // good.
 func (q *pump) insist(ctx context.Context, body []byte, records int) (int64, error) {
 	pause := kafkanet.Pause{First: 50 * time.Millisecond, Last: time.Second}
+	stamped := false
 	for {
-		offset, err := q.attempt(ctx, body)
-		switch {
-		case err == nil:
+		err := q.identify(ctx)
+		if err == nil && !stamped {
+			stamped = true
+			stamp(body, q.who)
+		}
+		offset := int64(-1)
+		if err == nil {
+			offset, err = q.attempt(ctx, body)
+		}
+		if err == nil {
 			q.who, q.corrupt = q.who.after(records), 0
 			q.trouble.Well(q.at)
 			return offset, nil
+		}
+		q.encoder.lend() // an attempt that was given up may still be read by its connection
+		switch {
 		case ctx.Err() != nil:
 			return -1, bus.ErrClosed
 		case refused(err) || q.broken(err):
@@ -158,7 +173,9 @@ func (q *pump) insist(ctx context.Context, body []byte, records int) (int64, err
 			return -1, err
 		}
 		q.stats.retries.Add(1)
-		q.forget(err)
+		if q.forget(err) {
+			body, stamped = bytes.Clone(body), false
+		}
 		if !starting(err) {
 			q.trouble.Say(ctx, q.at, q.client.problem(q.at.Topic, err))
 		}
@@ -179,26 +196,26 @@ func (q *pump) broken(err error) bool {
 	return q.corrupt > 3
 }
 
-// forget drops an id that the broker does not know any more.
-func (q *pump) forget(err error) {
+// forget drops an id that the broker does not know any more, and says whether it
+// did.
+func (q *pump) forget(err error) bool {
 	for _, one := range forgotten {
 		if errors.Is(err, one) && q.who.id >= 0 {
 			q.known = false
 			q.client.log.Warn("kafka: the broker forgot our sequence; a message may come twice",
 				"topic", q.client.Topic(q.at.Topic), "partition", q.at.Partition, "error", err.Error(),
 				"hint", "were records or the topic deleted, or was a broker that was behind made the leader (unclean.leader.election.enable)?")
+			return true
 		}
 	}
+	return false
 }
 
 // attempt sends a batch once and returns the offset of its first record.
 func (q *pump) attempt(ctx context.Context, body []byte) (int64, error) {
-	if err := q.identify(ctx); err != nil {
-		return -1, err
-	}
 	answer, err := q.client.link.Client.RawProduce(ctx, &kafkago.RawProduceRequest{
 		Topic: q.client.Topic(q.at.Topic), Partition: q.at.Partition, RequiredAcks: kafkago.RequireAll,
-		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(stamp(body, q.who))},
+		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(body)},
 	})
 	if err == nil {
 		err = answer.Error

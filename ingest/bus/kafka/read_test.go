@@ -1,11 +1,13 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,11 +39,7 @@ func fill(t testing.TB, p *kafka.Producer, topic string, n int) {
 // caught up, also where there is nothing to read.
 func TestRead(t *testing.T) {
 	b := kafkatest.Need(t)
-	cfg := settings(b)
-	cfg.Topics = []string{"read"}
-	b.Topic(t, cfg.Prefix+".read", 1)
-	c, _ := open(t, cfg)
-	p := produce(t, c)
+	c, p, _ := single(t, b, settings(b), "read", 1)
 	var next, end, level atomic.Int64
 	level.Store(-1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -77,11 +75,7 @@ func TestRead(t *testing.T) {
 // TestLatency measures how long a message takes from Send to a waiting reader.
 func TestLatency(t *testing.T) {
 	b := kafkatest.Need(t)
-	cfg := settings(b)
-	cfg.Topics = []string{"soon"}
-	b.Topic(t, cfg.Prefix+".soon", 1)
-	c, _ := open(t, cfg)
-	p := produce(t, c)
+	c, p, _ := single(t, b, settings(b), "soon", 1)
 	came := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -142,11 +136,7 @@ func TestGone(t *testing.T) {
 // follows it is caught up all the same.
 func TestCompactedEnd(t *testing.T) {
 	b := kafkatest.Need(t)
-	cfg := settings(b)
-	cfg.Topics = []string{"tomb"}
-	b.Topic(t, cfg.Prefix+".tomb", 1, "cleanup.policy", "compact", "segment.ms", "100", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0", "min.compaction.lag.ms", "0")
-	c, _ := open(t, cfg)
-	p := produce(t, c)
+	c, p, _ := single(t, b, settings(b), "tomb", 1, "cleanup.policy", "compact", "segment.ms", "100", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0", "min.compaction.lag.ms", "0")
 	seen := 0
 	await(t, "compaction", func() bool { // each write rolls a segment; the cleaner comes every 15 s
 		fill(t, p, "tomb", 14)
@@ -168,12 +158,7 @@ func TestCompactedEnd(t *testing.T) {
 func BenchmarkProduce(b *testing.B) {
 	broker := kafkatest.Need(b)
 	lines := logLines(1 << 20)
-	count := int64(0)
-	for _, c := range lines {
-		if c == '\n' {
-			count++
-		}
-	}
+	count := int64(bytes.Count(lines, []byte("\n")))
 	for _, codec := range []string{"none", "snappy", "lz4", "zstd"} {
 		b.Run(codec, func(b *testing.B) {
 			cfg := settings(broker)
@@ -182,7 +167,7 @@ func BenchmarkProduce(b *testing.B) {
 			c, _ := open(b, cfg)
 			p := produce(b, c)
 			b.SetBytes(int64(len(lines)))
-			n := 0
+			n, used := 0, cpu()
 			for b.Loop() {
 				if err := p.Send(b.Context(), "bench", n%4, bus.Message{Value: lines}, nil); err != nil {
 					b.Fatal(err)
@@ -193,6 +178,7 @@ func BenchmarkProduce(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(int64(n)*count)/b.Elapsed().Seconds(), "lines/s")
+			b.ReportMetric(float64(cpu()-used)/float64(int64(n)*count), "own-ns/line")
 			s := p.Stats()
 			b.ReportMetric(float64(s.Bytes)/float64(s.Wire), "ratio")
 		})
@@ -219,13 +205,25 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.SetBytes(int64(len(lines) * messages))
+			rounds, used := 0, cpu()
 			for b.Loop() {
 				if n := len(all(b, c, "bench", 0)); n != messages {
 					b.Fatalf("%d messages", n)
 				}
+				rounds++
 			}
+			b.ReportMetric(float64(cpu()-used)/float64(rounds*messages*bytes.Count(lines, []byte("\n"))), "own-ns/line")
 		})
 	}
+}
+
+// cpu is the processor time of this process, without the broker's.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // logLines are access log lines of about so many bytes, different as those of a
