@@ -86,7 +86,7 @@ func (l *detectLoop) run(ctx context.Context, messages <-chan *bus.Message) erro
 }
 
 func (l *detectLoop) feed(ctx context.Context, m *bus.Message) error {
-	b, _, err := bus.ToBatch(m)
+	b, err := bus.ToBatch(m)
 	if err != nil {
 		return err
 	}

@@ -254,7 +254,7 @@ func (p *pipeline) startSources(start func(string, func(context.Context) error))
 		if p.redact != nil {
 			p.redact.Batch(b)
 		}
-		m, err := bus.FromBatch(accessTopic, "", b)
+		m, err := bus.FromBatch(accessTopic, b)
 		if err != nil {
 			return err
 		}

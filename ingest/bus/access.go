@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -15,8 +14,11 @@ const (
 	HeaderFile    = "file"    // identity of the file, hexadecimal
 	HeaderOffset  = "offset"  // of the first line, decimal
 	HeaderMark    = "mark"    // ingest.Mark as JSON: where to resume behind the message
-	HeaderFormat  = "format"  // of the lines, as in the config
+	HeaderFormat  = "format"  // of the lines, as in the config; empty: as the reader has it for the source
 	HeaderLag     = "lag"     // bytes of the source that were unread behind it, decimal
+	HeaderNewest  = "newest"  // newest event time of the stream that the sender has read, Unix seconds, decimal; only where said
+	HeaderGaps    = "gaps"    // bytes of the file left out before each line, as unsigned varints; only of a selection of lines
+	HeaderRemarks = "remarks" // what only the sender knows of single lines, see Batch.Remarks: for each, as varints, the offset less that of the one before (unsigned), the kind (unsigned), the value (signed); only where there are any
 	HeaderSizes   = "sizes"   // bytes of each line in the file, as JSON; only where redaction changed them
 	HeaderRejects = "rejects" // lines the source refused, as JSON; only where there are any
 )
@@ -32,7 +34,7 @@ type reject struct {
 
 // FromBatch makes a message of a batch without copying its lines. The message
 // takes over Data and Free: the batch is empty afterwards and needs no Release.
-func FromBatch(topic, format string, b *ingest.Batch) (Message, error) {
+func FromBatch(topic string, b *ingest.Batch) (Message, error) {
 	mark, err := json.Marshal(b.Mark)
 	if err != nil {
 		return Message{}, fmt.Errorf("bus: mark of a batch: %w", err)
@@ -42,9 +44,18 @@ func FromBatch(topic, format string, b *ingest.Batch) (Message, error) {
 		{HeaderFile, strconv.AppendUint(nil, b.File, 16)},
 		{HeaderOffset, strconv.AppendInt(nil, b.Offset, 10)},
 		{HeaderMark, mark},
-		{HeaderFormat, []byte(format)},
+		{HeaderFormat, []byte(b.Format)},
 		{HeaderLag, strconv.AppendInt(nil, b.Lag, 10)},
 	}}
+	if b.Newest != 0 {
+		m.Headers = append(m.Headers, Header{HeaderNewest, strconv.AppendInt(nil, b.Newest, 10)})
+	}
+	if b.Gaps != nil {
+		m.Headers = append(m.Headers, Header{HeaderGaps, appendGaps(nil, b.Gaps)})
+	}
+	if b.Remarks != nil {
+		m.Headers = append(m.Headers, Header{HeaderRemarks, appendRemarks(nil, b)})
+	}
 	if b.Sizes != nil {
 		value, err := json.Marshal(b.Sizes)
 		if err != nil {
@@ -69,43 +80,73 @@ func FromBatch(topic, format string, b *ingest.Batch) (Message, error) {
 
 // ToBatch reads a message of access-log lines. The batch borrows the message's
 // bytes and has no Free: it is valid until the message is committed.
-func ToBatch(m *Message) (b ingest.Batch, format string, err error) {
-	b = ingest.Batch{Source: string(m.Header(HeaderSource)), Data: m.Value}
-	fail := func(what string, err error) (ingest.Batch, string, error) {
-		return ingest.Batch{}, "", fmt.Errorf("bus: message %s/%d/%d: header %s: %w (was it written by another program?)",
+func ToBatch(m *Message) (b ingest.Batch, err error) {
+	b = ingest.Batch{Source: string(m.Header(HeaderSource)), Format: string(m.Header(HeaderFormat)), Data: m.Value}
+	fail := func(what string, err error) (ingest.Batch, error) {
+		return ingest.Batch{}, fmt.Errorf("bus: message %s/%d/%d: header %s: %w (was it written by another program?)",
 			m.Topic, m.Partition, m.Offset, what, err)
 	}
 	if b.File, err = strconv.ParseUint(string(m.Header(HeaderFile)), 16, 64); err != nil {
 		return fail(HeaderFile, err)
 	}
-	if b.Offset, err = strconv.ParseInt(string(m.Header(HeaderOffset)), 10, 64); err != nil {
-		return fail(HeaderOffset, err)
-	}
-	if b.Lag, err = strconv.ParseInt(string(m.Header(HeaderLag)), 10, 64); err != nil {
-		return fail(HeaderLag, err)
+	for _, h := range []struct {
+		key string
+		to  *int64
+		may bool // be absent
+	}{{HeaderOffset, &b.Offset, false}, {HeaderLag, &b.Lag, false}, {HeaderNewest, &b.Newest, true}} {
+		value := m.Header(h.key)
+		if value == nil && h.may {
+			continue
+		}
+		if *h.to, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+			return fail(h.key, err)
+		}
 	}
 	if err = json.Unmarshal(m.Header(HeaderMark), &b.Mark); err != nil {
 		return fail(HeaderMark, err)
 	}
-	if value := m.Header(HeaderSizes); value != nil {
-		if err = json.Unmarshal(value, &b.Sizes); err == nil && len(b.Sizes) != bytes.Count(b.Data, []byte("\n")) {
-			err = fmt.Errorf("%d sizes for %d lines", len(b.Sizes), bytes.Count(b.Data, []byte("\n")))
-		}
-		if err != nil {
-			return fail(HeaderSizes, err)
-		}
-	}
-	if value := m.Header(HeaderRejects); value != nil {
-		var list []reject
-		if err = json.Unmarshal(value, &list); err != nil {
-			return fail(HeaderRejects, err)
-		}
-		for _, r := range list {
-			b.Rejects = append(b.Rejects, ingest.Reject{
-				Pos:    ingest.Position{Source: b.Source, File: b.File, Offset: r.Offset},
-				Reason: r.Reason, Length: r.Length, Sample: string(r.Sample),
-			})
+	for _, h := range []struct {
+		key  string
+		read func(*ingest.Batch, []byte) error
+	}{{HeaderSizes, readSizes}, {HeaderGaps, readGaps}, {HeaderRemarks, readRemarks}, {HeaderRejects, readRejects}} {
+		if value := m.Header(h.key); value != nil {
+			if err = h.read(&b, value); err != nil {
+				return fail(h.key, err)
+			}
 		}
 	}
-	return b, string(m.Header(HeaderFormat)), nil
+	return b, nil
+}
+
+func readSizes(b *ingest.Batch, value []byte) error {
+	if err := json.Unmarshal(value, &b.Sizes); err != nil {
+		return err
+	}
+	for _, n := range b.Sizes {
+		if n < 0 {
+			return fmt.Errorf("a line of %d bytes", n)
+		}
+	}
+	return perLine(b, "sizes", len(b.Sizes))
+}
+
+func perLine(b *ingest.Batch, what string, n int) error {
+	if lines := b.Lines(); n != lines {
+		return fmt.Errorf("%d %s for %d lines", n, what, lines)
+	}
+	return nil
+}
+
+func readRejects(b *ingest.Batch, value []byte) error {
+	var list []reject
+	if err := json.Unmarshal(value, &list); err != nil {
+		return err
+	}
+	for _, r := range list {
+		b.Rejects = append(b.Rejects, ingest.Reject{
+			Pos:    ingest.Position{Source: b.Source, File: b.File, Offset: r.Offset},
+			Reason: r.Reason, Length: r.Length, Sample: string(r.Sample),
+		})
+	}
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/portcullis/portcullis/ingest"
@@ -80,7 +82,9 @@ func TestMemoryRebalance(t *testing.T) {
 func TestBatch(t *testing.T) {
 	freed := 0
 	in := ingest.Batch{
-		Source: "gw", File: 1 << 63, Offset: 1 << 40, Data: []byte("a\nb\n"), Lag: 7,
+		Source: "gw", File: 1 << 63, Format: "nginx-combined", Offset: 1 << 40, Data: []byte("a\nb\n"), Lag: 7,
+		Sizes: []int32{9, 2}, Gaps: []int32{0, 1 << 30}, Newest: 1_700_000_000,
+		Remarks: []ingest.Remark{{At: 1 << 40, What: ingest.RemarkTime, Value: -1}, {At: 1 << 40, What: ingest.RemarkLate, Value: 17}, {At: 1<<40 + 9 + 1<<30, What: ingest.RemarkFuture}},
 		Rejects: []ingest.Reject{{
 			Pos:    ingest.Position{Source: "gw", File: 1 << 63, Offset: 3},
 			Reason: ingest.TooLong, Length: 9, Sample: "\xff\x00<",
@@ -90,16 +94,16 @@ func TestBatch(t *testing.T) {
 	}
 	want := in
 	want.Free = nil
-	m, err := bus.FromBatch("t", "nginx-combined", &in)
+	m, err := bus.FromBatch("t", &in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if in.Release(); freed != 0 {
 		t.Error("the batch still owned its bytes after FromBatch")
 	}
-	got, format, err := bus.ToBatch(&m)
-	if err != nil || format != "nginx-combined" {
-		t.Fatalf("ToBatch: format %q, %v", format, err)
+	got, err := bus.ToBatch(&m)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -112,23 +116,56 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchRefusesWhatDoesNotFit: lists of another length than the lines, and what
+// is not a number.
+func TestBatchRefusesWhatDoesNotFit(t *testing.T) {
+	for _, c := range []struct{ header, value, want string }{
+		{bus.HeaderSizes, "[1]", "1 sizes for 2 lines"},
+		{bus.HeaderSizes, "[1,-2]", "a line of -2 bytes"},
+		{bus.HeaderGaps, "\x01", "1 gaps for 2 lines"},
+		{bus.HeaderGaps, "\x01\x01\x01", "3 gaps for 2 lines"},
+		{bus.HeaderGaps, "\x01\xff", "not a number"},
+		{bus.HeaderGaps, "\x01\xff\xff\xff\xff\x0f", "not a number"},
+		{bus.HeaderRemarks, "\x01\x01", "cut off"},
+		{bus.HeaderRemarks, "\x01\x09\x01", "kind 9"},
+		{bus.HeaderRemarks, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01\x01", "out of order"},
+		{bus.HeaderNewest, "soon", "invalid syntax"},
+	} {
+		m, err := bus.FromBatch("t", &ingest.Batch{Source: "s", Data: []byte("a\nb\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Headers = append(m.Headers, bus.Header{Key: c.header, Value: []byte(c.value)})
+		if _, err := bus.ToBatch(&m); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.header) {
+			t.Errorf("%s %q: error %v, want %q", c.header, c.value, err, c.want)
+		}
+	}
+}
+
 func FuzzToBatch(f *testing.F) {
 	mark, _ := json.Marshal(ingest.Mark{Source: "s"})
-	f.Add([]byte("ff"), []byte("12"), mark, []byte(`[{"offset":1,"sample":"AA=="}]`))
-	f.Fuzz(func(t *testing.T, file, offset, mark, rejects []byte) {
-		m := bus.Message{Headers: []bus.Header{
+	f.Add([]byte("a\nb"), []byte("ff"), []byte("12"), mark, []byte(`[{"offset":1,"sample":"AA=="}]`), []byte("[1,2]"), []byte("\x00\x05"), []byte("\x00\x01\x02\x03\x03\x05"))
+	f.Fuzz(func(t *testing.T, data, file, offset, mark, rejects, sizes, gaps, remarks []byte) {
+		m := bus.Message{Value: data, Headers: []bus.Header{
 			{Key: bus.HeaderFile, Value: file}, {Key: bus.HeaderOffset, Value: offset}, {Key: bus.HeaderMark, Value: mark},
 			{Key: bus.HeaderLag, Value: []byte("0")}, {Key: bus.HeaderRejects, Value: rejects},
+			{Key: bus.HeaderSizes, Value: sizes}, {Key: bus.HeaderGaps, Value: gaps}, {Key: bus.HeaderRemarks, Value: remarks},
 		}}
-		b, _, err := bus.ToBatch(&m)
+		b, err := bus.ToBatch(&m)
 		if err != nil {
 			if b.Source != "" || b.Data != nil || b.Rejects != nil {
 				t.Errorf("a batch came with the error %v: %+v", err, b)
 			}
 			return
 		}
-		if again, err := bus.FromBatch("t", "f", &b); err != nil || again.Header(bus.HeaderMark) == nil {
-			t.Errorf("what was read cannot be written: %v", err)
+		want := b
+		again, err := bus.FromBatch("t", &b)
+		if err != nil || again.Header(bus.HeaderMark) == nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		got, err := bus.ToBatch(&again)
+		if err != nil || !slices.Equal(got.Gaps, want.Gaps) || !slices.Equal(got.Remarks, want.Remarks) || !slices.Equal(got.Sizes, want.Sizes) {
+			t.Errorf("read %+v, written and read again %+v, %v", want, got, err)
 		}
 	})
 }

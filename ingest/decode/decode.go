@@ -4,7 +4,6 @@
 package decode
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -26,8 +25,9 @@ type Plan struct {
 	mu      sync.Mutex
 	formats map[string]format.Format
 	ids     map[string]uint32
-	unsure  map[string]bool // whose format could not be found yet
-	guessed map[string]bool // whose format was found by looking at lines
+	unsure  map[string]bool   // whose format could not be found yet
+	guessed map[string]bool   // whose format was found by looking at lines
+	opened  map[string]opened // formats that batches name
 }
 
 // MaxRouteIDs bounds the route numbers of a process; routes beyond share number 0.
@@ -49,7 +49,7 @@ type Options struct {
 // NewPlan makes a Plan. formats maps the name of every source to its format.
 func NewPlan(formats map[string]format.Format, ident identity.Config, o Options) *Plan {
 	p := &Plan{routes: o.Routes, ident: ident, enrich: o.Enrich, noTime: o.NoTime, say: o.Say,
-		formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}, guessed: map[string]bool{}}
+		formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}, guessed: map[string]bool{}, opened: map[string]opened{}}
 	for name, f := range formats {
 		p.formats[name] = f
 	}
@@ -75,13 +75,23 @@ type Decoder struct {
 	routes  *enrich.Routes
 	more    *enrich.Worker // nil: nothing more is known of clients
 	ids     []uint32       // by the number that routes gives
-	parsers map[string]*lines
+	parsers map[stock]*lines
 	ev      ingest.Event
+	untimed bool        // its line does not say its time
+	line    ingest.Line // of Clients, reused
+}
+
+// stock is what lines are read alike.
+type stock struct {
+	source string
+	format string // that the batch names; empty: the source's own
 }
 
 type lines struct {
 	parser ingest.Parser
 	format string // its name
+	spec   string // with which it can be opened elsewhere
+	given  bool   // by the batch: it is not doubted
 	last   int64  // time of the last event that had one
 	doubt  format.Doubt
 }
@@ -92,7 +102,7 @@ func (p *Plan) New() (*Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
-	d := &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[string]*lines{}}
+	d := &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[stock]*lines{}}
 	if p.enrich != nil {
 		d.more = p.enrich.Worker()
 	}
@@ -101,68 +111,108 @@ func (p *Plan) New() (*Decoder, error) {
 
 // Decode hands every line of a batch to each as an event, or to reject. The
 // event is reused: its strings stay valid until the batch is released. Positions and
-// lengths are those in the file, also where redaction changed a line (b.Sizes).
+// lengths are those in the file, also where redaction changed a line (b.Sizes) or
+// the batch is a selection (b.Gaps).
 func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(ingest.Reject)) {
-	if len(b.Data) == 0 {
-		return
-	}
 	s := d.linesOf(b)
-	pos := ingest.Position{Source: b.Source, File: b.File, Offset: b.Offset}
-	if s != nil {
-		s.parser.Reset()
-	}
-	for n, data := 0, b.Data; len(data) > 0; n++ {
-		line, size := data, len(data)
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			line, size = data[:i], i+1
-		}
-		data = data[size:]
-		grown := 0 // by redaction: what the file does not have
-		if n < len(b.Sizes) {
-			grown = size - int(b.Sizes[n])
-		}
-		if n := len(line); n > 0 && line[n-1] == '\r' {
-			line = line[:n-1]
-		}
-		d.ev = ingest.Event{}
-		reason := ingest.BadShape
-		if s != nil {
-			reason = s.parser.Parse(line, &d.ev)
-			if sus := s.doubt.See(line, reason); sus != nil {
-				s = d.doubted(b.Source, s, sus)
-			}
-		}
-		if reason == ingest.OK {
-			d.ev.Pos = pos
-			reason = d.finish(s, line)
-		}
-		if reason == ingest.OK {
+	remarks := b.Remarks
+	for c := b.Begin(); b.Next(&c); {
+		line, grown := text(b, &c)
+		var reason ingest.Reason
+		if s, reason = d.read(b, s, line, c.At, &remarks); reason == ingest.OK {
+			d.place()
 			each(&d.ev)
 		} else {
-			reject(ingest.Reject{Pos: pos, Reason: reason, Length: int64(len(line) - grown), Sample: string(line[:min(len(line), ingest.SampleBytes)])})
+			pos := ingest.Position{Source: b.Source, File: b.File, Offset: c.At}
+			reject(ingest.Reject{Pos: pos, Reason: reason, Length: int64(len(line)) - grown, Sample: string(line[:min(len(line), ingest.SampleBytes)])})
 		}
-		pos.Offset += int64(size - grown)
 	}
 }
 
-// finish adds what the line itself does not say.
-func (d *Decoder) finish(s *lines, line []byte) ingest.Reason {
+// Clients hands every line of a batch to each as far as its sender must know it:
+// its client, its time, or why it is no event. That is what Decode finds, without
+// routes and all that is looked up for an event. The Line is reused.
+func (d *Decoder) Clients(b *ingest.Batch, each func(*ingest.Line)) {
+	s := d.linesOf(b)
+	remarks := b.Remarks
+	l := &d.line
+	for c := b.Begin(); b.Next(&c); {
+		line, _ := text(b, &c)
+		*l = ingest.Line{Cursor: c, Format: b.Format}
+		switch {
+		case s != nil:
+			l.Format = s.spec
+		case b.Format == "":
+			l.Format = format.Auto
+		}
+		s, l.Reason = d.read(b, s, line, c.At, &remarks)
+		if l.Reason == ingest.OK {
+			l.Client, l.Time, l.Untimed = d.ev.Client, d.ev.Time, d.untimed
+		}
+		each(l)
+	}
+}
+
+// text is a line without its end, and by how much redaction has made it longer.
+func text(b *ingest.Batch, c *ingest.Cursor) (line []byte, grown int64) {
+	line = b.Data[c.Start:c.End]
+	if n := len(line); line[n-1] == '\n' {
+		line = line[:n-1]
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line, int64(c.End-c.Start) - c.Size
+}
+
+// read parses a line into d.ev and finds its time and its client. It returns how
+// to go on reading.
+func (d *Decoder) read(b *ingest.Batch, s *lines, line []byte, at int64, remarks *[]ingest.Remark) (*lines, ingest.Reason) {
+	d.ev = ingest.Event{}
+	if s == nil {
+		return nil, ingest.BadShape
+	}
+	reason := s.parser.Parse(line, &d.ev)
+	if !s.given {
+		if sus := s.doubt.See(line, reason); sus != nil {
+			s = d.doubted(b.Source, s, sus)
+		}
+	}
+	if reason != ingest.OK {
+		return s, reason
+	}
 	ev := &d.ev
+	ev.Pos = ingest.Position{Source: b.Source, File: b.File, Offset: at}
 	ev.Line = unsafe.String(unsafe.SliceData(line), len(line))
-	switch {
-	case ev.Time != 0:
+	if d.untimed = ev.Time == 0; d.untimed {
+		if ev.Time = d.timeOf(s, at, remarks); ev.Time == 0 {
+			return s, ingest.BadTime
+		}
+	} else {
 		s.last = ev.Time
-	case s.last != 0:
-		ev.Time = s.last
-	case d.plan.noTime != nil:
-		ev.Time = d.plan.noTime()
-	default:
-		return ingest.BadTime
 	}
 	d.ident.Resolve(ev)
 	if !ev.Client.IsValid() {
-		return ingest.BadAddress
+		return s, ingest.BadAddress
 	}
+	return s, ingest.OK
+}
+
+// timeOf is the time of a line that does not say it: what the sender says, or that
+// of the line before, or the clock's; 0 if there is none.
+func (d *Decoder) timeOf(s *lines, at int64, remarks *[]ingest.Remark) int64 {
+	if r, ok := ingest.Remarked(remarks, at, func(k ingest.RemarkKind) bool { return k == ingest.RemarkTime }); ok {
+		return r.Value
+	}
+	if s.last == 0 && d.plan.noTime != nil {
+		return d.plan.noTime()
+	}
+	return s.last
+}
+
+// place adds the route, and what is known of the client.
+func (d *Decoder) place() {
+	ev := &d.ev
 	d.routes.Resolve(ev)
 	if local := ev.RouteID; local == enrich.Other {
 		ev.RouteID = 0
@@ -178,5 +228,4 @@ func (d *Decoder) finish(s *lines, line []byte) ingest.Reason {
 	if d.more != nil {
 		d.more.Resolve(ev)
 	}
-	return ingest.OK
 }

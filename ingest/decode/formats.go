@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"fmt"
+
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/format"
 )
@@ -52,18 +54,73 @@ func (p *Plan) doubted(source, name string, s *format.Suspicion) (format.Format,
 	return s.Format, true
 }
 
-// linesOf returns how the lines of a batch's source are read.
+// opened is a format that a batch named, or why it cannot be had.
+type opened struct {
+	format format.Format
+	err    error
+}
+
+// maxOpened bounds the formats that batches may name, in a process, and those that
+// a decoder keeps parsers for. Beyond it all are opened anew.
+const maxOpened = 1024
+
+// Open reports whether lines of a format can be read here: a batch that names
+// another is rejected line by line.
+func (p *Plan) Open(spec string) error {
+	_, err := p.open(spec)
+	return err
+}
+
+func (p *Plan) open(spec string) (format.Format, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, known := p.opened[spec]
+	if !known {
+		if o.format, o.err = format.Open(spec); o.err == nil && o.format.Auto {
+			o.err = fmt.Errorf("decode: the lines are of a format that their sender has not found yet (%s): name it there", spec)
+		}
+		if len(p.opened) >= maxOpened {
+			clear(p.opened)
+		}
+		p.opened[spec] = o
+	}
+	return o.format, o.err
+}
+
+// linesOf returns how the lines of a batch are read; nil if they cannot be.
 func (d *Decoder) linesOf(b *ingest.Batch) *lines {
-	if s := d.parsers[b.Source]; s != nil {
-		return s
+	if len(b.Data) == 0 {
+		return nil
+	}
+	k := stock{b.Source, b.Format}
+	s := d.parsers[k]
+	if s == nil {
+		s = d.newLines(b)
+		if s == nil {
+			return nil
+		}
+		if len(d.parsers) >= maxOpened {
+			clear(d.parsers)
+		}
+		d.parsers[k] = s
+	}
+	s.parser.Reset()
+	return s
+}
+
+func (d *Decoder) newLines(b *ingest.Batch) *lines {
+	if b.Format != "" {
+		f, err := d.plan.open(b.Format)
+		if err != nil {
+			return nil
+		}
+		return &lines{parser: f.New(), format: f.Name, spec: b.Format, given: true}
 	}
 	f, ok := d.plan.formatOf(b.Source, b.Data[:min(len(b.Data), 64<<10)])
 	if !ok {
 		return nil
 	}
-	s := &lines{parser: f.New(), format: f.Name}
-	d.parsers[b.Source] = s
-	return s
+	return &lines{parser: f.New(), format: f.Name, spec: f.Spec}
 }
 
 // doubted returns how to go on reading a source whose lines are mostly refused.
@@ -72,7 +129,7 @@ func (d *Decoder) doubted(source string, s *lines, sus *format.Suspicion) *lines
 	if !other || f.New == nil {
 		return s
 	}
-	s = &lines{parser: f.New(), format: f.Name, last: s.last}
-	d.parsers[source] = s
+	s = &lines{parser: f.New(), format: f.Name, spec: f.Spec, last: s.last}
+	d.parsers[stock{source: source}] = s
 	return s
 }

@@ -64,7 +64,7 @@ func wrapped(name, arg string, u unwrap) (Format, error) {
 
 func wrap(name string, inner Format, u unwrap) Format {
 	f := inner
-	f.Name = name + ":" + inner.Name
+	f.Name, f.Spec = name+":"+inner.Name, name+":"+inner.Spec
 	f.New = func() ingest.Parser { return &wrappedParser{inner: inner.New(), unwrap: u, ref: time.Now()} }
 	return f
 }

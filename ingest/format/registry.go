@@ -44,6 +44,8 @@ type Spec struct {
 type Format struct {
 	// Name is the spec's name, without the argument.
 	Name string
+	// Spec is the spec string with which Open makes the same format.
+	Spec string
 	// New makes a parser; each goroutine needs its own. It is nil if Auto.
 	New func() ingest.Parser
 	// Auto means that the format is still to be found: call Detect with the first
@@ -123,7 +125,7 @@ func Open(spec string) (Format, error) {
 		if arg != "" {
 			return Format{}, fmt.Errorf("format: %q takes no argument", Auto)
 		}
-		return Format{Name: Auto, Auto: true}, nil
+		return Format{Name: Auto, Spec: Auto, Auto: true}, nil
 	}
 	s, ok := registry[name]
 	if !ok {
@@ -136,6 +138,7 @@ func Open(spec string) (Format, error) {
 	if f.Name == "" {
 		f.Name = name
 	}
+	f.Spec = spec
 	return f, nil
 }
 
