@@ -30,13 +30,36 @@ func (b *books) row(source string) *ingest.LedgerRow {
 	return r
 }
 
+// add takes over what other books say of a source.
+func (b *books) add(from *ingest.LedgerRow) {
+	r := b.row(from.Source)
+	r.Read += from.Read
+	r.Processed += from.Processed
+	r.Rejected += from.Rejected
+	r.Late += from.Late
+	r.Future += from.Future
+	r.Truncated += from.Truncated
+	r.Bytes += from.Bytes
+	for reason, n := range from.Reasons {
+		r.Reasons[reason] += n
+	}
+	r.LagBytes, r.LastTime = max(r.LagBytes, from.LagBytes), max(r.LastTime, from.LastTime)
+}
+
 // page is the books opened at one source, for one batch.
 type page struct {
 	b   *books
 	row *ingest.LedgerRow
 }
 
-func (b *books) page(batch *ingest.Batch) page { return page{b, b.row(batch.Source)} }
+// page opens the books; a batch that only tells how far the stream has come gets
+// an empty page, which nobody reads.
+func (b *books) page(batch *ingest.Batch) page {
+	if batch.Source == "" && len(batch.Data) == 0 {
+		return page{b, &ingest.LedgerRow{Reasons: map[string]int64{}}}
+	}
+	return page{b, b.row(batch.Source)}
+}
 
 func (p page) take(ev *ingest.Event, t timing) {
 	p.row.Read++

@@ -25,7 +25,7 @@ func TestChurnDoesNotFillTheAgenda(t *testing.T) {
 	for i := range 200_000 {
 		k := key{hi: uint64(i) << 8}
 		h := k.hash(0)
-		w.shards[h>>56].slot(k, h, 1_700_000_000+int64(i/10000))
+		w.shard(int(h>>56)).slot(k, h, 1_700_000_000+int64(i/10000))
 	}
 	n := 0
 	for _, sh := range w.shards {

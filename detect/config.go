@@ -56,6 +56,7 @@ type Config struct {
 	IdleSeconds int64
 	MaxClients  int
 	Workers     int
+	Forward     bool                // whether level two is elsewhere: see Engine.Partials; needs one worker
 	Seed        uint64              // secret of this installation; a saved state brings its own
 	Live        bool                // whether findings may fire before their second is closed
 	Emit        func(Finding)       // in live mode: new, graver or newly certain findings; called from several goroutines
@@ -70,9 +71,6 @@ type Config struct {
 const FutureSlack = 300
 
 func (c *Config) complete() error {
-	if c.NewDecoder == nil {
-		return fmt.Errorf("detect: engine: no decoder")
-	}
 	if c.MaxClients == 0 {
 		c.MaxClients = 1_000_000
 	}
@@ -83,6 +81,9 @@ func (c *Config) complete() error {
 		c.Redact = func(line string) string { return string(append([]byte(nil), line...)) }
 	}
 	c.Workers = max(1, min(c.Workers, Shards))
+	if c.Forward && c.Workers > 1 {
+		return fmt.Errorf("detect: engine: %d workers, but only one can work for a level two that is elsewhere: start an engine for each partition", c.Workers)
+	}
 	if len(c.Rules) >= wakeSettle {
 		return fmt.Errorf("detect: engine: %d rules, at most %d", len(c.Rules), wakeSettle)
 	}

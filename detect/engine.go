@@ -12,18 +12,20 @@ import (
 // and Restore belong to one goroutine; Watch and Stats may be called from any.
 // With one worker everything happens in the caller's goroutine.
 type Engine struct {
-	cfg     *Config
-	workers []*worker
-	wide    *wide
-	mark    watermark
-	books   books
-	marks   map[string]ingest.Mark
-	watch   atomic.Pointer[watchSet]
-	stats   atomic.Pointer[Stats]
-	rows    atomic.Pointer[[]ingest.LedgerRow] // the books as of the last look
-	seen    *watchSet                          // the watch list that the workers have
-	decoder Decoder                            // of the inline path
-	pool    *pool                              // nil with one worker
+	cfg      *Config
+	workers  []*worker
+	wide     *wide      // nil where level two is elsewhere
+	forward  *forwarder // then, what waits to be sent there
+	mark     watermark
+	books    books
+	marks    map[string]ingest.Mark
+	watch    atomic.Pointer[watchSet]
+	stats    atomic.Pointer[Stats]
+	rows     atomic.Pointer[[]ingest.LedgerRow] // the books as of the last look
+	seen     *watchSet                          // the watch list that the workers have
+	decoder  Decoder                            // of the inline path
+	restored bool                               // a state was loaded
+	pool     *pool                              // nil with one worker
 }
 
 // Stats are figures for status and metrics.
@@ -41,13 +43,16 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
+	if cfg.NewDecoder == nil {
+		return nil, fmt.Errorf("detect: engine: no decoder")
+	}
 	e := &Engine{cfg: &cfg, mark: watermark{bound: cfg.LateSeconds}, books: newBooks(cfg.Redact), marks: map[string]ingest.Mark{}}
-	var err error
-	if e.wide, err = newWide(&cfg, cfg.Workers); err != nil {
+	upper, err := e.upper()
+	if err != nil {
 		return nil, fmt.Errorf("detect: %w", err)
 	}
 	for i := range cfg.Workers {
-		w, err := newWorker(&cfg, ByClient, i, cfg.Workers, e.wide)
+		w, err := newWorker(&cfg, ByClient, i, cfg.Workers, upper)
 		if err != nil {
 			return nil, fmt.Errorf("detect: %w", err)
 		}
@@ -69,10 +74,23 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// upper makes what level one hands on to: level two, or what is sent there.
+func (e *Engine) upper() (upper, error) {
+	if e.cfg.Forward {
+		e.forward = newForwarder(e.cfg)
+		return e.forward, nil
+	}
+	var err error
+	e.wide, err = newWide(e.cfg, e.cfg.Workers)
+	return e.wide, err
+}
+
 // Feed takes in a batch and releases it. Batches of one source come in order.
 func (e *Engine) Feed(b *ingest.Batch) {
 	e.rewatch()
-	e.marks[b.Source] = b.Mark
+	if b.Source != "" || len(b.Data) > 0 {
+		e.marks[b.Source] = b.Mark
+	}
 	if e.pool != nil {
 		e.pool.feed(b)
 	} else {
@@ -83,13 +101,9 @@ func (e *Engine) Feed(b *ingest.Batch) {
 // earliest is the earliest time in the stream's first batch, which is decoded
 // twice for it.
 func (e *Engine) earliest(b *ingest.Batch) int64 {
-	least := int64(0)
-	e.decoder.Decode(b, func(ev *ingest.Event) {
-		if sec := ev.Time / 1e9; least == 0 || sec < least {
-			least = sec
-		}
-	}, func(ingest.Reject) {})
-	return least
+	l := least{remarks: b.Remarks}
+	e.decoder.Decode(b, l.see, func(ingest.Reject) {})
+	return l.sec
 }
 
 // ceiling is the latest event time to be believed, 0 if there is no clock.
@@ -104,16 +118,13 @@ func (e *Engine) ceiling() int64 {
 func (e *Engine) inline(b *ingest.Batch) {
 	w := e.workers[0]
 	e.mark.ceiling = e.ceiling()
-	if e.mark.newest == 0 {
-		e.mark.begin(e.earliest(b))
-	}
+	q := e.mark.open(b, func() int64 { return e.earliest(b) })
 	p := e.books.page(b)
 	for i := range b.Rejects {
 		p.reject(b.Rejects[i])
 	}
 	e.decoder.Decode(b, func(ev *ingest.Event) {
-		sec := ev.Time / 1e9
-		t := e.mark.pass(sec)
+		t := q.place(ev)
 		p.take(ev, t)
 		if c := e.mark.closed(); c > w.closed {
 			w.closeTo(c)
@@ -123,6 +134,8 @@ func (e *Engine) inline(b *ingest.Batch) {
 	}, p.reject)
 	p.close(b)
 	b.Release()
+	e.mark.settle()
+	w.closeTo(e.mark.closed())
 }
 
 // Advance closes the seconds up to sec although no event says so: the caller
@@ -132,7 +145,7 @@ func (e *Engine) Advance(sec int64) {
 	if sec <= e.mark.closed() {
 		return
 	}
-	e.mark.newest = sec + e.mark.bound + 1
+	e.mark.advance(sec)
 	e.rewatch()
 	for _, w := range e.workers {
 		w.closeTo(sec)
@@ -148,6 +161,9 @@ func (e *Engine) Finish() Snapshot {
 		for _, w := range e.workers {
 			w.closeTo(e.mark.newest + 2*FindingWindow + e.mark.bound)
 		}
+	}
+	if e.forward != nil {
+		e.workers[0].routes.flush(e.forward)
 	}
 	return e.changes()
 }

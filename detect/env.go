@@ -84,6 +84,7 @@ func capLine(line string) string {
 // it is done once.
 func (e *Env) Inspect(ev *ingest.Event) *inspect.Verdict {
 	if !e.w.inspected {
+		e.w.equip()
 		e.w.verdict = e.w.inspector.Look(ev, e.w.parts)
 		e.w.inspected = true
 	}

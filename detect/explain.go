@@ -18,14 +18,19 @@ type Explainer interface {
 }
 
 // Explain asks every detector what it makes of one event. It changes no state and
-// is for an engine that is not fed at the same time.
+// is for an engine that is not fed at the same time. Detectors of level two are
+// asked where it is here.
 func (e *Engine) Explain(ev *ingest.Event) []Thought {
 	w := e.workers[0]
+	w.equip()
 	w.probed, w.inspected = w.prober.look(ev), false
 	need := w.concerns(ev)
 	var out []Thought
 	for i, r := range w.rules {
-		out = append(out, thought(r, w.shards[w.number].rules[i], ev, need, ""))
+		out = append(out, thought(r, w.shard(w.number).rules[i], ev, need, ""))
+	}
+	if e.wide == nil {
+		return out
 	}
 	accounts := e.wide.accounts
 	for i, r := range accounts.rules {

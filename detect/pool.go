@@ -93,9 +93,7 @@ func (p *pool) sequencer() {
 	for j := range p.order {
 		<-j.parsed
 		p.e.mark.ceiling = j.ceiling
-		if p.e.mark.newest == 0 {
-			p.e.mark.begin(earliestOf(j.items))
-		}
+		q := p.e.mark.open(j.batch, j.earliest)
 		page := p.e.books.page(j.batch)
 		for i := range j.batch.Rejects {
 			page.reject(j.batch.Rejects[i])
@@ -108,13 +106,14 @@ func (p *pool) sequencer() {
 		}
 		for i := range j.items {
 			it := &j.items[i]
-			it.timing = p.e.mark.pass(it.ev.Time / 1e9)
+			it.timing = q.place(&it.ev)
 			it.closed = p.e.mark.closed()
 			page.take(&it.ev, it.timing)
 			owner := it.h >> 56 % n
 			j.mine[owner] = append(j.mine[owner], uint32(i))
 		}
 		page.close(j.batch)
+		p.e.mark.settle()
 		j.closed = p.e.mark.closed()
 		j.left.Store(int32(n))
 		for _, c := range p.own {
@@ -126,14 +125,12 @@ func (p *pool) sequencer() {
 	}
 }
 
-func earliestOf(items []item) int64 {
-	least := int64(0)
-	for i := range items {
-		if sec := items[i].ev.Time / 1e9; least == 0 || sec < least {
-			least = sec
-		}
+func (j *job) earliest() int64 {
+	l := least{remarks: j.batch.Remarks}
+	for i := range j.items {
+		l.see(&j.items[i].ev)
 	}
-	return least
+	return l.sec
 }
 
 func (p *pool) worker(w *worker, in <-chan *job) {

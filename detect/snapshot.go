@@ -31,13 +31,18 @@ const stateVersion = 1
 func (e *Engine) Snapshot() Snapshot {
 	e.drain()
 	s := e.changes()
-	s.Blobs = map[string][]byte{"engine": e.codeSelf(window.NewWriter(nil)).Bytes(), "wide": e.codeWide(window.NewWriter(nil)).Bytes()}
+	s.Blobs = map[string][]byte{"engine": e.codeSelf(window.NewWriter(nil)).Bytes()}
+	if e.forward != nil {
+		s.Blobs["forward"] = e.forward.codeAll(window.NewWriter(nil), &e.workers[0].routes).Bytes()
+	} else {
+		s.Blobs["wide"] = e.wide.codeAll(window.NewWriter(nil)).Bytes()
+	}
 	names := ruleNames(e.workers[0].rules)
 	for name, b := range s.Blobs {
 		s.Blobs[name] = sealed(b)
 	}
 	for n := range Shards {
-		if sh := e.shard(n); sh.touched {
+		if sh := e.shard(n); sh != nil && sh.touched {
 			k := window.NewWriter(nil)
 			codeNames(k, &names)
 			sh.code(k, names)
@@ -51,11 +56,13 @@ func (e *Engine) Snapshot() Snapshot {
 // changes collects everything but the blobs.
 func (e *Engine) changes() Snapshot {
 	var s Snapshot
-	for _, w := range e.workers {
-		w.routes.flush(e.wide)
-	}
 	s.Findings = e.collect()
-	s.Rollups = e.wide.collect(nil)
+	if e.wide != nil {
+		for _, w := range e.workers {
+			w.routes.flush(e.wide)
+		}
+		s.Rollups = e.wide.collect(nil)
+	}
 	s.Ledger = e.books.copyRows()
 	s.Rejects, e.books.rejects = e.books.rejects, nil
 	for _, m := range e.marks {
@@ -76,7 +83,9 @@ func (e *Engine) collect() []Finding {
 			}
 		}
 	}
-	list = e.wide.accounts.shards[Shards-1].findings.collect(list)
+	if e.wide != nil {
+		list = e.wide.findings(list)
+	}
 	SortFindings(list)
 	return list
 }
@@ -105,32 +114,40 @@ func (e *Engine) codeSelf(k *window.Codec) *window.Codec {
 		return k
 	}
 	k.U64(&e.cfg.Seed)
-	k.I64(&e.mark.newest)
-	ahead := int64(e.mark.ahead)
-	k.I64(&ahead)
-	e.mark.ahead = int(ahead)
+	e.mark.code(k)
 	closed := e.workers[0].closed
 	for _, w := range e.workers {
 		closed = min(closed, w.closed)
 	}
 	k.I64(&closed)
-	for _, w := range e.workers {
-		w.closed = closed
-		e.wide.closedBy[w.number] = closed
-	}
+	e.closedAt(closed)
+	e.mark.codeClaim(k)
 	return k
 }
 
-func (e *Engine) codeWide(k *window.Codec) *window.Codec {
-	e.wide.mu.Lock()
-	defer e.wide.mu.Unlock()
-	e.wide.code(k)
-	names := ruleNames(e.wide.accounts.rules)
+// closedAt says that all workers have closed a second.
+func (e *Engine) closedAt(sec int64) {
+	for _, w := range e.workers {
+		w.closed = sec
+		if e.wide != nil {
+			e.wide.closedBy[w.number] = sec
+		}
+	}
+	if e.forward != nil {
+		e.forward.closed = sec
+	}
+}
+
+func (w *wide) codeAll(k *window.Codec) *window.Codec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.code(k)
+	names := ruleNames(w.accounts.rules)
 	codeNames(k, &names)
-	sh := e.wide.accounts.shards[Shards-1]
+	sh := w.accounts.shards[Shards-1]
 	sh.code(k, names)
-	e.wide.accounts.closed = e.wide.closed
-	e.wide.accounts.next[Shards-1] = sh.agenda.next()
+	w.accounts.closed = w.closed
+	w.accounts.next[Shards-1] = sh.agenda.next()
 	return k
 }
 
@@ -142,60 +159,4 @@ func codeNames(k *window.Codec, names *[]string) {
 	for i := range *names {
 		k.String(&(*names)[i])
 	}
-}
-
-// Restore loads a saved state into a new engine. Parts that cannot be read are
-// an error: starting with half the state would be silent loss.
-func (e *Engine) Restore(s Snapshot) error {
-	for i := range s.Ledger {
-		*e.books.row(s.Ledger[i].Source) = s.Ledger[i]
-		if s.Ledger[i].Reasons == nil {
-			e.books.row(s.Ledger[i].Source).Reasons = map[string]int64{}
-		}
-	}
-	for _, m := range s.Marks {
-		e.marks[m.Source] = m
-	}
-	if _, saved := s.Blobs["engine"]; !saved {
-		return nil
-	}
-	self, err := unsealed(s.Blobs, "engine")
-	if err != nil {
-		return err
-	}
-	k := window.NewReader(self)
-	var version uint64
-	window.NewReader(self).U64(&version)
-	if version != stateVersion {
-		return fmt.Errorf("detect: the saved state has version %d, this program reads %d: move the state away to start afresh", version, stateVersion)
-	}
-	if err := e.codeSelf(k).Err(); err != nil {
-		return fmt.Errorf("detect: restore engine: %w", err)
-	}
-	wide, err := unsealed(s.Blobs, "wide")
-	if err != nil {
-		return err
-	}
-	if err := e.codeWide(window.NewReader(wide)).Err(); err != nil {
-		return fmt.Errorf("detect: restore wide level: %w", err)
-	}
-	for n := range Shards {
-		if _, ok := s.Blobs[shardName(n)]; !ok {
-			continue
-		}
-		blob, err := unsealed(s.Blobs, shardName(n))
-		if err != nil {
-			return err
-		}
-		k, names := window.NewReader(blob), []string(nil)
-		codeNames(k, &names)
-		sh := e.shard(n)
-		sh.code(k, names)
-		if k.Err() != nil {
-			return fmt.Errorf("detect: restore shard %d: %w", n, k.Err())
-		}
-		sh.w.next[n] = sh.agenda.next()
-	}
-	e.measure()
-	return nil
 }

@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/portcullis/portcullis/detect/window"
+
 // timing says how an event stands to the late bound.
 type timing uint8
 
@@ -17,6 +19,8 @@ type watermark struct {
 	newest  int64
 	ahead   int   // events in a row that were far ahead, and agree
 	claim   int64 // the second that the first of them has
+
+	promised int64 // how far the sender of the batch has seen the stream, if it is to be believed; 0 = not said
 }
 
 // A jump ahead by more than jumpSeconds is believed once jumpWitnesses events in
@@ -36,7 +40,7 @@ func (w *watermark) pass(sec int64) timing {
 			return late
 		}
 		return onTime
-	case w.newest == 0 || sec-w.newest <= jumpSeconds:
+	case w.newest == 0 || sec-w.newest <= jumpSeconds || sec <= w.promised:
 		w.newest, w.ahead = sec, 0
 		return onTime
 	}
@@ -55,6 +59,42 @@ func (w *watermark) pass(sec int64) timing {
 func (w *watermark) begin(earliest int64) {
 	if w.newest == 0 && (w.ceiling == 0 || earliest <= w.ceiling) {
 		w.newest = earliest
+	}
+}
+
+// promise takes in what the sender of a batch says of the stream, in front of its
+// lines. The sender counts witnesses as pass does (see Splitter), so a line with a
+// broken date is not in it; the clock bounds what a broken sender can do.
+func (w *watermark) promise(newest int64) {
+	w.promised = 0
+	if w.ceiling == 0 || newest <= w.ceiling {
+		w.promised = newest
+	}
+}
+
+// settle moves on to what was promised, behind the lines of the batch.
+func (w *watermark) settle() {
+	if w.promised > w.newest {
+		w.newest, w.ahead = w.promised, 0
+	}
+	w.promised = 0
+}
+
+// advance says from outside that seconds are complete.
+func (w *watermark) advance(sec int64) { w.newest = sec + w.bound + 1 }
+
+// code saves or restores how far the stream has come; codeClaim what those claim
+// that are ahead of it.
+func (w *watermark) code(k *window.Codec) {
+	k.I64(&w.newest)
+	ahead := int64(w.ahead)
+	k.I64(&ahead)
+	w.ahead = int(ahead)
+}
+
+func (w *watermark) codeClaim(k *window.Codec) {
+	if !k.Reading() || len(k.Bytes()) > 0 { // what earlier versions saved ends before it
+		k.I64(&w.claim)
 	}
 }
 

@@ -76,22 +76,35 @@ func (t *routeTally) add(ev *ingest.Event, sec int64, kind answer) {
 	x.r.Nanos += ev.Duration
 }
 
-// flush hands the partials to the wide level.
-func (t *routeTally) flush(w *wide) {
+// flush hands the partials on.
+func (t *routeTally) flush(up upper) {
 	if len(t.used) == 0 {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	up.tallies(t)
 	for _, id := range t.used {
-		w.merge(&t.byID[id])
 		t.byID[id] = tally{}
-	}
-	for i := range t.full {
-		w.merge(&t.full[i])
 	}
 	clear(t.full)
 	t.used, t.full = t.used[:0], t.full[:0]
+}
+
+// each calls use for every partial.
+func (t *routeTally) each(use func(*tally)) {
+	for _, id := range t.used {
+		use(&t.byID[id])
+	}
+	for i := range t.full {
+		use(&t.full[i])
+	}
+}
+
+// upper is what the workers of level one hand to subjects wider than a client. In
+// one process it is level two itself, which several workers call at once.
+type upper interface {
+	account(ev *ingest.Event, sec int64)
+	tallies(t *routeTally)
+	close(worker int, sec int64)
 }
 
 // wide is level two: it merges the partials of all workers for subjects that
@@ -121,7 +134,11 @@ func newWide(cfg *Config, workers int) (*wide, error) {
 	if w.accounts, err = newWorker(cfg, ByAccount, Shards-1, Shards, w); err != nil {
 		return nil, err
 	}
-	sh := w.accounts.shards[Shards-1]
+	sh, err := newShard(w.accounts, Shards-1)
+	if err != nil {
+		return nil, err
+	}
+	w.accounts.shards[Shards-1] = sh
 	sh.names = &Sparse[string]{env: &Env{w: w.accounts, sh: sh}, each: func(s *string, k *window.Codec) { k.String(s) }}
 	return w, nil
 }
@@ -131,11 +148,7 @@ func (w *wide) account(ev *ingest.Event, sec int64) {
 	if ev.User == "" || len(w.accounts.rules) == 0 {
 		return
 	}
-	name := ev.User
-	if len(name) > maxAccountName {
-		name = name[:maxAccountName]
-	}
-	k := key{hi: stableHash(name), lo: 1}
+	name, k := accountOf(ev)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	sh := w.accounts.shards[Shards-1]
@@ -149,26 +162,43 @@ func (w *wide) account(ev *ingest.Event, sec int64) {
 	}
 }
 
+// accountOf is the account that a request names, and by what it is found.
+func accountOf(ev *ingest.Event) (string, key) {
+	name := ev.User
+	if len(name) > maxAccountName {
+		name = name[:maxAccountName]
+	}
+	return name, key{hi: stableHash(name), lo: 1}
+}
+
 // maxAccountName caps an account name, which the client writes.
 const maxAccountName = 128
 
-func (w *wide) merge(t *tally) {
+func (w *wide) tallies(t *routeTally) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.each(func(x *tally) { x.rows(w.merge) })
+}
+
+// rows calls use for what a partial adds to: all traffic, and its route.
+func (t *tally) rows(use func(rollupKey, *Rollup)) {
 	if t.r.Requests == 0 {
 		return
 	}
-	for _, route := range [2]string{"", t.route} {
-		k := rollupKey{t.minute, route}
-		s := w.rollups[k]
-		if s == nil {
-			s = &rollupState{r: Rollup{Minute: t.minute, Route: route}}
-			w.rollups[k] = s
-		}
-		s.dirty = true
-		addRollup(&s.r, &t.r)
-		if t.route == "" {
-			break
-		}
+	use(rollupKey{t.minute, ""}, &t.r)
+	if t.route != "" {
+		use(rollupKey{t.minute, t.route}, &t.r)
 	}
+}
+
+func (w *wide) merge(k rollupKey, r *Rollup) {
+	s := w.rollups[k]
+	if s == nil {
+		s = &rollupState{r: Rollup{Minute: k.minute, Route: k.route}}
+		w.rollups[k] = s
+	}
+	s.dirty = true
+	addRollup(&s.r, r)
 }
 
 func addRollup(to, from *Rollup) {
@@ -187,8 +217,8 @@ func addRollup(to, from *Rollup) {
 func (w *wide) close(worker int, sec int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.closedBy[worker] = sec
-	least := sec
+	w.closedBy[worker] = max(sec, w.closedBy[worker])
+	least := w.closedBy[worker]
 	for _, s := range w.closedBy {
 		least = min(least, s)
 	}
@@ -197,6 +227,11 @@ func (w *wide) close(worker int, sec int64) {
 		w.accounts.shards[Shards-1].close(least)
 		w.accounts.closed = least
 	}
+}
+
+// findings appends the findings that changed.
+func (w *wide) findings(list []Finding) []Finding {
+	return w.accounts.shards[Shards-1].findings.collect(list)
 }
 
 // collect appends the rollups that changed, whole, and forgets the minutes that

@@ -18,7 +18,7 @@ type worker struct {
 	watch    *watchSet
 	evicted  int64
 
-	inspector *inspect.Inspector
+	inspector *inspect.Inspector // nil until the first client comes, like prober
 	prober    *prober
 	parts     inspect.Parts // that the first pass did not clear
 	verdict   inspect.Verdict
@@ -26,22 +26,21 @@ type worker struct {
 	probed    Probe
 
 	routes  routeTally
-	wide    *wide
-	byNeed  [256][]uint8 // which rules want an event with these concerns
+	upper   upper
+	byNeed  [2 * Probing][]uint8 // which rules want an event with these concerns
 	byLate  []uint8
 	inspect bool // whether some rule asks for Suspicious
 	probe   bool // whether some rule asks for Probing
 	number  int
+	workers int
 }
 
-func newWorker(cfg *Config, by By, number, workers int, wide *wide) (*worker, error) {
+func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, error) {
 	w := &worker{
-		cfg: cfg, number: number, wide: wide,
-		granule:   max(60, 2*cfg.LateSeconds),
-		perShard:  max(minPerShard, cfg.MaxClients/Shards),
-		watch:     &watchSet{},
-		inspector: inspect.New(cfg.Inspect),
-		prober:    newProber(),
+		cfg: cfg, number: number, workers: workers, upper: upper,
+		granule:  max(60, 2*cfg.LateSeconds),
+		perShard: max(minPerShard, cfg.MaxClients/Shards),
+		watch:    &watchSet{},
 	}
 	if by != ByClient {
 		w.perShard = max(minPerShard*minPerShard, cfg.MaxClients/10) // all in one shard
@@ -66,14 +65,38 @@ func newWorker(cfg *Config, by By, number, workers int, wide *wide) (*worker, er
 		w.inspect = w.inspect || r.Spec.Concern&Suspicious != 0
 		w.probe = w.probe || r.Spec.Concern&Probing != 0
 	}
-	for i := number; i < Shards; i += workers {
-		sh, err := newShard(w, i)
-		if err != nil {
-			return nil, err
-		}
-		w.shards[i] = sh
+	if _, err := newShard(w, number); err != nil { // whatever is wrong with the settings shows now
+		return nil, err
 	}
 	return w, nil
+}
+
+// shard returns a shard, which is made with its first client: an engine that
+// serves few of them pays for few.
+func (w *worker) shard(n int) *shard {
+	if sh := w.shards[n]; sh != nil {
+		return sh
+	}
+	return w.mustShard(n)
+}
+
+// mustShard makes a shard. What its rules can refuse, they refused when the worker
+// was made.
+func (w *worker) mustShard(n int) *shard {
+	sh, err := newShard(w, n)
+	if err != nil {
+		panic("detect: a rule refuses settings that it took before: " + err.Error())
+	}
+	w.shards[n] = sh
+	w.equip()
+	return sh
+}
+
+// equip makes what is needed to look at requests.
+func (w *worker) equip() {
+	if w.inspector == nil {
+		w.inspector, w.prober = inspect.New(w.cfg.Inspect), newProber()
+	}
 }
 
 func (w *worker) emit(f Finding) {
@@ -99,7 +122,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 		w.belated(ev, k, h)
 		return
 	}
-	sh := w.shards[h>>56]
+	sh := w.shard(int(h >> 56))
 	sh.touched = true
 	s := sh.slot(k, h, sec)
 	c := &sh.clients[s]
@@ -118,7 +141,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	kind := answered
 	if need&Refused != 0 {
 		kind = refused
-		w.wide.account(ev, sec)
+		w.upper.account(ev, sec)
 	}
 	w.routes.add(ev, sec, kind)
 	w.inspected = false
@@ -130,20 +153,22 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 // belated handles events outside the late bound: they count for no window, but
 // their payload is still inspected, at the earliest second that is open.
 func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
-	w.routes.add(ev, w.closed+1, answered)
+	sec := w.closed + 1
+	w.routes.add(ev, sec, answered)
 	if !w.inspect || w.closed == 0 {
 		return
 	}
+	w.equip()
 	if w.parts = w.inspector.Parts(ev); w.parts == 0 {
 		return
 	}
-	sh := w.shards[h>>56]
+	sh := w.shard(int(h >> 56))
 	sh.touched = true
-	s := sh.slot(k, h, w.closed+1)
+	s := sh.slot(k, h, sec)
 	if sh.clients[s].flags&flagWatched != 0 && w.sighted(ev) {
 		return
 	}
-	ev.Time = (w.closed + 1) * 1e9
+	ev.Time = sec * 1e9
 	w.probed, w.inspected = w.prober.look(ev), false
 	for _, r := range w.byLate {
 		sh.rules[r].Observe(ev, s)
@@ -187,6 +212,6 @@ func (w *worker) closeTo(sec int64) {
 		}
 	}
 	w.closed = sec
-	w.routes.flush(w.wide)
-	w.wide.close(w.number, sec)
+	w.routes.flush(w.upper)
+	w.upper.close(w.number, sec)
 }
