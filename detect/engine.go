@@ -101,7 +101,7 @@ func (e *Engine) Feed(b *ingest.Batch) {
 // earliest is the earliest time in the stream's first batch, which is decoded
 // twice for it.
 func (e *Engine) earliest(b *ingest.Batch) int64 {
-	l := least{remarks: b.Remarks}
+	l := least{remarks: b.Remarks, bound: e.mark.bound}
 	e.decoder.Decode(b, l.see, func(ingest.Reject) {})
 	return l.sec
 }

@@ -93,7 +93,7 @@ func (p *pool) sequencer() {
 	for j := range p.order {
 		<-j.parsed
 		p.e.mark.ceiling = j.ceiling
-		q := p.e.mark.open(j.batch, j.earliest)
+		q := p.e.mark.open(j.batch, func() int64 { return j.earliest(p.e.mark.bound) })
 		page := p.e.books.page(j.batch)
 		for i := range j.batch.Rejects {
 			page.reject(j.batch.Rejects[i])
@@ -125,8 +125,8 @@ func (p *pool) sequencer() {
 	}
 }
 
-func (j *job) earliest() int64 {
-	l := least{remarks: j.batch.Remarks}
+func (j *job) earliest(bound int64) int64 {
+	l := least{remarks: j.batch.Remarks, bound: bound}
 	for i := range j.items {
 		l.see(&j.items[i].ev)
 	}

@@ -9,8 +9,8 @@ type sequence struct {
 	limit   int64 // no remark on closed seconds is believed beyond
 }
 
-// open begins a batch. earliest is the earliest time of those of its lines that
-// are not out of time; it is asked only at the beginning of the stream.
+// open begins a batch. earliest is where the stream stood at the earliest of its
+// lines; it is asked only at the beginning.
 func (m *watermark) open(b *ingest.Batch, earliest func() int64) sequence {
 	if m.newest == 0 {
 		m.begin(earliest())
@@ -38,19 +38,24 @@ func (q *sequence) place(ev *ingest.Event) timing {
 
 func outOfTime(k ingest.RemarkKind) bool { return k == ingest.RemarkLate || k == ingest.RemarkFuture }
 
-// least finds the earliest time of a batch's lines that are not out of time.
+// least finds where the stream stood at the earliest line of a batch.
 type least struct {
 	remarks []ingest.Remark
+	bound   int64
 	sec     int64
 }
 
 func (l *least) see(ev *ingest.Event) {
+	sec := ev.Time / 1e9
 	if len(l.remarks) > 0 {
-		if _, out := ingest.Remarked(&l.remarks, ev.Pos.Offset, outOfTime); out {
-			return
+		if r, out := ingest.Remarked(&l.remarks, ev.Pos.Offset, outOfTime); out {
+			if r.Value <= 0 {
+				return
+			}
+			sec = r.Value + l.bound + 1
 		}
 	}
-	if sec := ev.Time / 1e9; l.sec == 0 || sec < l.sec {
+	if l.sec == 0 || sec < l.sec {
 		l.sec = sec
 	}
 }

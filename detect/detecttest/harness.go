@@ -59,8 +59,8 @@ func Default(t testing.TB, rule string) any {
 	return cfg
 }
 
-// Engine makes an engine that reads the log.
-func Engine(t testing.TB, s Setup, log Log) *detect.Engine {
+// Config is what an engine that reads with a decoder is made of.
+func Config(t testing.TB, s Setup, d detect.Decoder) detect.Config {
 	names := s.Rules
 	if len(names) == 0 {
 		names = detect.Rules()
@@ -68,7 +68,7 @@ func Engine(t testing.TB, s Setup, log Log) *detect.Engine {
 	cfg := detect.Config{
 		LateSeconds: s.Late, Workers: s.Workers, MaxClients: s.MaxClients, Live: s.Live, Emit: s.Emit, Saw: s.Saw, Seed: 7,
 		Redact:     strings.Clone,
-		NewDecoder: func() (detect.Decoder, error) { return log, nil },
+		NewDecoder: func() (detect.Decoder, error) { return d, nil },
 	}
 	if err := config.Load("defaults", nil, nil, &cfg.Inspect); err != nil {
 		t.Fatalf("inspect defaults: %v", err)
@@ -84,7 +84,12 @@ func Engine(t testing.TB, s Setup, log Log) *detect.Engine {
 		}
 		cfg.Rules = append(cfg.Rules, rc)
 	}
-	e, err := detect.New(cfg)
+	return cfg
+}
+
+// Engine makes an engine that reads the log.
+func Engine(t testing.TB, s Setup, log Log) *detect.Engine {
+	e, err := detect.New(Config(t, s, log))
 	if err != nil {
 		t.Fatalf("engine: %v", err)
 	}
