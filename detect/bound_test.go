@@ -38,3 +38,36 @@ func TestChurnDoesNotFillTheAgenda(t *testing.T) {
 		t.Errorf("%d clients of at most %d, %d wakes", got, cfg.MaxClients, n)
 	}
 }
+
+// TestWhatTheSenderSays moves the watermark behind the lines of its batch, is
+// believed as far as the clock allows, and never moves it back.
+func TestWhatTheSenderSays(t *testing.T) {
+	const now = 1_700_000_000
+	for _, c := range []struct {
+		name            string
+		ceiling, newest int64
+		line            int64 // 0: none
+		want            timing
+		then            int64 // newest in the end
+	}{
+		{"not said", 0, 0, now + 10, onTime, now + 10},
+		{"a heartbeat", 0, now + 50, 0, onTime, now + 50},
+		{"an old one", 0, now - 50, 0, onTime, now},
+		{"behind the lines", 0, now + 50, now - 29, onTime, now + 50},
+		{"a gap is over, on the sender's word", 0, now + 9000, now + 9000, onTime, now + 9000},
+		{"a line beyond that word", 0, now + 50, now + 9000, future, now + 50},
+		{"beyond the clock", now + 300, now + 9000, now + 9000, future, now},
+		{"beyond the clock, without a line", now + 300, now + 301, 0, onTime, now},
+	} {
+		w := watermark{bound: 30, newest: now, ceiling: c.ceiling}
+		w.promise(c.newest)
+		if c.line != 0 {
+			if got := w.pass(c.line); got != c.want {
+				t.Errorf("%s: the line is %d, want %d", c.name, got, c.want)
+			}
+		}
+		if w.settle(); w.newest != c.then || w.promised != 0 {
+			t.Errorf("%s: newest %d, want %d", c.name, w.newest-now, c.then-now)
+		}
+	}
+}

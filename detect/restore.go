@@ -78,6 +78,7 @@ func (e *Engine) restoreSelf(blobs map[string][]byte) error {
 		return nil
 	}
 	if e.cfg.Seed != seed {
+		e.cfg.Seed = seed
 		return fmt.Errorf("detect: restore engine: the states are of different installations (their seeds differ): they cannot be joined")
 	}
 	if before.newest > e.mark.newest {

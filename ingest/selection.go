@@ -79,7 +79,7 @@ func (b *Batch) Lines() int {
 }
 
 // End is where in the file the batch ends: what begins before it is in the batch,
-// or was left out of it. Skip(End()) leaves nothing.
+// or was left out of it. SkipTo(End()) leaves nothing.
 func (b *Batch) End() int64 {
 	c := b.Begin()
 	for b.Next(&c) {
@@ -91,9 +91,9 @@ func (b *Batch) End() int64 {
 	return end
 }
 
-// Skip drops the lines that begin below an offset of the file, and what is said of
+// SkipTo drops the lines that begin below an offset of the file, and what is said of
 // them: they were taken in before.
-func (b *Batch) Skip(offset int64) {
+func (b *Batch) SkipTo(offset int64) {
 	b.Remarks = b.Remarks[sortedBelow(b.Remarks, offset):]
 	if len(b.Remarks) == 0 {
 		b.Remarks = nil

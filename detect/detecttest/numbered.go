@@ -69,6 +69,10 @@ func Batches(t *rapid.T, log Log) []ingest.Batch {
 	end := map[string]int64{}
 	for i := 0; i < len(log); {
 		b := ingest.Batch{Source: rapid.SampledFrom([]string{"one", "two"}).Draw(t, "source"), File: 7, Lag: int64(len(log) - i)}
+		if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
+			b.Rejects = []ingest.Reject{{Pos: ingest.Position{Source: b.Source, File: 7, Offset: end[b.Source]}, Reason: ingest.TooLong, Length: 1000*NumberedBytes - 1}}
+			end[b.Source] += 1000 * NumberedBytes
+		}
 		b.Offset = end[b.Source]
 		for n := rapid.IntRange(1, 150).Draw(t, "lines"); n > 0 && i < len(log); n-- {
 			if rapid.IntRange(0, 40).Draw(t, "junk") == 0 {
@@ -77,9 +81,6 @@ func Batches(t *rapid.T, log Log) []ingest.Batch {
 			}
 			b.Data = fmt.Appendf(b.Data, "%06x\n", i)
 			i++
-		}
-		if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
-			b.Rejects = []ingest.Reject{{Pos: ingest.Position{Source: b.Source, File: 7, Offset: b.Offset}, Reason: ingest.TooLong, Length: 1 << 20}}
 		}
 		end[b.Source] += int64(len(b.Data))
 		b.Mark = ingest.Mark{Source: b.Source, File: 7, Offset: end[b.Source]}

@@ -212,16 +212,28 @@ func (c *cluster) collect() {
 		return
 	}
 	b := c.batches[c.sent]
-	parts, mark := c.split.Split(&b)
-	for _, p := range parts {
-		c.publish(p.Partition, p.Batch)
+	if c.state != nil && rapid.IntRange(0, 9).Draw(c.rt, "cut") == 0 { // killed in the middle of it
+		half := b
+		half.Data = b.Data[:b.Lines()/2*detecttest.NumberedBytes]
+		c.send(&half)
+		c.startCollector()
+		return
 	}
-	if c.sent++; mark != b.Mark {
+	if mark := c.send(&b); mark != b.Mark {
 		c.rt.Fatalf("mark %+v of a batch with %+v", mark, b.Mark)
 	}
+	c.sent++
 	if rapid.Bool().Draw(c.rt, "marked") {
 		c.saved, c.state = c.sent, c.split.State()
 	}
+}
+
+func (c *cluster) send(b *ingest.Batch) ingest.Mark {
+	parts, mark := c.split.Split(b)
+	for _, p := range parts {
+		c.publish(p.Partition, p.Batch)
+	}
+	return mark
 }
 
 // level1 takes in a message of a partition.
@@ -229,7 +241,7 @@ func (c *cluster) level1(p int) {
 	o := c.ones[p]
 	b, err := bus.ToBatch(&c.access[p][o.next])
 	c.must(err)
-	b.Skip(o.marks[b.Source])
+	b.SkipTo(o.marks[b.Source])
 	o.marks[b.Source] = max(o.marks[b.Source], b.End())
 	o.e.Feed(&b)
 	c.forward(p, o.next)

@@ -45,7 +45,7 @@ func drawBatch(rt *rapid.T, d *Decoder, redact func(*ingest.Batch)) *ingest.Batc
 
 // TestSelectionIsWhatItSelects: any choice of a batch's lines, sent as a message,
 // gives the same events and rejects at the same places as in the whole batch; so
-// does what Skip leaves of it.
+// does what SkipTo leaves of it.
 func TestSelectionIsWhatItSelects(t *testing.T) {
 	_, d, red := redacted(t, "nginx-combined")
 	rapid.Check(t, func(rt *rapid.T) {
@@ -78,7 +78,7 @@ func TestSelectionIsWhatItSelects(t *testing.T) {
 		}
 		again := got
 		from := rapid.Int64Range(90, got.End()+10).Draw(rt, "from")
-		got.Skip(from)
+		got.SkipTo(from)
 		want = slices.DeleteFunc(want, func(o outcome) bool { return o.at < from })
 		if o := outcomes(d, &got); !slices.Equal(o, want) || (len(got.Rejects) == 1) != (from <= 130) {
 			rt.Fatalf("behind %d\n%v, %d rejects\nwant\n%v", from, o, len(got.Rejects), want)
@@ -86,7 +86,7 @@ func TestSelectionIsWhatItSelects(t *testing.T) {
 		if got.End() < end || len(want) > 0 && from > 130 && got.End() != end {
 			rt.Fatalf("ends at %d, before at %d", got.End(), end)
 		}
-		if again.Skip(again.End()); len(again.Data) > 0 || again.Rejects != nil {
+		if again.SkipTo(again.End()); len(again.Data) > 0 || again.Rejects != nil {
 			rt.Fatalf("what is left behind its end: %q, %v", again.Data, again.Rejects)
 		}
 	})
