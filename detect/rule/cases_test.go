@@ -91,6 +91,16 @@ func summary(found map[string]detect.Finding) string {
 // realEngine is made as "portcullis replay" makes it, all detectors on.
 func realEngine(t testing.TB, rules ...string) *detect.Engine {
 	t.Helper()
+	e, err := detect.New(realConfig(t, rules...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// realConfig is what realEngine is made of.
+func realConfig(t testing.TB, rules ...string) detect.Config {
+	t.Helper()
 	var settings struct {
 		Identity identity.Config `yaml:"identity" doc:"."`
 		Engine   detect.Options  `yaml:"engine" doc:"."`
@@ -123,11 +133,7 @@ func realEngine(t testing.TB, rules ...string) *detect.Engine {
 		spec, _ := detect.SpecOf(name)
 		cfg.Rules = append(cfg.Rules, detect.RuleConfig{Name: name, Spec: spec, Config: detecttest.Default(t, name)})
 	}
-	e, err := detect.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return cfg
 }
 
 const source = "access.log"
