@@ -137,14 +137,15 @@ func scanFinding(r *sql.Rows) (detect.Finding, error) {
 }
 
 // evidence is a line in the file. JSON cannot hold bytes that are not UTF-8,
-// and a line of evidence must come back as it was: such a one goes to Raw.
+// and evidence must come back as it was: such a line or note goes to Raw or RawNote.
 type evidence struct {
-	Source string `json:"source"`
-	Offset int64  `json:"offset"`
-	Time   int64  `json:"time"`
-	Line   string `json:"line,omitempty"`
-	Raw    []byte `json:"raw,omitempty"`
-	Note   string `json:"note,omitempty"`
+	Source  string `json:"source"`
+	Offset  int64  `json:"offset"`
+	Time    int64  `json:"time"`
+	Line    string `json:"line,omitempty"`
+	Raw     []byte `json:"raw,omitempty"`
+	Note    string `json:"note,omitempty"`
+	RawNote []byte `json:"raw_note,omitempty"`
 }
 
 func encodeEvidence(f *detect.Finding) string {
@@ -154,6 +155,9 @@ func encodeEvidence(f *detect.Finding) string {
 		out[i] = evidence{Source: e.Source, Offset: e.Offset, Time: e.Time, Line: e.Line, Note: e.Note}
 		if !utf8.ValidString(e.Line) {
 			out[i].Line, out[i].Raw = "", []byte(e.Line)
+		}
+		if !utf8.ValidString(e.Note) {
+			out[i].Note, out[i].RawNote = "", []byte(e.Note)
 		}
 	}
 	b, _ := json.Marshal(out) // strings and numbers always marshal
@@ -166,11 +170,14 @@ func decodeEvidence(text string, f *detect.Finding) error {
 		return fmt.Errorf("evidence of %q: %w", f.ID, err)
 	}
 	for i, e := range in[:min(len(in), detect.MaxEvidence)] {
-		line := e.Line
+		line, note := e.Line, e.Note
 		if e.Raw != nil {
 			line = string(e.Raw)
 		}
-		f.Evidence[i] = detect.Evidence{Source: e.Source, Offset: e.Offset, Time: e.Time, Line: line, Note: e.Note}
+		if e.RawNote != nil {
+			note = string(e.RawNote)
+		}
+		f.Evidence[i] = detect.Evidence{Source: e.Source, Offset: e.Offset, Time: e.Time, Line: line, Note: note}
 	}
 	return nil
 }

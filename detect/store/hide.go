@@ -27,13 +27,20 @@ func (db *DB) Conceal(c Cloak, hide bool) { db.cloak, db.hide = c, hide }
 // was not) loses an address that the cut left half of, which could not be told
 // for one.
 func (db *DB) hidden(s string, limit int) string {
-	if !db.hide || s == "" {
+	if !db.hide {
+		return s
+	}
+	return hidden(db.cloak, s, limit)
+}
+
+func hidden(c Cloak, s string, limit int) string {
+	if s == "" {
 		return s
 	}
 	if limit > 0 && len(s) >= limit {
 		s = strings.TrimRight(s, "0123456789abcdefABCDEF:.")
 	}
-	return db.cloak.HideText(s)
+	return c.HideText(s)
 }
 
 // other is how a subject's value may be stored besides as it is.
@@ -45,13 +52,17 @@ func (db *DB) other(value string) string {
 }
 
 func (db *DB) hideFinding(f *detect.Finding) {
-	if !db.hide {
-		return
+	if db.hide {
+		HideFinding(db.cloak, f)
 	}
-	f.Subject.Value, f.Why, f.Route = db.hidden(f.Subject.Value, 0), db.hidden(f.Why, 0), db.hidden(f.Route, 0)
+}
+
+// HideFinding hides all addresses in a finding, as every store keeps it then.
+func HideFinding(c Cloak, f *detect.Finding) {
+	f.Subject.Value, f.Why, f.Route = hidden(c, f.Subject.Value, 0), hidden(c, f.Why, 0), hidden(c, f.Route, 0)
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
-		e.Line, e.Note = db.hidden(e.Line, detect.EvidenceBytes), db.hidden(e.Note, 0)
+		e.Line, e.Note = hidden(c, e.Line, detect.EvidenceBytes), hidden(c, e.Note, 0)
 	}
 }
 
