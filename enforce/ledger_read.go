@@ -30,7 +30,7 @@ func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, er
 		}
 	}
 	q.Subject.Value = l.shown(q.Subject.Value)
-	wider := network(q.Subject) // an IPv6 client is acted on with its whole /64
+	wider := Network(q.Subject) // an IPv6 client is acted on with its whole /64
 	add(`state = ?`, q.State != "", q.State)
 	add(`state IN `+liveStates, q.Live)
 	add(`kind = ?`, q.Subject.Kind != "" && wider == "", q.Subject.Kind)
@@ -58,8 +58,9 @@ func (l *Ledger) Decisions(ctx context.Context, q DecisionQuery) ([]Decision, er
 	return l.decisions(ctx, text+` ORDER BY created DESC, id LIMIT ?`, append(args, min(limit, 10000))...)
 }
 
-// network is the /64 of a single IPv6 address, "" for everything else.
-func network(s detect.Subject) string {
+// Network is the /64 of a single IPv6 address, which is acted on as a whole; "" for
+// everything else.
+func Network(s detect.Subject) string {
 	a, err := netip.ParseAddr(s.Value)
 	if s.Kind != "ip" && s.Kind != "" || err != nil || !a.Is6() || a.Is4In6() {
 		return ""

@@ -196,7 +196,9 @@ func expected(fs []detect.Finding, q store.FindingQuery) []detect.Finding {
 		}
 		out = append(out, f)
 	}
-	slices.SortFunc(out, func(a, b detect.Finding) int { return cmp.Or(cmp.Compare(b.FiredAt, a.FiredAt), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(out, func(a, b detect.Finding) int {
+		return cmp.Or(cmp.Compare(b.FiredAt, a.FiredAt), cmp.Compare(a.ID, b.ID))
+	})
 	limit := 100
 	if q.Limit > 0 {
 		limit = q.Limit
