@@ -130,32 +130,21 @@ func finish(b *elastic.Builder, id string, at int64) (elastic.Doc, error) {
 // printable is a text in which everything is UTF-8.
 func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-func decodeDecision(source []byte) (enforce.Decision, error) {
+func decodeDecision(source []byte) (enforce.Decision, error) { return decode(source, texts) }
+
+func decodeChange(source []byte) (enforce.Change, error) { return decode(source, changeTexts) }
+
+// decode is the inverse of record.
+func decode[T any](source []byte, texts func(*T) map[string]*string) (T, error) {
 	var in struct {
-		Decision enforce.Decision `json:"portcullis.record"`
-		Raw      elastic.Raw      `json:"portcullis.raw"`
+		Record T           `json:"portcullis.record"`
+		Raw    elastic.Raw `json:"portcullis.raw"`
 	}
 	if err := json.Unmarshal(source, &in); err != nil {
-		return enforce.Decision{}, fmt.Errorf("indexed: a decision cannot be read: %w", err)
+		return in.Record, fmt.Errorf("indexed: a document cannot be read: %w", err)
 	}
-	restore(in.Raw, texts(&in.Decision))
-	return in.Decision, nil
-}
-
-func decodeChange(source []byte) (enforce.Change, error) {
-	var in struct {
-		Change enforce.Change `json:"portcullis.record"`
-		Raw    elastic.Raw    `json:"portcullis.raw"`
+	for name, s := range texts(&in.Record) {
+		*s = in.Raw.Text(name, *s)
 	}
-	if err := json.Unmarshal(source, &in); err != nil {
-		return enforce.Change{}, fmt.Errorf("indexed: a change cannot be read: %w", err)
-	}
-	restore(in.Raw, changeTexts(&in.Change))
-	return in.Change, nil
-}
-
-func restore(raw elastic.Raw, texts map[string]*string) {
-	for name, s := range texts {
-		*s = raw.Text(name, *s)
-	}
+	return in.Record, nil
 }

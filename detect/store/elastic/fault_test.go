@@ -111,7 +111,7 @@ func tooMuch(limit int64) func(int, *http.Request) verdictOf {
 func TestRandomFaults(t *testing.T) {
 	layouts(t, func(t *testing.T, layout string) {
 		rnd := rand.New(rand.NewPCG(5, 8))
-		menu := []verdictOf{{status: 429}, {status: 503}, {drop: true}, {lose: true}, {half: true}, {busy: 2}, {busy: 7}, {}, {}, {}}
+		menu := []verdictOf{{status: 429}, {status: 503}, {drop: true}, {lose: true}, {half: true}, {busy: 2}, {}, {}, {}, {}, {}, {}}
 		p := newProxy(t, server(t).URL(), func(_ int, r *http.Request) verdictOf {
 			if r.URL.Path != "/_bulk" {
 				return verdictOf{}
@@ -120,10 +120,10 @@ func TestRandomFaults(t *testing.T) {
 		})
 		r := installed(t, p.URL, layout, func(c *Config, _ *Options) { c.Bulk.Bytes = 64 << 10 })
 		var all []Doc
-		for round := range 10 {
-			docs := r.mixed(t, round*50, round*50+50)
+		for round := range 6 {
+			docs := r.mixed(t, round*30, round*30+30)
 			if round > 0 { // what was read again: the batch before, or a part of it
-				for _, d := range all[len(all)-100:] {
+				for _, d := range all[len(all)-60:] {
 					d.Again = true
 					docs = append(docs, d)
 				}
@@ -136,7 +136,7 @@ func TestRandomFaults(t *testing.T) {
 					must(t, "POST", "/"+r.base(k)+"/_rollover", "{}", nil)
 				}
 			}
-			all = append(all, docs[:150]...)
+			all = append(all, docs[:90]...)
 		}
 		r.exactly(t, all)
 		t.Logf("%+v", r.Health())

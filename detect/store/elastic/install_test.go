@@ -70,7 +70,7 @@ func TestSimulated(t *testing.T) {
 			var out struct {
 				Template object `json:"template"`
 			}
-			must(t, "POST", "/_index_template/_simulate_index/"+r.index(&Doc{Kind: k})+"?flat_settings=true", "", &out)
+			must(t, "POST", "/_index_template/_simulate_index/"+r.index(&Doc{Kind: k}), "", &out)
 			want := r.mappings(k)["template"].(object)["mappings"]
 			if why := missing(want, out.Template["mappings"], "mappings"); why != "" {
 				t.Errorf("%s: %s", k, why)
