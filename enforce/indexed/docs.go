@@ -66,7 +66,6 @@ func (x *Index) DecisionDoc(d enforce.Decision, version int64) (elastic.Doc, err
 	b.Time("event.end", d.Expires)
 	b.Text("message", d.Why)
 	b.Exact("rule.id", d.Rule)
-	b.Text("user.name", d.By)
 	elastic.PutSubject(&b, d.Subject)
 	b.Exact("portcullis.route", d.Route)
 	b.Exact("portcullis.state", string(d.State))
@@ -74,7 +73,7 @@ func (x *Index) DecisionDoc(d enforce.Decision, version int64) (elastic.Doc, err
 	b.Int("portcullis.created_ns", d.Created)
 	b.Int("portcullis.version", version)
 	b.JSON("portcullis.detail", map[string]string{
-		"code": printable(d.Code), "offence": strconv.Itoa(d.Offence), "people": strconv.FormatInt(d.People, 10),
+		"by": printable(d.By), "code": printable(d.Code), "offence": strconv.Itoa(d.Offence), "people": strconv.FormatInt(d.People, 10),
 		"good": strconv.FormatInt(d.Good, 10), "score": strconv.FormatFloat(d.Score, 'g', -1, 64),
 	})
 	record(&b, d, texts(&d))

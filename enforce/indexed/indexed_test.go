@@ -1,6 +1,8 @@
 package indexed
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -57,6 +59,49 @@ func TestComesBack(t *testing.T) {
 			t.Fatalf("error %v\ngot  %+v\nwant %+v", err, got, c)
 		}
 	})
+}
+
+// TestFields demands that each document has every field once, and only those of its
+// mapping.
+func TestFields(t *testing.T) {
+	_, x := open(t, "http://127.0.0.1:1")
+	var docs []elastic.Doc
+	add := func(d elastic.Doc, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, d)
+	}
+	for n := range 8 {
+		add(x.DecisionDoc(decision(n), 1))
+	}
+	add(x.ChangeDoc("d", enforce.Change{Who: "a\xff", Why: "b"}, 1))
+	add(x.CommandDoc(enforce.Command{Who: "a", Verb: enforce.VerbAllow, Arg: "b", Why: "c", Result: "d\xff"}))
+	for _, d := range docs {
+		in := json.NewDecoder(bytes.NewReader(d.Source))
+		if _, err := in.Token(); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for in.More() {
+			token, err := in.Token()
+			var value json.RawMessage
+			if err == nil {
+				err = in.Decode(&value)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprint(token)
+			known := slices.ContainsFunc(elastic.Fields(), func(f elastic.Field) bool {
+				return f.Name == name && (f.Kinds == nil || slices.Contains(f.Kinds, d.Kind))
+			})
+			if seen[name] || !known {
+				t.Errorf("a %s document has %s twice (%v), or its mapping lacks it (%v)", d.Kind, name, seen[name], !known)
+			}
+			seen[name] = true
+		}
+	}
 }
 
 const start = 1795910280 * int64(1e9) // two minutes before midnight
