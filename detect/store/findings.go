@@ -3,11 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/detect"
 )
@@ -133,51 +131,5 @@ func scanFinding(r *sql.Rows) (detect.Finding, error) {
 		return f, err
 	}
 	f.Family = detect.Family(family)
-	return f, decodeEvidence(evidence, &f)
-}
-
-// evidence is a line in the file. JSON cannot hold bytes that are not UTF-8,
-// and evidence must come back as it was: such a line or note goes to Raw or RawNote.
-type evidence struct {
-	Source  string `json:"source"`
-	Offset  int64  `json:"offset"`
-	Time    int64  `json:"time"`
-	Line    string `json:"line,omitempty"`
-	Raw     []byte `json:"raw,omitempty"`
-	Note    string `json:"note,omitempty"`
-	RawNote []byte `json:"raw_note,omitempty"`
-}
-
-func encodeEvidence(f *detect.Finding) string {
-	lines := f.EvidenceLines()
-	out := make([]evidence, len(lines))
-	for i, e := range lines {
-		out[i] = evidence{Source: e.Source, Offset: e.Offset, Time: e.Time, Line: e.Line, Note: e.Note}
-		if !utf8.ValidString(e.Line) {
-			out[i].Line, out[i].Raw = "", []byte(e.Line)
-		}
-		if !utf8.ValidString(e.Note) {
-			out[i].Note, out[i].RawNote = "", []byte(e.Note)
-		}
-	}
-	b, _ := json.Marshal(out) // strings and numbers always marshal
-	return string(b)
-}
-
-func decodeEvidence(text string, f *detect.Finding) error {
-	var in []evidence
-	if err := json.Unmarshal([]byte(text), &in); err != nil {
-		return fmt.Errorf("evidence of %q: %w", f.ID, err)
-	}
-	for i, e := range in[:min(len(in), detect.MaxEvidence)] {
-		line, note := e.Line, e.Note
-		if e.Raw != nil {
-			line = string(e.Raw)
-		}
-		if e.RawNote != nil {
-			note = string(e.RawNote)
-		}
-		f.Evidence[i] = detect.Evidence{Source: e.Source, Offset: e.Offset, Time: e.Time, Line: line, Note: note}
-	}
-	return nil
+	return f, detect.DecodeEvidence(evidence, &f)
 }
