@@ -105,6 +105,11 @@ func (e *Enforcer) Offer(f detect.Finding) {
 // Saw takes a request of a watched subject. It never blocks for longer than
 // another Saw. It may be called from any goroutine.
 func (e *Enforcer) Saw(s detect.Sighting) {
+	e.SawAll(detect.Sightings{Sighting: s, First: s.Time, N: 1})
+}
+
+// SawAll takes requests that a detect.Coalescer reported together, as Saw does.
+func (e *Enforcer) SawAll(s detect.Sightings) {
 	if e.tracker.saw(s) {
 		signal(e.wake)
 	}

@@ -23,15 +23,8 @@ type tallyKey struct{ route, source string }
 
 type count struct{ let, denied span }
 
-func (s *span) add(at int64) {
-	if s.n == 0 || at < s.first {
-		s.first = at
-	}
-	if s.n == 0 || at > s.last {
-		s.last = at
-	}
-	s.n++
-}
+// of is the span of requests that were reported together.
+func of(s detect.Sightings) span { return span{n: s.N, first: s.First, last: s.Time} }
 
 func (s *span) plus(o span) {
 	if o.n == 0 {
@@ -44,16 +37,16 @@ func (s *span) plus(o span) {
 	*s = span{n: s.n + o.n, first: first, last: last}
 }
 
-// add counts a request. Routes beyond keysMax are counted together: their
+// add counts requests. Routes beyond keysMax are counted together: their
 // names are lost, not their numbers.
-func (t *tally) add(s detect.Sighting, denied bool) {
+func (t *tally) add(s detect.Sightings, denied bool) {
 	c := t.at(tallyKey{s.Route, s.Source})
 	if denied {
-		t.denied.add(s.Time)
-		c.denied.add(s.Time)
+		t.denied.plus(of(s))
+		c.denied.plus(of(s))
 	} else {
-		t.let.add(s.Time)
-		c.let.add(s.Time)
+		t.let.plus(of(s))
+		c.let.plus(of(s))
 	}
 }
 

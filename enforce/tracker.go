@@ -65,8 +65,8 @@ func family(a netip.Addr) int {
 	return 0
 }
 
-// saw counts a request and reports whether a verdict changed by it.
-func (t *tracker) saw(s detect.Sighting) bool {
+// saw counts requests and reports whether a verdict changed by them.
+func (t *tracker) saw(s detect.Sightings) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tr := t.find(s.Client.Unmap().WithZone(""))

@@ -43,14 +43,14 @@ func deny(a Action) uint16 {
 	return 403
 }
 
-// see takes in one request of the subject and reports whether the verdict on
-// the decision changed by it.
-func (t *track) see(s detect.Sighting) bool {
+// see takes in requests of the subject, all of one second and alike, and
+// reports whether the verdict on the decision changed by them.
+func (t *track) see(s detect.Sightings) bool {
 	denied := s.Status == deny(t.d.Action)
 	switch {
 	case denied && s.Time < t.d.Trigger-int64(time.Second): // before the decision: the service itself denied it
 		return false
-	case !denied && (t.d.PushedAt == 0 || s.Time < t.d.PushedAt+int64(t.cfg.Grace)):
+	case !denied && (t.d.PushedAt == 0 || s.First < t.d.PushedAt+int64(t.cfg.Grace)):
 		return false // too early to tell
 	}
 	epoch := s.Time / int64(t.cfg.Window)

@@ -18,8 +18,12 @@ type look struct {
 	source string
 }
 
-func (l look) sighting() detect.Sighting {
-	return detect.Sighting{Client: netip.MustParseAddr("192.0.2.7"), Time: base + int64(l.at*1e9), Status: l.status, Route: l.route, Source: l.source}
+func (l look) sighting() detect.Sightings {
+	return single(detect.Sighting{Client: netip.MustParseAddr("192.0.2.7"), Time: base + int64(l.at*1e9), Status: l.status, Route: l.route, Source: l.source})
+}
+
+func single(s detect.Sighting) detect.Sightings {
+	return detect.Sightings{Sighting: s, First: s.Time, N: 1}
 }
 
 const base = int64(1_700_000_000e9) // a whole window: 10 s divides it
@@ -108,7 +112,7 @@ func TestTrackerFindsTheNarrowest(t *testing.T) {
 		{ID: "consumer", Subject: detect.Subject{Kind: "consumer", Value: "x"}, Action: Block, State: Pushed},
 	})
 	for client, want := range map[string]string{"192.0.2.7": "one", "::ffff:192.0.2.7": "one", "192.0.2.8": "net", "2001:db8:0:ff::1": "six", "198.51.100.1": ""} {
-		tr.saw(detect.Sighting{Client: netip.MustParseAddr(client), Time: 1, Status: 403})
+		tr.saw(single(detect.Sighting{Client: netip.MustParseAddr(client), Time: 1, Status: 403}))
 		got := tr.take()
 		if _, ok := got[want]; (want == "") != (len(got) == 0) || (want != "" && !ok) {
 			t.Errorf("%s is counted for %v, want %q", client, got, want)
@@ -116,7 +120,7 @@ func TestTrackerFindsTheNarrowest(t *testing.T) {
 		tr.set(nil) // forget what was counted
 		tr.set([]Decision{{ID: "net", Subject: cidr("192.0.2.0/24"), Action: Block}, {ID: "one", Subject: ip("192.0.2.7"), Action: Block}, {ID: "six", Subject: cidr("2001:db8::/56"), Action: Block}})
 	}
-	if tr.saw(detect.Sighting{}) {
+	if tr.saw(single(detect.Sighting{})) {
 		t.Error("a sighting without a client counts")
 	}
 }
@@ -128,6 +132,64 @@ func TestTallyIsBounded(t *testing.T) {
 	}
 	if len(tr.now.keys) > keysMax+1 || tr.now.let.n != 1000 || len(tr.holding.Why) > textMax {
 		t.Errorf("%d keys, %d requests, %q", len(tr.now.keys), tr.now.let.n, tr.holding.Why)
+	}
+}
+
+// TestVerdictsOfAFlood: what detectors report of a flood, coalesced, leads to
+// the same verdict as every single request would.
+func TestVerdictsOfAFlood(t *testing.T) {
+	for name, c := range map[string]struct {
+		action Action
+		rate   float64
+		every  time.Duration
+		status func(i int) (uint16, string, string)
+		want   string
+	}{
+		"it holds":                {every: time.Millisecond, status: func(int) (uint16, string, string) { return 403, "/a", "g1" }, want: "verified"},
+		"wrong key":               {every: time.Millisecond, status: func(i int) (uint16, string, string) { return 200, fmt.Sprint("/", i%9), "g1" }, want: CodeWrongKey},
+		"a node without the list": {every: time.Millisecond, status: func(i int) (uint16, string, string) { return uint16(403 - 203*(i%2)), "/a", fmt.Sprint("g", i%2) }, want: CodeStale},
+		"one route around": {every: time.Millisecond, status: func(i int) (uint16, string, string) {
+			if i%50 == 7 {
+				return 200, "/static", "g1"
+			}
+			return 403, "/a", "g1"
+		}, want: CodeBypass},
+		"a throttle at its rate": {action: Throttle, rate: 100, every: 5 * time.Millisecond, status: func(i int) (uint16, string, string) { return uint16(200 + 229*(i%2)), "/a", "g1" }, want: "verified"},
+		"a throttle that does little": {action: Throttle, rate: 100, every: 2 * time.Millisecond, status: func(i int) (uint16, string, string) {
+			if i%2500 == 0 {
+				return 429, "/a", "g1"
+			}
+			return 200, "/a", "g1"
+		}, want: CodeStale},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Decision{ID: "d", Subject: ip("192.0.2.7"), Action: Block, State: Pushed, Trigger: base, PushedAt: base + 1e9}
+			if c.action != "" {
+				d.Action, d.Rate, d.Burst = c.action, c.rate, 10
+			}
+			one, many, messages := newTracker(DefaultConfig().Verify), newTracker(DefaultConfig().Verify), 0
+			one.set([]Decision{d})
+			many.set([]Decision{d})
+			co := detect.NewCoalescer(5, func(s detect.Sightings) {
+				messages++
+				many.saw(s)
+			})
+			const seconds = 60
+			for i := range int(seconds * time.Second / c.every) {
+				status, route, source := c.status(i)
+				s := detect.Sighting{Client: netip.MustParseAddr("192.0.2.7"), Time: base + 4e9 + int64(i)*int64(c.every), Status: status, Route: route, Source: source}
+				one.saw(single(s))
+				co.Saw(s)
+			}
+			co.Flush()
+			a, b := one.byID["d"].holding, many.byID["d"].holding
+			if got := string(b.State); got != c.want && b.Code != c.want || a.State != b.State || a.Code != b.Code {
+				t.Errorf("want %s: each %+v, coalesced %+v", c.want, a, b)
+			}
+			if messages > seconds*20 {
+				t.Errorf("%d messages in %d seconds", messages, seconds)
+			}
+		})
 	}
 }
 
@@ -143,6 +205,6 @@ func BenchmarkSaw(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Time += int64(time.Microsecond)
-		tr.saw(s)
+		tr.saw(single(s))
 	}
 }
