@@ -106,7 +106,8 @@ func (l *Ledger) concealed(b *batch) *batch {
 	}
 	c.commands = append([]Command(nil), b.commands...)
 	for i := range c.commands {
-		c.commands[i].Result = l.hidden(c.commands[i].Result)
+		o := &c.commands[i]
+		o.Arg, o.Why, o.Result = l.hidden(o.Arg), l.hidden(o.Why), l.hidden(o.Result)
 	}
 	if b.panics != nil {
 		text := l.hidden(*b.panics)
@@ -152,6 +153,10 @@ var stored = []struct{ table, key, column string }{
 // the one time that history is written anew.
 func (l *Ledger) HideStored(ctx context.Context) error {
 	err := l.tx(ctx, func(tx *sql.Tx) error {
+		clear, err := recorded(ctx, tx)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `DROP TRIGGER IF EXISTS changes_stay`); err != nil {
 			return err
 		}
@@ -160,11 +165,15 @@ func (l *Ledger) HideStored(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := l.hideCounted(ctx, tx); err != nil {
+		for _, table := range [...]string{"counted", "watched"} {
+			if err := l.hideSubjects(ctx, tx, table); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, changesStay); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, changesStay)
-		return err
+		return oweChanged(ctx, tx, clear)
 	})
 	if err != nil {
 		return fmt.Errorf("enforce: hide what the ledger holds: %w", err)
@@ -189,11 +198,11 @@ func (l *Ledger) hideColumn(ctx context.Context, tx *sql.Tx, table, key, column 
 		func(c cell) []any { return []any{l.hidden(c.text), c.key} })
 }
 
-func (l *Ledger) hideCounted(ctx context.Context, tx *sql.Tx) error {
-	values, err := collect(ctx, tx, `SELECT DISTINCT value FROM counted`, nil, func(r *sql.Rows) (s string, err error) { return s, r.Scan(&s) })
+func (l *Ledger) hideSubjects(ctx context.Context, tx *sql.Tx, table string) error {
+	values, err := collect(ctx, tx, `SELECT DISTINCT value FROM `+table, nil, func(r *sql.Rows) (s string, err error) { return s, r.Scan(&s) })
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, `UPDATE OR REPLACE counted SET value = ? WHERE value = ?`, values,
+	return each(ctx, tx, `UPDATE OR REPLACE `+table+` SET value = ? WHERE value = ?`, values,
 		func(v string) []any { return []any{l.hidden(v), v} })
 }

@@ -76,7 +76,7 @@ func New(cfg Config, ledger *Ledger, gateways []Gateway, watch Watcher, log *slo
 			return nil, fmt.Errorf("enforce: two gateways are named %s: give each its own name", quoted(gw.Name()))
 		}
 		names[gw.Name()] = true
-		e.pushers = append(e.pushers, newPusher(i, gw, cfg.Push))
+		e.pushers = append(e.pushers, newPusher(i, gw, cfg.Push, ledger.confirm))
 		e.mem.gateways = append(e.mem.gateways, GatewayHealth{Name: gw.Name()})
 	}
 	return e, nil

@@ -79,11 +79,7 @@ func (l *Ledger) Decision(ctx context.Context, id string) (Decision, bool, error
 
 // History returns every change of a decision, the oldest first.
 func (l *Ledger) History(ctx context.Context, id string) ([]Change, error) {
-	out, err := collect(ctx, l.r, `SELECT at, who, from_state, to_state, why FROM changes WHERE decision = ? ORDER BY seq`, []any{id},
-		func(r *sql.Rows) (c Change, err error) {
-			err = r.Scan(&c.At, &c.Who, &c.From, &c.To, &c.Why)
-			return c, err
-		})
+	out, err := collect(ctx, l.r, `SELECT at, who, from_state, to_state, why FROM changes WHERE decision = ? ORDER BY n, seq`, []any{id}, scanChange)
 	if err != nil {
 		return nil, fmt.Errorf("enforce: history of %s: %w", quoted(id), err)
 	}
@@ -91,28 +87,36 @@ func (l *Ledger) History(ctx context.Context, id string) ([]Change, error) {
 }
 
 func (l *Ledger) decisions(ctx context.Context, where string, args ...any) ([]Decision, error) {
-	out, err := collect(ctx, l.r, `SELECT `+decisionColumns+` FROM decisions `+where, args, scanDecision)
+	out, err := collect(ctx, l.r, `SELECT `+decisionColumns+` FROM decisions `+where, args,
+		func(r *sql.Rows) (Decision, error) { return scanDecision(r) })
 	if err != nil {
 		return nil, fmt.Errorf("enforce: decisions: %w", err)
 	}
 	return out, nil
 }
 
-func scanDecision(r *sql.Rows) (d Decision, err error) {
-	err = r.Scan(&d.ID, &d.Subject.Kind, &d.Subject.Value, &d.Route, &d.Action, &d.Rate, &d.Burst, &d.State, &d.Reason,
+func scanChange(r *sql.Rows) (c Change, err error) {
+	return c, r.Scan(&c.At, &c.Who, &c.From, &c.To, &c.Why)
+}
+
+func scanDecision(r *sql.Rows, more ...any) (d Decision, err error) {
+	err = r.Scan(append([]any{&d.ID, &d.Subject.Kind, &d.Subject.Value, &d.Route, &d.Action, &d.Rate, &d.Burst, &d.State, &d.Reason,
 		&d.Code, &d.Rule, &d.Findings, &d.Score, &d.Why, &d.Collateral, &d.By, &d.Offence, &d.People, &d.Good,
-		&d.Created, &d.Expires, &d.PushedAt, &d.Checked, &d.Trigger)
+		&d.Created, &d.Expires, &d.PushedAt, &d.Checked, &d.Trigger}, more...)...)
 	return d, err
+}
+
+const countedColumns = `finding, rule, family, hard, top, weight, at`
+
+func scanCounted(r *sql.Rows) (c Counted, err error) {
+	return c, r.Scan(&c.Finding, &c.Rule, &c.Family, &c.Hard, &c.Top, &c.Weight, &c.At)
 }
 
 // record reads what is remembered of a subject.
 func (l *Ledger) record(ctx context.Context, s detect.Subject) (*Record, error) {
-	counted, err := collect(ctx, l.r, `SELECT finding, rule, family, hard, top, weight, at FROM (
+	counted, err := collect(ctx, l.r, `SELECT `+countedColumns+` FROM (
 		SELECT * FROM counted WHERE kind = ? AND value IN (?, ?) ORDER BY at DESC LIMIT ?) ORDER BY finding, top DESC`,
-		[]any{s.Kind, s.Value, l.other(s.Value), recordMax}, func(r *sql.Rows) (c Counted, err error) {
-			err = r.Scan(&c.Finding, &c.Rule, &c.Family, &c.Hard, &c.Top, &c.Weight, &c.At)
-			return c, err
-		})
+		[]any{s.Kind, s.Value, l.other(s.Value), recordMax}, scanCounted)
 	// A finding stands there twice where hiding was switched off while it grew.
 	counted = slices.CompactFunc(counted, func(a, b Counted) bool { return a.Finding == b.Finding })
 	rec := &Record{Subject: s, Counted: counted}

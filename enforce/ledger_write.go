@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce/journal"
 )
 
 // batch is what one step of the enforcer changes. It is written in one
@@ -61,21 +62,28 @@ func (b *batch) note(log *slog.Logger, level slog.Level, msg string, args ...any
 func (l *Ledger) write(ctx context.Context, b *batch) error {
 	c := l.concealed(b)
 	l.both(c)
-	err := l.tx(ctx, func(tx *sql.Tx) error {
-		for _, part := range []func(context.Context, *sql.Tx) error{
-			c.writeDecisions, c.writeChanges, c.writeCounted, c.writeAllows, c.writeCommands,
-		} {
-			if err := part(ctx, tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	var err error
+	if l.cluster.follows() {
+		err = l.commit(ctx, func(ctx context.Context) ([][]journal.Record, error) { return c.records(ctx, l.r) })
+	} else {
+		err = l.tx(ctx, func(tx *sql.Tx) error { return c.write(ctx, tx) })
+	}
 	if err != nil {
 		return fmt.Errorf("enforce: write the ledger: %w", err)
 	}
 	for _, n := range b.notes {
 		n()
+	}
+	return nil
+}
+
+func (b *batch) write(ctx context.Context, tx *sql.Tx) error {
+	for _, part := range []func(context.Context, *sql.Tx) error{
+		b.writeDecisions, b.writeChanges, b.writeCounted, b.writeAllows, b.writeCommands,
+	} {
+		if err := part(ctx, tx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -98,6 +106,13 @@ func each[T any](ctx context.Context, tx *sql.Tx, text string, rows []T, args fu
 	return nil
 }
 
+// decisionArgs are in the order of decisionColumns.
+func decisionArgs(d Decision) []any {
+	return []any{d.ID, d.Subject.Kind, d.Subject.Value, d.Route, string(d.Action), d.Rate, d.Burst, string(d.State),
+		d.Reason, d.Code, d.Rule, d.Findings, d.Score, d.Why, d.Collateral, d.By, d.Offence, d.People, d.Good,
+		d.Created, d.Expires, d.PushedAt, d.Checked, d.Trigger}
+}
+
 func (b *batch) writeDecisions(ctx context.Context, tx *sql.Tx) error {
 	rows := make([]Decision, 0, len(b.decisions))
 	for _, d := range b.decisions {
@@ -110,11 +125,7 @@ func (b *batch) writeDecisions(ctx context.Context, tx *sql.Tx) error {
 		  findings = excluded.findings, score = excluded.score, why = excluded.why, collateral = excluded.collateral,
 		  people = excluded.people, good = excluded.good, created = excluded.created, expires = excluded.expires,
 		  pushed_at = excluded.pushed_at, checked = excluded.checked, trigger_at = excluded.trigger_at`,
-		rows, func(d Decision) []any {
-			return []any{d.ID, d.Subject.Kind, d.Subject.Value, d.Route, string(d.Action), d.Rate, d.Burst, string(d.State),
-				d.Reason, d.Code, d.Rule, d.Findings, d.Score, d.Why, d.Collateral, d.By, d.Offence, d.People, d.Good,
-				d.Created, d.Expires, d.PushedAt, d.Checked, d.Trigger}
-		})
+		rows, decisionArgs)
 	if err != nil {
 		return err
 	}
@@ -127,7 +138,8 @@ func (b *batch) writeDecisions(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (b *batch) writeChanges(ctx context.Context, tx *sql.Tx) error {
-	return each(ctx, tx, `INSERT INTO changes (decision, at, who, from_state, to_state, why) VALUES (?,?,?,?,?,?)`,
+	return each(ctx, tx, `INSERT INTO changes (decision, n, at, who, from_state, to_state, why)
+		VALUES (?1, (SELECT coalesce(max(n) + 1, 0) FROM changes WHERE decision = ?1), ?,?,?,?,?)`,
 		b.changes, func(c changeRow) []any {
 			return []any{c.decision, c.At, c.Who, string(c.From), string(c.To), c.Why}
 		})
@@ -155,17 +167,24 @@ func (b *batch) writeCounted(ctx context.Context, tx *sql.Tx) error {
 	for k := range b.counted {
 		rows = append(rows, k)
 	}
-	return each(ctx, tx, `INSERT OR REPLACE INTO counted (kind, value, finding, rule, family, hard, top, weight, at)
-		VALUES (?,?,?,?,?,?,?,?,?)`, rows, func(k countedKey) []any {
-		c := b.counted[k]
-		return []any{k.subject.Kind, k.subject.Value, k.finding, c.Rule, string(c.Family), c.Hard, c.Top, c.Weight, c.At}
-	})
+	return each(ctx, tx, insertCounted, rows, func(k countedKey) []any { return countedArgs(k, b.counted[k]) })
 }
 
+const insertCounted = `INSERT OR REPLACE INTO counted (kind, value, finding, rule, family, hard, top, weight, at) VALUES (?,?,?,?,?,?,?,?,?)`
+
+func countedArgs(k countedKey, c Counted) []any {
+	return []any{k.subject.Kind, k.subject.Value, k.finding, c.Rule, string(c.Family), c.Hard, c.Top, c.Weight, c.At}
+}
+
+const (
+	insertAllow = `INSERT OR REPLACE INTO allows (` + allowColumns + `) VALUES (?,?,?,?,?)`
+	insertMeta  = `INSERT OR REPLACE INTO enforce_meta (key, value) VALUES (?, ?)`
+)
+
+func allowArgs(a Allow) []any { return []any{a.Value, a.Why, a.By, a.Created, a.Expires} }
+
 func (b *batch) writeAllows(ctx context.Context, tx *sql.Tx) error {
-	err := each(ctx, tx, `INSERT OR REPLACE INTO allows (value, why, by_whom, created, expires) VALUES (?,?,?,?,?)`, b.allows,
-		func(a Allow) []any { return []any{a.Value, a.Why, a.By, a.Created, a.Expires} })
-	if err != nil {
+	if err := each(ctx, tx, insertAllow, b.allows, allowArgs); err != nil {
 		return err
 	}
 	return each(ctx, tx, `DELETE FROM allows WHERE value = ?`, b.disallows, func(v string) []any { return []any{v} })
@@ -173,36 +192,10 @@ func (b *batch) writeAllows(ctx context.Context, tx *sql.Tx) error {
 
 func (b *batch) writeCommands(ctx context.Context, tx *sql.Tx) error {
 	if b.panics != nil {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO enforce_meta (key, value) VALUES ('panic', ?)`, *b.panics)
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, insertMeta, "panic", *b.panics); err != nil {
 			return err
 		}
 	}
 	return each(ctx, tx, `UPDATE commands SET result = ?, done = 1 WHERE id = ?`, b.commands,
 		func(c Command) []any { return []any{c.Result, c.ID} })
-}
-
-// Prune deletes ended decisions that began before the moment, with their
-// history, and commands and findings as old. Open decisions and the allow-list
-// stay.
-func (l *Ledger) Prune(ctx context.Context, before time.Time) error {
-	cut := before.UnixNano()
-	err := l.tx(ctx, func(tx *sql.Tx) error {
-		for _, text := range []string{
-			`DELETE FROM changes WHERE decision IN (SELECT id FROM decisions WHERE NOT (` + openStates + `) AND created < ?)`,
-			`DELETE FROM decisions WHERE NOT (` + openStates + `) AND created < ?`,
-			`DELETE FROM commands WHERE done = 1 AND at < ?`,
-			`DELETE FROM allows WHERE expires <> 0 AND expires < ?`,
-			`DELETE FROM counted WHERE at < ?`,
-		} {
-			if _, err := tx.ExecContext(ctx, text, cut); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("enforce: prune the ledger: %w", err)
-	}
-	return nil
 }

@@ -21,27 +21,35 @@ const (
 )
 
 // Run works until ctx ends, and then returns nil. What is in force at the
-// gateways stays so. An error means that the ledger could not be read at the
-// start; later failures are said in Health and tried again.
+// gateways stays so. ErrDeposed means that another enforcer leads: call
+// Ledger.Follow, and begin anew with a new Enforcer if it is this one's turn
+// again. Any other error means that the ledger could not be read at the start;
+// later failures are said in Health and tried again.
 func (e *Enforcer) Run(ctx context.Context) error {
-	if err := e.load(ctx, e.now()); err != nil {
+	since, err := e.ledger.unjudged(ctx, e.now())
+	if err == nil {
+		err = e.load(ctx, e.now())
+	}
+	if err != nil {
 		return fmt.Errorf("enforce: start: %w", err)
 	}
-	e.queue.miss(e.now().Add(-backlogAtStart).UnixNano())
+	e.queue.miss(since.Add(-backlogAtStart).UnixNano())
 	e.catchUp(ctx)
 	e.step(ctx, true) // commands posted meanwhile come before the first push
+	working, stop := context.WithCancel(ctx)
 	var pushers sync.WaitGroup
 	for _, p := range e.pushers {
-		pushers.Go(func() { p.run(ctx, e.results) })
+		pushers.Go(func() { p.run(working, e.results) })
 	}
 	defer pushers.Wait()
+	defer stop()
 	e.mem.dirty = true
 	e.push() // the gateway may have restarted empty, or hold what is long over
-	e.loop(ctx)
-	return nil
+	return e.loop(working)
 }
 
-func (e *Enforcer) loop(ctx context.Context) {
+func (e *Enforcer) loop(ctx context.Context) error {
+	deposed := e.ledger.deposed()
 	poll := time.NewTicker(e.cfg.Push.Poll)
 	defer poll.Stop()
 	reconcile := time.NewTicker(e.cfg.Push.Reconcile)
@@ -56,7 +64,9 @@ func (e *Enforcer) loop(ctx context.Context) {
 		settle := false
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case <-deposed:
+			return ErrDeposed
 		case <-e.wake:
 		case <-poll.C:
 			settle = true
@@ -97,6 +107,13 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 			return
 		}
 	}
+	if settle {
+		if err := e.tidy(ctx); err != nil {
+			e.mem.loaded = false
+			e.failed(ctx, err)
+			return
+		}
+	}
 	e.mem.count(now)
 	b := newBatch()
 	var findings []detect.Finding
@@ -123,9 +140,25 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 		signal(e.wake)
 	}
 	if len(b.decisions) > 0 || settle {
-		e.watchList(now)
+		e.watchList(ctx, now)
 	}
-	e.publish("")
+	if e.mem.loaded {
+		e.publish("")
+	}
+}
+
+// tidy does for the journal what it asks of its leader.
+func (e *Enforcer) tidy(ctx context.Context) error {
+	if !e.ledger.cluster.follows() {
+		return nil
+	}
+	if e.ledger.stirred() { // somebody who led before woke up, and may have pushed what is over
+		e.mem.dirty = true
+	}
+	if len(e.mem.backlog) == 0 && e.mem.askUntil.IsZero() {
+		e.ledger.judgedUntil(e.now())
+	}
+	return e.ledger.repay(ctx)
 }
 
 // waiting takes findings off the queue and, when that is short, off the backlog.
@@ -272,9 +305,11 @@ func (e *Enforcer) prune(ctx context.Context) {
 }
 
 // watchList tells the watcher and the tracker whom to follow, if that changed.
-func (e *Enforcer) watchList(now time.Time) {
+// In a cluster the detectors read it from the journal.
+func (e *Enforcer) watchList(ctx context.Context, now time.Time) {
 	e.tracker.set(e.mem.inForce())
-	if e.watch == nil {
+	follows := e.ledger.cluster.follows()
+	if e.watch == nil && !follows {
 		return
 	}
 	list := make([]detect.Watch, 0, len(e.mem.open)+len(e.mem.linger))
@@ -294,8 +329,18 @@ func (e *Enforcer) watchList(now time.Time) {
 		}
 	}
 	slices.SortFunc(list, compareWatch)
-	if !slices.Equal(list, e.mem.watched) {
-		e.mem.watched = list
+	if slices.Equal(list, e.mem.watched) {
+		return
+	}
+	if follows {
+		if err := e.ledger.writeWatched(ctx, list); err != nil {
+			e.mem.loaded = false
+			e.failed(ctx, err)
+			return
+		}
+	}
+	e.mem.watched = list
+	if e.watch != nil {
 		e.watch.Watch(slices.Clone(list))
 	}
 }

@@ -56,6 +56,9 @@ const lingerFor = time.Minute
 // load reads memory from the ledger.
 func (e *Enforcer) load(ctx context.Context, now time.Time) error {
 	m := &e.mem
+	if err := e.ledger.ready(ctx); err != nil {
+		return err
+	}
 	open, err := e.ledger.inForceAgain(ctx)
 	if err != nil {
 		return err
@@ -78,7 +81,30 @@ func (e *Enforcer) load(ctx context.Context, now time.Time) error {
 		m.since, m.leaving, m.early = map[string]uint64{}, map[string]uint64{}, map[string]Holding{}
 		m.linger, m.said = map[detect.Subject]lingering{}, map[string]string{}
 	}
+	if err := e.loadWatched(ctx, now); err != nil {
+		return err
+	}
 	m.loaded, m.dirty = true, true
+	return nil
+}
+
+// loadWatched takes over the watch list that detectors follow. Who is on it for
+// no decision in force was let go shortly before, by this enforcer or by another.
+func (e *Enforcer) loadWatched(ctx context.Context, now time.Time) error {
+	if !e.ledger.cluster.follows() {
+		return nil
+	}
+	m := &e.mem
+	list, err := e.ledger.watched(ctx)
+	if err != nil {
+		return err
+	}
+	m.watched = list
+	for _, w := range list {
+		if _, known := m.linger[w.Subject]; !known {
+			m.linger[w.Subject] = lingering{watch: w, until: now.Add(lingerFor)}
+		}
+	}
 	return nil
 }
 

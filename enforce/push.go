@@ -24,9 +24,10 @@ type result struct {
 // pusher brings desired states to one gateway, one at a time. It holds at most
 // one that waits: a newer one replaces it, since each is the whole.
 type pusher struct {
-	index int
-	gw    Gateway
-	cfg   PushConfig
+	index   int
+	gw      Gateway
+	cfg     PushConfig
+	confirm func(ctx context.Context) error // that this enforcer may push now
 
 	mu   sync.Mutex
 	next *push
@@ -34,8 +35,8 @@ type pusher struct {
 	now  chan struct{} // do not wait for the next retry
 }
 
-func newPusher(i int, gw Gateway, cfg PushConfig) *pusher {
-	return &pusher{index: i, gw: gw, cfg: cfg, kick: make(chan struct{}, 1), now: make(chan struct{}, 1)}
+func newPusher(i int, gw Gateway, cfg PushConfig, confirm func(ctx context.Context) error) *pusher {
+	return &pusher{index: i, gw: gw, cfg: cfg, confirm: confirm, kick: make(chan struct{}, 1), now: make(chan struct{}, 1)}
 }
 
 // give replaces what is to be pushed next.
@@ -91,6 +92,9 @@ func (p *pusher) run(ctx context.Context, out chan<- result) {
 }
 
 func (p *pusher) apply(ctx context.Context, cur *push) result {
+	if err := p.confirm(ctx); err != nil {
+		return result{gateway: p.index, gen: cur.gen, err: err}
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	applied, err := p.gw.Apply(ctx, cur.want)
