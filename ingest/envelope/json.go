@@ -53,7 +53,7 @@ func Journald(line, dst []byte) (h Header, msg, scratch []byte, ok bool) {
 		case "MESSAGE":
 			msg, found = s.text()
 		case "__REALTIME_TIMESTAMP":
-			h.Time = int64(s.number(1e16)) * 1000 // microseconds
+			h.Time = s.number(1e16) * 1000 // microseconds
 		case "SYSLOG_IDENTIFIER":
 			s.field(&h.App)
 		case "_HOSTNAME":
@@ -67,9 +67,9 @@ func Journald(line, dst []byte) (h Header, msg, scratch []byte, ok bool) {
 		case "MESSAGE_ID":
 			s.field(&h.MsgID)
 		case "PRIORITY":
-			severity = s.number(8)
+			severity = int(s.number(8))
 		case "SYSLOG_FACILITY":
-			facility = s.number(24)
+			facility = int(s.number(24))
 		}
 	}
 	h.Priority = -1
@@ -243,14 +243,14 @@ func (s *scanner) field(to *string) {
 }
 
 // number reads a whole number below limit, with or without quotes, else -1.
-func (s *scanner) number(limit int) int {
+func (s *scanner) number(limit int64) int64 {
 	v := bytes.Trim(s.value, `"`)
-	n := 0
+	n := int64(0)
 	for _, c := range v {
 		if c-'0' > 9 || n > limit/10 {
 			return -1
 		}
-		n = n*10 + int(c-'0')
+		n = n*10 + int64(c-'0')
 	}
 	if len(v) == 0 || n >= limit {
 		return -1
