@@ -47,11 +47,12 @@ var ErrLost = errors.New("kafka: the group went on without us: another process h
 // Generation's methods read.
 type member struct {
 	*Client
-	group   string // in full
-	topics  []string
-	id      string
-	last    *Generation // what we had last, to claim again
-	trouble kafkanet.Trouble
+	group    string // in full
+	protocol string
+	topics   []string
+	id       string
+	last     *Generation // what we had last, to claim again
+	trouble  kafkanet.Trouble
 }
 
 // Join is a member of a consumer group until ctx ends, and leaves it then. For
@@ -66,7 +67,7 @@ type member struct {
 // ctx, or what no repeat can mend. A topic's partitions beyond the layout are not
 // given out.
 func (c *Client) Join(ctx context.Context, group string, topics []string, on func(ctx context.Context, g *Generation)) error {
-	m := &member{Client: c, group: c.Group(group)}
+	m := &member{Client: c, group: c.Group(group), protocol: protocolName}
 	for _, t := range topics {
 		m.topics = append(m.topics, c.Topic(t))
 	}
@@ -91,7 +92,7 @@ func (c *Client) Join(ctx context.Context, group string, topics []string, on fun
 		case errors.Is(err, kafkago.InvalidSessionTimeout):
 			return fmt.Errorf("kafka: the broker allows no session timeout of %s (set kafka.session_timeout from its group.min.session.timeout.ms to its group.max.session.timeout.ms)", c.cfg.SessionTimeout)
 		case errors.Is(err, kafkago.InconsistentGroupProtocol):
-			return fmt.Errorf("kafka: group %s has members of another kind (choose another kafka.prefix, or stop the consumers that use the group)", m.group)
+			return fmt.Errorf("kafka: group %s has members of another kind (is portcullis kafka rescale at work? start again when it is done; else choose another kafka.prefix, or stop the consumers that use the group)", m.group)
 		case starting(err) && time.Since(began) < quiet:
 		default:
 			m.trouble.Say(ctx, kafkanet.Everywhere, c.problem(topics[0], err))
@@ -130,7 +131,7 @@ func (m *member) join(ctx context.Context) (*Generation, error) {
 	joined, err := m.patient().JoinGroup(ctx, &kafkago.JoinGroupRequest{
 		GroupID: m.group, MemberID: m.id, ProtocolType: "consumer",
 		SessionTimeout: m.cfg.SessionTimeout, RebalanceTimeout: rebalanceTimeout,
-		Protocols: []kafkago.GroupProtocol{{Name: protocolName, Metadata: sub}},
+		Protocols: []kafkago.GroupProtocol{{Name: m.protocol, Metadata: sub}},
 	})
 	if err != nil {
 		return nil, err
@@ -143,7 +144,7 @@ func (m *member) join(ctx context.Context) (*Generation, error) {
 	}
 	sync := &kafkago.SyncGroupRequest{
 		GroupID: m.group, GenerationID: joined.GenerationID, MemberID: m.id,
-		ProtocolType: "consumer", ProtocolName: protocolName,
+		ProtocolType: "consumer", ProtocolName: m.protocol,
 	}
 	if joined.LeaderID == m.id {
 		if sync.Assignments, err = m.share(ctx, joined.Members); err != nil {

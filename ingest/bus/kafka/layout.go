@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,20 @@ import (
 type Layout struct {
 	Partitions int `json:"partitions"` // of access
 	Wide       int `json:"wide"`       // of partials
+
+	// Era grows each time that the partitions of access are divided anew. The
+	// snapshots of level one have it in their names, so that those of the next era
+	// can be written while the ones that hold are untouched.
+	Era int64 `json:"era,omitempty"`
+}
+
+// StateName is what a task's snapshots are called in the state topic. Those of the
+// tasks that read access are of an era.
+func (l Layout) StateName(task string, reads string) string {
+	if reads != Access || l.Era == 0 {
+		return task
+	}
+	return task + "." + strconv.FormatInt(l.Era, 10)
 }
 
 // layoutKey is the key of the layout, in partition 0 of the state topic.
@@ -57,37 +72,35 @@ func (c *Client) settle(ctx context.Context, want Layout, first bool) (Layout, e
 		}
 		is = want
 	}
-	if is != want {
+	if is.Partitions != want.Partitions || is.Wide != want.Wide {
 		c.log.Info("kafka: the topics were made with other numbers of partitions than the settings say; those of the topics hold",
 			"partitions", is.Partitions, "wide_partitions", is.Wide, "hint", "to change them: portcullis kafka rescale")
 	}
+	c.adopt(is)
+	return is, nil
+}
+
+// adopt makes a layout that was read the one that holds here.
+func (c *Client) adopt(l Layout) {
 	c.layout.mu.Lock()
 	defer c.layout.mu.Unlock()
-	c.layout.is = is
-	return is, nil
+	c.layout.is = l
 }
 
 // readLayout looks for the layout in the state topic.
 func (c *Client) readLayout(ctx context.Context) (is Layout, found bool, err error) {
-	err = c.ReadAll(ctx, State, 0, func(m *bus.Message) error {
-		if string(m.Key) != layoutKey || m.Value == nil {
-			return nil
-		}
-		is, err = decodeLayout(m.Value)
-		found = err == nil
-		return err
-	})
+	book, err := c.Notebook(ctx)
 	if err != nil {
 		return is, false, fmt.Errorf("kafka: layout: %w", err)
 	}
-	return is, found, nil
+	return book.Layout, book.Found, nil
 }
 
 func decodeLayout(b []byte) (l Layout, err error) {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return l, fmt.Errorf("%w (was it written by a newer version?)", err)
 	}
-	if l.Partitions < 1 || l.Partitions > 256 || l.Wide < 1 || l.Wide > 256 {
+	if l.Partitions < 1 || l.Partitions > 256 || l.Wide < 1 || l.Wide > 256 || l.Era < 0 {
 		return l, fmt.Errorf("%d and %d partitions are out of range (was it written by a newer version?)", l.Partitions, l.Wide)
 	}
 	return l, nil
@@ -108,9 +121,7 @@ func (c *Client) SetLayout(ctx context.Context, l Layout) error {
 	if _, err := p.SendWait(ctx, State, 0, bus.Message{Key: []byte(layoutKey), Value: value}); err != nil {
 		return fmt.Errorf("kafka: write the layout: %w", err)
 	}
-	c.layout.mu.Lock()
-	defer c.layout.mu.Unlock()
-	c.layout.is = l
+	c.adopt(l)
 	return nil
 }
 

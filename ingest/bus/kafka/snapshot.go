@@ -147,7 +147,7 @@ type CorruptError struct {
 // Error implements error.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("kafka: %s/%d: the snapshot of %s is damaged: %v (was the topic's cleanup.policy other than compact, were records deleted, or has a newer version of portcullis written it? "+
-		"to begin anew with the oldest lines that are there, and without what was known before: portcullis kafka forget %s)", e.Topic, e.Partition, e.Task, e.Err, e.Task)
+		"to begin anew with the oldest lines that are there, and without what was known before: portcullis kafka forget %s/%d)", e.Topic, e.Partition, e.Task, e.Err, e.Task, e.Partition)
 }
 
 // Unwrap returns what was found.

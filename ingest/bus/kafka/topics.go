@@ -69,8 +69,13 @@ func (s *spec) entries(replication int) []kafkago.ConfigEntry {
 		{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(max(1, replication-1))},
 	}
 	if s.compact {
-		return append(out, kafkago.ConfigEntry{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(64 << 20)},
+		out = append(out, kafkago.ConfigEntry{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(64 << 20)},
 			kafkago.ConfigEntry{ConfigName: "min.cleanable.dirty.ratio", ConfigValue: "0.3"})
+		if s.short == Decisions { // a record that was written over by one who led no longer must be there to be seen, and deletions for a ledger that was away
+			out = append(out, kafkago.ConfigEntry{ConfigName: "min.compaction.lag.ms", ConfigValue: "3600000"},
+				kafkago.ConfigEntry{ConfigName: "delete.retention.ms", ConfigValue: "86400000"})
+		}
+		return out
 	}
 	return append(out, kafkago.ConfigEntry{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(s.retention.Milliseconds(), 10)})
 }

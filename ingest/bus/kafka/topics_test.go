@@ -201,7 +201,7 @@ func TestForeign(t *testing.T) {
 		t.Fatalf("got %v", got)
 	}
 	for _, m := range got {
-		if _, _, err := bus.ToBatch(m); err == nil || !strings.Contains(err.Error(), "was it written by another program?") {
+		if _, err := bus.ToBatch(m); err == nil || !strings.Contains(err.Error(), "was it written by another program?") {
 			t.Errorf("ToBatch = %v", err)
 		}
 	}
