@@ -10,7 +10,6 @@ import (
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/enforce"
-	"github.com/portcullis/portcullis/internal/telemetry"
 )
 
 // keepBooks measures, leaves heartbeats and deletes what is past its time,
@@ -51,12 +50,8 @@ func (p *pipeline) look(t time.Time) {
 	last, b := p.books.Load(), &books{rows: p.engine.Books(), at: t}
 	for i := range b.rows {
 		b.lines += b.rows[i].Read
-		for j, f := range p.sources {
-			if p.sources[j].name == b.rows[i].Source {
-				b.rows[i].LagBytes = f.Health().Lag
-			}
-		}
 	}
+	p.intake.lags(b.rows)
 	if !last.at.IsZero() && t.After(last.at) {
 		b.rate = max(0, float64(b.lines-last.lines)/t.Sub(last.at).Seconds())
 	}
@@ -65,23 +60,26 @@ func (p *pipeline) look(t time.Time) {
 
 // countGood sums up what was answered well in the last 24 hours.
 func (p *pipeline) countGood(ctx context.Context, t time.Time) {
-	rollups, err := p.db.Rollups(ctx, t.Add(-24*time.Hour).Unix(), t.Unix()+1, "")
-	if err != nil {
-		return // the guard then does not know; it says so
+	if good, err := p.goodOf(ctx, t); err == nil { // else the guard does not know; it says so
+		p.good.Store(good)
 	}
-	var good int64
+}
+
+// goodOf is how much was answered well in the 24 hours before t.
+func (b *base) goodOf(ctx context.Context, t time.Time) (good int64, err error) {
+	rollups, err := b.db.Rollups(ctx, t.Add(-24*time.Hour).Unix(), t.Unix()+1, "")
 	for _, r := range rollups {
 		if r.Route == "" {
 			good += r.S2xx + r.S3xx
 		}
 	}
-	p.good.Store(good)
+	return good, err
 }
 
 // lag is how far detection is behind the log, 0 when all was read.
 func (p *pipeline) lag(t time.Time) time.Duration {
 	newest := p.engine.Stats().Newest
-	if p.caughtUp() || newest == 0 {
+	if p.intake.caughtUp() || newest == 0 {
 		return 0
 	}
 	return max(0, t.Sub(time.Unix(newest, 0)))
@@ -104,16 +102,9 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	}
 	add("decisions cannot be saved", h.Store)
 	add("panic switch", h.Panic)
-	for i, f := range p.sources {
-		health := f.Health()
-		add("source "+p.sources[i].name, health.Error)
-		if health.Dropped > 0 {
-			add("source "+p.sources[i].name, fmt.Sprintf("%d messages were lost on their way in, because nobody could wait (UDP)", health.Dropped))
-		}
-		if health.Losses > 0 {
-			add("source "+p.sources[i].name, fmt.Sprintf("%d bytes were destroyed before they could be read, in %s", health.LostBytes, plural(int(health.Losses), "rotation")))
-		}
-	}
+	p.intake.trouble(add)
+	add("clock", skew(p.engine.Stats().Newest, now()))
+	p.mirror.trouble(add)
 	for _, g := range h.Gateways {
 		add("gateway "+g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 	}
@@ -122,6 +113,18 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup nginx)")
 	}
 	return list
+}
+
+// skewSeen is by how much the log's clock may be ahead before it is said.
+const skewSeen = 2 * time.Second
+
+// skew says in words that a log is ahead of this machine's clock; "" = it is not.
+func skew(newest int64, t time.Time) string {
+	ahead := time.Unix(newest, 0).Sub(t)
+	if ahead <= skewSeen {
+		return ""
+	}
+	return fmt.Sprintf("the newest line of the log is %s ahead of this machine's clock: set both by the same time server", ahead.Round(time.Second))
 }
 
 func (p *pipeline) beat(ctx context.Context, t time.Time) error {
@@ -156,7 +159,7 @@ func (p *pipeline) status() console.Status {
 }
 
 // inForce counts the decisions that a gateway holds, by action.
-func (p *pipeline) inForce() (blocked, throttled int64) {
+func (p *base) inForce() (blocked, throttled int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	list, err := p.ledger.Decisions(ctx, enforce.DecisionQuery{Live: true, Limit: 100_000})
@@ -190,39 +193,17 @@ func families(m enforce.FamilyModes) (observing, enforcing []string) {
 }
 
 func (p *pipeline) serveConsole(ctx context.Context) error {
-	registry := telemetry.NewRegistry(buildInfo().Version)
 	collector, err := p.metrics()
 	if err != nil {
 		return err
 	}
-	if err := registry.Register(collector); err != nil {
-		return err
-	}
-	srv, err := console.New(p.settings.Console, console.Deps{
-		Findings: p.db, Decisions: p.ledger, Allowed: p.ledger, Poster: p.ledger, Status: p.status,
-		Metrics: telemetry.MetricsHandler(registry, p.log), Ready: p.ready, Log: p.quiet,
-		Tags: func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags },
-	})
-	if err != nil {
-		return err
-	}
-	p.web.Store(srv)
-	return srv.Run(ctx)
-}
-
-func (p *pipeline) consoleURL() string {
-	if srv := p.web.Load(); srv != nil && srv.Addr() != nil {
-		return srv.URL()
-	}
-	return ""
+	return p.serve(ctx, collector, console.Deps{Status: p.status, Ready: p.ready})
 }
 
 // ready says why the pipeline does not do its work, if it does not.
 func (p *pipeline) ready() error {
-	for i, f := range p.sources {
-		if e := f.Health().Error; e != "" {
-			return fmt.Errorf("source %s: %s", p.sources[i].name, e)
-		}
+	if err := p.intake.ready(); err != nil {
+		return err
 	}
 	if h := p.health(); h.Store != "" {
 		return fmt.Errorf("decisions cannot be saved: %s", h.Store)

@@ -27,7 +27,12 @@ import (
 type CLI struct {
 	Globals
 
-	Run    RunCmd    `cmd:"" group:"work" help:"Watch the logs and protect the gateway: the service itself."`
+	Run     RunCmd     `cmd:"" group:"work" help:"Watch the logs and protect the gateway: the service itself."`
+	Collect CollectCmd `cmd:"" group:"work" help:"Only the reading of logs, for an installation of several machines."`
+	Detect  DetectCmd  `cmd:"" group:"work" help:"Only the detection."`
+	Enforce EnforceCmd `cmd:"" group:"work" help:"Only decisions and gateways."`
+	Console ConsoleCmd `cmd:"" group:"work" help:"Only the web page and the API."`
+
 	Status StatusCmd `cmd:"" group:"look" help:"Say whether all is well: lines read, lag, findings, decisions, gateways."`
 	Health HealthCmd `cmd:"" group:"look" help:"Ask the running process whether it is ready: a probe for containers."`
 
@@ -47,6 +52,8 @@ type CLI struct {
 	Setup      SetupCmd      `cmd:"" group:"setup" help:"Connect a gateway: print or install the lines that it needs."`
 	Config     ConfigCmd     `cmd:"" group:"setup" help:"Check the settings; print their schema, an example, a reference."`
 	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys that make pseudonyms."`
+	Index      IndexCmd      `cmd:"" group:"setup" help:"Set up Elasticsearch: install or check its templates."`
+	Kafka      KafkaCmd      `cmd:"" group:"setup" help:"Look after the topics: check them, spread the work over more partitions."`
 	Completion CompletionCmd `cmd:"" group:"setup" help:"Print the completion script of a shell."`
 	Version    VersionCmd    `cmd:"" group:"setup" help:"Print the version."`
 }

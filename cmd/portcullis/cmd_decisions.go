@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
-	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/internal/cliout"
 	"github.com/portcullis/portcullis/internal/config"
@@ -57,7 +57,7 @@ func (c *DecisionsListCmd) Run(ctx context.Context, app *App) error {
 	if c.Since > 0 {
 		q.Since = now().Add(-time.Duration(c.Since)).UnixNano()
 	}
-	return app.withLedger(ctx, func(_ *store.DB, l *enforce.Ledger) error {
+	return app.withDecisions(ctx, func(l console.Decisions) error {
 		if err := app.named(c.Subject); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (c *DecisionsListCmd) Run(ctx context.Context, app *App) error {
 }
 
 // table lists decisions for a person.
-func (c *DecisionsListCmd) table(ctx context.Context, app *App, l *enforce.Ledger, q enforce.DecisionQuery) error {
+func (c *DecisionsListCmd) table(ctx context.Context, app *App, l console.Decisions, q enforce.DecisionQuery) error {
 	t := app.Table(
 		cliout.Column{Title: "ID", Keep: true},
 		cliout.Column{Title: "MADE", Keep: true},
@@ -104,7 +104,7 @@ func (c *DecisionsListCmd) table(ctx context.Context, app *App, l *enforce.Ledge
 }
 
 // eachDecision pages through decisions; limit 0 = all.
-func eachDecision(ctx context.Context, l *enforce.Ledger, q enforce.DecisionQuery, limit int, do func(enforce.Decision) error) error {
+func eachDecision(ctx context.Context, l console.Decisions, q enforce.DecisionQuery, limit int, do func(enforce.Decision) error) error {
 	return eachPage(limit, do, func(n int, after *enforce.Decision) ([]enforce.Decision, error) {
 		if q.Limit = n; after != nil {
 			q.After = after.ID
@@ -169,7 +169,7 @@ type DecisionsWhyCmd struct {
 
 // Run implements the command.
 func (c *DecisionsWhyCmd) Run(ctx context.Context, app *App) error {
-	return app.withLedger(ctx, func(_ *store.DB, l *enforce.Ledger) error {
+	return app.withDecisions(ctx, func(l console.Decisions) error {
 		d, err := findDecision(ctx, l, c.ID)
 		if err != nil {
 			return err
@@ -186,7 +186,7 @@ func (c *DecisionsWhyCmd) Run(ctx context.Context, app *App) error {
 }
 
 // findDecision returns the decision whose id is, or alone begins with, the text.
-func findDecision(ctx context.Context, l *enforce.Ledger, id string) (enforce.Decision, error) {
+func findDecision(ctx context.Context, l console.Decisions, id string) (enforce.Decision, error) {
 	d, ok, err := l.Decision(ctx, id)
 	if err != nil || ok {
 		return d, err

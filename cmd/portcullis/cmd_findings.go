@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/internal/cliout"
@@ -45,7 +46,7 @@ func (c *FindingsCmd) Run(ctx context.Context, app *App) error {
 	if c.Limit < 0 {
 		return usagef("--limit must not be negative")
 	}
-	return app.withStore(store.OpenReadOnly, func(db *store.DB) error {
+	return app.withFindings(func(db console.Findings) error {
 		if err := app.named(c.Subject); err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func (c *FindingsCmd) query() store.FindingQuery {
 }
 
 // list writes the findings that match.
-func (c *FindingsCmd) list(ctx context.Context, app *App, db *store.DB) error {
+func (c *FindingsCmd) list(ctx context.Context, app *App, db console.Findings) error {
 	if app.JSONL() {
 		j := cliout.NewJSONL(app.Out)
 		if err := eachFinding(ctx, db, c.query(), c.Limit, func(f detect.Finding) error { return j.Write(f) }); err != nil {
@@ -108,7 +109,7 @@ func findingsTable(app *App, list []detect.Finding) error {
 }
 
 // eachFinding pages through the findings; limit 0 = all.
-func eachFinding(ctx context.Context, db *store.DB, q store.FindingQuery, limit int, do func(detect.Finding) error) error {
+func eachFinding(ctx context.Context, db console.Findings, q store.FindingQuery, limit int, do func(detect.Finding) error) error {
 	return eachPage(limit, do, func(n int, after *detect.Finding) ([]detect.Finding, error) {
 		if q.Limit = n; after != nil {
 			q.After = after.ID
@@ -118,7 +119,7 @@ func eachFinding(ctx context.Context, db *store.DB, q store.FindingQuery, limit 
 }
 
 // one writes all of one finding.
-func (c *FindingsCmd) one(ctx context.Context, app *App, db *store.DB) error {
+func (c *FindingsCmd) one(ctx context.Context, app *App, db console.Findings) error {
 	f, ok, err := db.Finding(ctx, c.ID)
 	if err != nil {
 		return err

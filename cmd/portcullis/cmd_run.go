@@ -14,6 +14,7 @@ import (
 // RunCmd is "portcullis run".
 type RunCmd struct {
 	Source []string `name:"source" short:"s" placeholder:"FILE" help:"Follow this log too, with the format found by itself; enough to look around without settings. - is standard input."`
+	Roles  []string `name:"roles" placeholder:"ROLE,..." help:"Only these parts: collect, detect, enforce, console. Less than all needs Kafka between them (kafka.enabled)."`
 }
 
 // Help implements kong.HelpProvider.
@@ -27,6 +28,28 @@ Examples:
 
 // Run implements the command.
 func (c *RunCmd) Run(ctx context.Context, app *App) error {
+	r, err := rolesOf(c.Roles)
+	if err != nil {
+		return err
+	}
+	return c.serve(ctx, app, r)
+}
+
+// daemon is what runs until its context ends.
+type daemon interface {
+	run(ctx context.Context) error
+}
+
+// open makes the daemon: within one process, or with Kafka between the roles.
+func (r roles) open(ctx context.Context, s *Settings, log *slog.Logger) (daemon, error) {
+	if s.Kafka.Enabled || !r.all() {
+		return openCluster(ctx, s, r, log)
+	}
+	return openPipeline(ctx, s, log)
+}
+
+// serve runs the roles, and again with new settings at SIGHUP.
+func (c *RunCmd) serve(ctx context.Context, app *App, r roles) error {
 	s, err := c.settings(app)
 	if err != nil {
 		return err
@@ -40,7 +63,7 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 		if err != nil {
 			return err
 		}
-		p, err := openPipeline(ctx, s, log)
+		p, err := r.open(ctx, s, log)
 		if err != nil && old != nil {
 			log.Error("the new settings cannot be worked with, the old ones are in force again", "error", err)
 			s, old = old, nil
@@ -52,7 +75,7 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 		turn, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- p.run(turn) }()
-		next, err := c.await(app, s, log, hup, ended)
+		next, err := c.await(app, r, s, log, hup, ended)
 		stop()
 		if next == nil {
 			return err
@@ -66,7 +89,7 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 }
 
 // await returns the settings to go on with, or nil with what run ended with.
-func (c *RunCmd) await(app *App, s *Settings, log *slog.Logger, hup <-chan os.Signal, ended <-chan error) (*Settings, error) {
+func (c *RunCmd) await(app *App, r roles, s *Settings, log *slog.Logger, hup <-chan os.Signal, ended <-chan error) (*Settings, error) {
 	for {
 		select {
 		case err := <-ended:
@@ -75,7 +98,7 @@ func (c *RunCmd) await(app *App, s *Settings, log *slog.Logger, hup <-chan os.Si
 		}
 		next, err := c.settings(app)
 		if err == nil {
-			err = next.replaceable(s)
+			err = next.replaceable(s, r)
 		}
 		if err == nil {
 			return next, nil

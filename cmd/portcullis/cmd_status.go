@@ -34,14 +34,16 @@ type statusObject struct {
 	Alive     bool                      `json:"alive"`
 	Service   *heartbeat                `json:"service,omitempty"` // its last heartbeat
 	Sources   []sourceObject            `json:"sources"`
-	Findings  map[string]map[string]int `json:"findings_24h"` // by family, then severity
-	Decisions map[string]int            `json:"decisions"`    // by state
+	Findings  map[string]map[string]int `json:"findings_24h"`      // by family, then severity
+	Decisions map[string]int            `json:"decisions"`         // by state
+	Cluster   *clusterObject            `json:"cluster,omitempty"` // the processes, where there are several
 }
 
 // sourceObject is the completeness of one source.
 type sourceObject struct {
 	ingest.LedgerRow
-	Missing int64  `json:"missing"` // read, but neither an event nor a counted reject
+	Missing int64  `json:"missing"`           // read, but neither an event nor a counted reject
+	Waiting int64  `json:"waiting,omitempty"` // read, and on its way to a detector
 	Newest  string `json:"newest,omitempty"`
 }
 
@@ -70,12 +72,15 @@ func gather(ctx context.Context, db *store.DB, l *enforce.Ledger, at time.Time) 
 		return nil, err
 	}
 	st.Alive = st.Service != nil && st.Service.fresh(at)
+	if st.Cluster, err = lastCluster(ctx, db, st.Service); err != nil {
+		return nil, err
+	}
 	rows, err := db.Ledger(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
-		st.Sources = append(st.Sources, sourceObject{LedgerRow: r, Missing: r.Read - r.Processed - r.Rejected, Newest: detect.FormatTime(r.LastTime)})
+		st.Sources = append(st.Sources, st.sourceOf(r))
 	}
 	q := store.FindingQuery{Since: at.Add(-statusSpan).UnixNano()}
 	err = eachFinding(ctx, db, q, 0, func(f detect.Finding) error {
@@ -96,6 +101,16 @@ func gather(ctx context.Context, db *store.DB, l *enforce.Ledger, at time.Time) 
 	})
 }
 
+// sourceOf tells what is missing from what is on its way between processes.
+func (st *statusObject) sourceOf(r ingest.LedgerRow) sourceObject {
+	s := sourceObject{LedgerRow: r, Missing: r.Read - r.Processed - r.Rejected, Newest: detect.FormatTime(r.LastTime)}
+	if st.Cluster != nil {
+		s.Waiting = s.Missing - st.Cluster.Missing[r.Source]
+		s.Missing -= s.Waiting
+	}
+	return s
+}
+
 // show writes the status for a person.
 func (st *statusObject) show(app *App, at time.Time) error {
 	if err := st.showService(app, at); err != nil {
@@ -107,10 +122,14 @@ func (st *statusObject) show(app *App, at time.Time) error {
 		none  string
 	}{
 		{"sources", st.sources(app, at), "nothing has been read yet"},
+		{"processes", st.processes(app, at), "one"},
 		{"findings of the last 24 hours", st.findings(app), "none"},
 		{"decisions", st.decisions(app), "none"},
 		{"gateways", st.gateways(app, at), "none is connected; \"portcullis setup\" shows how"},
 	} {
+		if part.title == "processes" && st.Cluster == nil {
+			continue
+		}
 		if _, err := fmt.Fprintf(app.Out, "\n%s\n", app.Style().Paint(cliout.Bold, part.title)); err != nil {
 			return err
 		}
@@ -173,6 +192,9 @@ func (st *statusObject) sources(app *App, at time.Time) *cliout.Table {
 		complete := "yes"
 		if s.Missing != 0 {
 			complete = "no: " + cliout.Count(s.Missing) + " lines are unaccounted for"
+		}
+		if s.Waiting != 0 {
+			complete += " (" + cliout.Count(s.Waiting) + " on their way)"
 		}
 		if why := reasonsText(s.Reasons); why != "" {
 			complete += " (rejected: " + why + ")"

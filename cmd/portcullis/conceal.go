@@ -25,7 +25,7 @@ const (
 
 // conceal sets up what hides addresses, in the store now and in the ledger later.
 // On the first start with hiding on, what is stored already is hidden too.
-func (p *pipeline) conceal() error {
+func (p *base) conceal() error {
 	ring, err := ringOf(p.settings.StateDir, true)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (p *pipeline) conceal() error {
 
 // concealStored hides what was stored while hiding was off. A kill in between
 // leaves it to the next start.
-func (p *pipeline) concealStored(ctx context.Context) error {
+func (p *base) concealStored(ctx context.Context) error {
 	was, err := p.db.Meta(ctx, concealedKey)
 	if err != nil || p.hide == (was == concealedOn) && was != concealing {
 		return err
@@ -68,7 +68,7 @@ func (p *pipeline) concealStored(ctx context.Context) error {
 }
 
 // idText is what findings' ids are made of instead of addresses; nil: of them.
-func (p *pipeline) idText() func(string) string {
+func (p *base) idText() func(string) string {
 	if !p.hide {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (p *pipeline) idText() func(string) string {
 }
 
 // hideText hides addresses in what is shown of the enforcer's health.
-func (p *pipeline) hideText(s string) string {
+func (p *base) hideText(s string) string {
 	if !p.hide || s == "" {
 		return s
 	}
@@ -84,8 +84,10 @@ func (p *pipeline) hideText(s string) string {
 }
 
 // health is how the enforcer is doing, as it may be shown.
-func (p *pipeline) health() enforce.Health {
-	h := p.enforcer.Health()
+func (p *pipeline) health() enforce.Health { return p.hidden(p.enforcer.Health()) }
+
+// hidden is the enforcer's health as it may be shown.
+func (p *base) hidden(h enforce.Health) enforce.Health {
 	if !p.hide {
 		return h
 	}
@@ -97,7 +99,7 @@ func (p *pipeline) health() enforce.Health {
 }
 
 // subjectShown gives a stored finding to the enforcer as it was found.
-func (p *pipeline) subjectShown(f detect.Finding) detect.Finding {
+func (p *base) subjectShown(f detect.Finding) detect.Finding {
 	f.Subject.Value = p.cloak.ShowText(f.Subject.Value)
 	return f
 }

@@ -105,7 +105,7 @@ func (l *detectLoop) feed(ctx context.Context, m *bus.Message) error {
 func (l *detectLoop) chores(ctx context.Context) error {
 	p := l.p
 	t := now()
-	if idle := t.Sub(l.idleSince); idle > p.settings.Engine.Late+30*time.Second && p.caughtUp() {
+	if idle := t.Sub(l.idleSince); idle > p.settings.Engine.Late+30*time.Second && p.intake.caughtUp() {
 		p.engine.Advance(t.Add(-p.settings.Engine.Late - 30*time.Second).Unix())
 		l.idleSince, l.dirty = t, true
 	}
@@ -125,7 +125,11 @@ func (l *detectLoop) chores(ctx context.Context) error {
 	}
 	if p.emitted.Swap(false) {
 		list := p.engine.Findings()
-		return p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
+		err := p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
+		if err == nil {
+			p.mirror.offer(list, nil)
+		}
+		return err
 	}
 	return nil
 }
@@ -138,13 +142,8 @@ func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range s.Marks {
-		for _, src := range p.sources {
-			if src.name == m.Source {
-				src.saved(m)
-			}
-		}
-	}
+	p.intake.saved(s.Marks)
+	p.mirror.offer(s.Findings, s.Rollups)
 	return nil
 }
 
@@ -169,14 +168,4 @@ func (p *pipeline) retry(ctx context.Context, do func() error) error {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// caughtUp reports whether every source was read to its end.
-func (p *pipeline) caughtUp() bool {
-	for _, f := range p.sources {
-		if f.Health().Lag > 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -18,7 +18,7 @@ type broker struct{ *fixture.Broker }
 
 // startKafka starts Kafka until the test ends. It skips loudly where Kafka is
 // missing, and fails in CI, which installs it.
-func startKafka(t *testing.T) broker {
+func startKafka(t testing.TB) broker {
 	t.Helper()
 	b, err := fixture.New(t.TempDir())
 	if errors.Is(err, fixture.ErrMissing) && os.Getenv("CI") != "true" {

@@ -28,6 +28,12 @@ const patience = 20 * time.Second
 // await looks again and again until ok; else it fails and says what said tells.
 func await(t *testing.T, what string, said func() string, ok func() bool) {
 	t.Helper()
+	awaitFor(t, patience, what, said, ok)
+}
+
+// awaitFor is await for what takes longer.
+func awaitFor(t *testing.T, patience time.Duration, what string, said func() string, ok func() bool) {
+	t.Helper()
 	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	for until := time.Now().Add(patience); !ok(); <-tick.C {

@@ -19,6 +19,7 @@ type engineOptions struct {
 	create  bool              // make the installation's secret where there is none
 	workers int               // 0: as the settings say
 	live    bool
+	forward bool // level two is elsewhere
 	emit    func(detect.Finding)
 	saw     func(detect.Sighting)
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
@@ -51,15 +52,30 @@ func newEngine(s *Settings, o engineOptions) (*detect.Engine, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	return detect.New(detect.Config{
+	cfg := engineConfig(s, o, seedOf(ring.Root))
+	cfg.Workers, cfg.Forward = workers, o.forward
+	cfg.Redact = func(line string) string { return strings.Clone(redact.Line(line)) }
+	cfg.NewDecoder = func() (detect.Decoder, error) { return plan.New() }
+	return detect.New(cfg)
+}
+
+// engineConfig is what both levels of the detection are made of.
+func engineConfig(s *Settings, o engineOptions, seed uint64) detect.Config {
+	return detect.Config{
 		Rules: s.rules(), Inspect: s.Inspect,
 		LateSeconds: int64(s.Engine.Late.Seconds()), IdleSeconds: int64(s.Engine.Idle.Seconds()),
-		MaxClients: s.Engine.MaxClients, Workers: workers, Seed: seedOf(ring.Root),
-		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now,
-		Redact:     func(line string) string { return strings.Clone(redact.Line(line)) },
-		Hide:       o.hide,
-		NewDecoder: func() (detect.Decoder, error) { return plan.New() },
-	})
+		MaxClients: s.Engine.MaxClients, Seed: seed,
+		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now, Hide: o.hide,
+	}
+}
+
+// newWide makes a level two for so many partitions of level one.
+func newWide(s *Settings, partitions int, o engineOptions) (*detect.Wide, error) {
+	ring, _, err := identityOf(s, false)
+	if err != nil {
+		return nil, err
+	}
+	return detect.NewWide(engineConfig(s, o, seedOf(ring.Root)), partitions)
 }
 
 // identityOf is the identity section with the installation's keys in it.

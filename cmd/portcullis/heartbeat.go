@@ -23,6 +23,7 @@ type heartbeat struct {
 	Panic          string        `json:"panic,omitempty"`   // who switched it on and why
 	Trouble        []string      `json:"trouble,omitempty"` // in words, for a person
 	Gateways       []gatewayBeat `json:"gateways"`
+	Roles          []string      `json:"roles,omitempty"` // of one process of several; none: it does it all
 }
 
 // gatewayBeat is how one gateway is doing.

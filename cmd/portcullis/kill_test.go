@@ -91,11 +91,11 @@ type victim struct {
 	config string
 	state  string
 	cmd    *exec.Cmd
-	said   *bytes.Buffer
+	said   *spoken
 }
 
 func newVictim(t *testing.T, dir, log string) *victim {
-	v := &victim{t: t, config: filepath.Join(dir, "portcullis.yaml"), state: filepath.Join(dir, "state"), said: new(bytes.Buffer)}
+	v := &victim{t: t, config: filepath.Join(dir, "portcullis.yaml"), state: filepath.Join(dir, "state"), said: new(spoken)}
 	text := fmt.Sprintf(`state_dir: %s
 snapshot: 100ms
 sources: [{name: nginx, path: %s, format: nginx-combined, poll: 20ms, grace: 60ms}]
@@ -110,11 +110,13 @@ console: {listen: "127.0.0.1:0"}
 	return v
 }
 
-func (v *victim) start() {
-	v.cmd = exec.Command("portcullis", "run", "-c", v.config)
+func (v *victim) start() { v.launch(v.t, "run") }
+
+func (v *victim) launch(t testing.TB, command string) {
+	v.cmd = exec.Command("portcullis", command, "-c", v.config)
 	v.cmd.Stderr = v.said
 	if err := v.cmd.Start(); err != nil {
-		v.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 

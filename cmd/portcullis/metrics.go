@@ -53,10 +53,10 @@ func (p *pipeline) emitMetrics(emit func(name string, value float64, labels ...s
 			}
 		}
 	}
-	for i, f := range p.sources {
+	for _, f := range p.intake.sources {
 		h := f.Health()
-		emit("portcullis_lag_bytes", float64(h.Lag), p.sources[i].name)
-		emit("portcullis_lost_bytes_total", float64(h.LostBytes), p.sources[i].name)
+		emit("portcullis_lag_bytes", float64(h.Lag), f.name)
+		emit("portcullis_lost_bytes_total", float64(h.LostBytes), f.name)
 	}
 	p.emitReceived(emit)
 	stats, h := p.engine.Stats(), p.enforcer.Health()
@@ -93,7 +93,7 @@ func (p *pipeline) emitReceived(emit func(name string, value float64, labels ...
 		if !src.spools() {
 			continue
 		}
-		h, name := p.sources[i].Health(), p.sources[i].name
+		h, name := p.intake.sources[i].Health(), p.intake.sources[i].name
 		emit("portcullis_received_total", float64(h.Received), name)
 		emit("portcullis_dropped_total", float64(h.Dropped), name)
 		emit("portcullis_refused_total", float64(h.Refused), name)

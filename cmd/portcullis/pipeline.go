@@ -5,43 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
-	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
-	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/enrich"
-	"github.com/portcullis/portcullis/ingest/identity"
 )
 
 // pipeline is everything that "portcullis run" runs: sources, bus, engine,
 // store, enforcer, console. Its goroutines start in run and are joined there.
 type pipeline struct {
-	settings *Settings
-	log      *slog.Logger
-	quiet    *slog.Logger // what may come to speak of clients; log, unless addresses are hidden
-	cloak    *identity.Cloak
-	hide     bool // whether addresses are hidden in what is stored and shown
-	db       *store.DB
-	ledger   *enforce.Ledger
+	*base
 	engine   *detect.Engine
 	enforcer *enforce.Enforcer
-	sources  []*liveSource
+	intake   *intake
 	enrich   *enrich.Enricher
-	redact   *identity.Redactor // of lines before the bus; nil: none
 	bus      *bus.Memory
-	ahead    *timer        // reads times for the aligner
+	mirror   *mirror       // to Elasticsearch; nil: none
 	marks    []ingest.Mark // where the sources resume
-	started  time.Time
-	web      atomic.Pointer[console.Server] // once it is made
 	good     atomic.Int64
 	emitted  atomic.Bool            // findings wait to be saved
 	unsaved  atomic.Pointer[string] // why the state cannot be saved; nil: it can
@@ -64,19 +50,23 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 	if err := s.workable(); err != nil {
 		return nil, err
 	}
-	p := &pipeline{settings: s, log: log, quiet: log, started: now()}
+	b, err := openBase(ctx, s, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &pipeline{base: b}
 	p.books.Store(&books{})
 	if err := p.openState(ctx); err != nil {
 		p.close()
 		return nil, err
 	}
-	for i := range s.Sources {
-		src, err := s.Sources[i].open(s.StateDir, log)
-		if err != nil {
-			p.close()
-			return nil, err
-		}
-		p.sources = append(p.sources, src)
+	if p.intake, err = openIntake(s, s.Identity.Redact.Bus, log); err != nil {
+		p.close()
+		return nil, err
+	}
+	if p.mirror, err = newMirror(p); err != nil {
+		p.close()
+		return nil, err
 	}
 	// One partition: order counts among the sources too, and the mark of a batch
 	// may only be saved when every batch before it was taken in.
@@ -86,38 +76,12 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 
 func (p *pipeline) openState(ctx context.Context) error {
 	s := p.settings
-	formats := map[string]string{}
-	for i := range s.Sources {
-		formats[s.Sources[i].name()] = s.Sources[i].format()
-	}
-	// The key comes first: it makes the folder.
-	_, err := ringOf(s.StateDir, true)
-	if err != nil {
-		return err
-	}
-	if p.db, err = store.Open(filepath.Join(s.StateDir, storeFile)); err != nil {
-		return err
-	}
-	if err = p.conceal(); err != nil {
-		return err
-	}
+	var err error
 	if p.enrich, err = newEnricher(s, true, p.quiet); err != nil {
 		return err
 	}
-	if p.engine, err = newEngine(s, engineOptions{formats: formats, create: true, live: true, log: p.quiet, hide: p.idText(), enrich: p.enrich, sealed: s.Identity.Redact.Bus,
+	if p.engine, err = newEngine(s, engineOptions{formats: formatsOf(s), create: true, live: true, log: p.quiet, hide: p.idText(), enrich: p.enrich, sealed: s.Identity.Redact.Bus,
 		emit: p.emit, saw: p.saw, now: func() int64 { return now().Unix() }, noTime: func() int64 { return now().UnixNano() }}); err != nil {
-		return err
-	}
-	if s.Identity.Redact.Bus {
-		_, ident, err := identityOf(s, false)
-		if err != nil {
-			return err
-		}
-		if p.redact, err = ident.Redactor(); err != nil {
-			return err
-		}
-	}
-	if p.ahead, err = newEngineTimer(s, formats); err != nil {
 		return err
 	}
 	saved, err := p.db.Load(ctx)
@@ -128,43 +92,8 @@ func (p *pipeline) openState(ctx context.Context) error {
 		return err
 	}
 	p.marks = saved.Marks
-	ledger, err := enforce.OpenLedger(ctx, p.db.SQL())
-	if err != nil {
-		return err
-	}
-	p.ledger = ledger.ReadFrom(p.db.Reader()).Conceal(p.cloak, p.hide)
-	if err := p.concealStored(ctx); err != nil {
-		return err
-	}
-	return p.openEnforcer()
-}
-
-func (p *pipeline) openEnforcer() error {
-	s := p.settings
-	var gateways []enforce.Gateway
-	if s.Gateways.Nginx.Enabled {
-		gw, err := gateway.NewNginx(s.Gateways.Nginx.NginxConfig)
-		if err != nil {
-			return err
-		}
-		gateways = append(gateways, gw)
-	}
-	cfg := s.Enforce
-	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)
-	var err error
-	if p.enforcer, err = enforce.New(cfg, p.ledger, gateways, p.engine, p.quiet, now); err != nil {
-		return err
-	}
-	p.enforcer.SetInputs(p.inputs)
-	p.enforcer.SetBacklog(func(ctx context.Context, since int64) ([]detect.Finding, error) {
-		var all []detect.Finding
-		err := eachFinding(ctx, p.db, store.FindingQuery{SeenSince: since}, 0, func(f detect.Finding) error {
-			all = append(all, p.subjectShown(f))
-			return nil
-		})
-		return all, err
-	})
-	return nil
+	p.enforcer, err = p.newEnforcer(p.engine, p.inputs)
+	return err
 }
 
 // emit hears of findings from the workers.
@@ -186,16 +115,10 @@ func (p *pipeline) close() {
 	if p.enrich != nil {
 		p.enrich.Close()
 	}
-	for _, s := range p.sources {
-		if err := s.close(); err != nil {
-			p.log.Error("close a source", "source", s.name, "error", err)
-		}
+	if p.intake != nil {
+		p.intake.close(p.log)
 	}
-	if p.db != nil {
-		if err := p.db.Close(); err != nil {
-			p.log.Error("close the store", "error", err)
-		}
-	}
+	p.base.close()
 }
 
 // run works until ctx ends, then saves and returns. An error is one that keeps
@@ -223,7 +146,10 @@ func (p *pipeline) run(ctx context.Context) error {
 	start(&rest, "enforcer", p.enforcer.Run)
 	start(&rest, "console", p.serveConsole)
 	start(&rest, "bookkeeping", p.keepBooks)
-	p.log.Info("running", "sources", len(p.sources), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
+	if p.mirror != nil {
+		start(&rest, "elasticsearch", p.mirror.run)
+	}
+	p.log.Info("running", "sources", len(p.intake.sources), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
 	detectErr := p.detect(ctx, reader)
 	cancel(detectErr)
 	sources.Wait()
@@ -250,30 +176,13 @@ func (p *pipeline) farewell(save bool) error {
 }
 
 func (p *pipeline) startSources(start func(string, func(context.Context) error)) {
-	publish := func(ctx context.Context, b *ingest.Batch) error {
-		if p.redact != nil {
-			p.redact.Batch(b)
-		}
+	p.intake.start(start, p.marks, func(ctx context.Context, b *ingest.Batch) error {
+		p.mirror.tap(b)
 		m, err := bus.FromBatch(accessTopic, b)
 		if err != nil {
 			return err
 		}
 		m.Key = []byte(b.Source)
 		return p.bus.Publish(ctx, m)
-	}
-	a := newAligner(len(p.sources), p.ahead, publish)
-	if len(p.sources) > 1 {
-		start("aligner", a.run)
-	}
-	for i, f := range p.sources {
-		var from []ingest.Mark
-		for _, m := range p.marks {
-			if m.Source == f.name {
-				from = append(from, m)
-			}
-		}
-		start("source "+f.name, func(ctx context.Context) error {
-			return f.Run(ctx, from, func(ctx context.Context, b *ingest.Batch) error { return a.put(ctx, i, b) })
-		})
-	}
+	})
 }

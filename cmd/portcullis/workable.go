@@ -27,8 +27,8 @@ func (s *Settings) workable() error {
 
 // replaceable says why these settings cannot take the place of old ones: it
 // tries what would otherwise fail only after the old ones are gone.
-func (s *Settings) replaceable(old *Settings) error {
-	if err := s.workable(); err != nil {
+func (s *Settings) replaceable(old *Settings, r roles) error {
+	if err := r.workable(s); err != nil {
 		return err
 	}
 	e, err := newEngine(s, engineOptions{workers: 1, log: slog.New(slog.DiscardHandler)})
