@@ -45,7 +45,7 @@ testbed: ## fetch the real parts that the tests start
 test: testbed ## all tests; with CI=true a skipped one is a failure
 	@mkdir -p .testbed
 	go build -o .testbed/bin/tally ./deploy/testbed/tally
-	{ status=0; go test -json $(TEST_FLAGS) ./... || status=1; \
+	{ status=0; go test -json -timeout 20m $(TEST_FLAGS) ./... || status=1; \
 	  go -C deploy/check test -json $(TEST_FLAGS) ./... || status=1; exit $$status; } | \
 	  .testbed/bin/tally -closing .testbed/closing.txt $(if $(filter true,$(CI)),-strict)
 

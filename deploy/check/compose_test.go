@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -156,5 +157,7 @@ func TestStackSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = bytes.ReplaceAll(text, []byte("@KAFKA@"), []byte("127.0.0.1:9092"))
+	text = bytes.ReplaceAll(text, []byte("@ELASTIC@"), []byte("http://127.0.0.1:9200"))
 	fine(t, "stack.yaml", regexp.MustCompile(`@[A-Z_]+@`).ReplaceAll(text, []byte("/x")))
 }

@@ -20,7 +20,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy kafka elastic chromium gcc zsh fish"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy kafka elastic chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -178,6 +178,8 @@ part() {
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)
       have gcc || install gcc libc6-dev || lacks gcc "apt-get install gcc libc6-dev" ;;
+    ip) # network namespaces, in which tests cut the network
+      have ip || install iproute2 || lacks ip "apt-get install iproute2" ;;
     zsh | fish) # whose completion is tried for real
       have "$1" || install "$1" || lacks "$1" "apt-get install $1" ;;
   esac
