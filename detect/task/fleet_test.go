@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,9 +69,10 @@ func TestFleetStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(t, 3)
 		p := w.start(1)
-		make, broken := p.fleet.Make, true
+		make, broken := p.fleet.Make, atomic.Bool{}
+		broken.Store(true)
 		p.fleet.Make = func(k task.Key) (*task.Task, error) {
-			if broken {
+			if broken.Load() {
 				return nil, errors.New("no memory")
 			}
 			return make(k)
@@ -80,12 +82,12 @@ func TestFleetStartsAnew(t *testing.T) {
 		if got := p.fleet.Trouble(); !slices.Equal(got, []string{"task front/0: no memory"}) {
 			t.Errorf("trouble %q", got)
 		}
-		broken = false
+		broken.Store(false)
 		wait(3 * time.Second)
 		if got := p.fleet.Trouble(); len(got) != 0 || w.beat("front/0").Offset != 2 {
 			t.Errorf("trouble %q, offset %d", got, w.beat("front/0").Offset)
 		}
-		broken = true // a stop while it pauses between two tries
+		broken.Store(true) // a stop while it pauses between two tries
 		w.assign(p, []task.Key{{Name: task.Wide}})
 		wait(200 * time.Millisecond)
 		from := time.Now()
