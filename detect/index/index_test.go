@@ -44,6 +44,9 @@ func newRig(t *testing.T) *rig {
 		Pump: func(ctx context.Context, in <-chan elastic.Piece) error { return r.pump(ctx, in) },
 		New:  r.converter, Read: r.read, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 		Foreign: func(_ context.Context, m *bus.Message, why error) error {
+			if r.refuse != nil {
+				wait(2 * time.Second) // what came before it is settled by then
+			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.foreign = append(r.foreign, fmt.Sprint(m.Offset, ": ", why))
@@ -77,6 +80,7 @@ func (r *rig) read(ctx context.Context, p index.Place, from int64, each func(*bu
 	list := r.topics[p]
 	for i := from; i < int64(len(list)); i++ {
 		if list[i] == "broken" {
+			wait(2 * time.Second) // what came before it is settled by then
 			return errors.New("the log is damaged")
 		}
 		if err := each(&bus.Message{Topic: p.Topic, Partition: p.Partition, Offset: i, Value: []byte(list[i])}, int64(len(list))); err != nil {
