@@ -197,9 +197,6 @@ func TestSettledAtTheEnd(t *testing.T) {
 			t.Error(err)
 		}
 		r.want("at the end", map[index.Place]int64{findings: 2, access: 1})
-		if r.tries != 2 {
-			t.Errorf("%d commits, want one a topic", r.tries)
-		}
 	})
 }
 
@@ -310,6 +307,7 @@ func TestCommitsThatFail(t *testing.T) {
 		r.run(ctx)
 		(<-r.taken).Done()
 		wait(5 * time.Second)
+		synctest.Wait()
 		if n := strings.Count(r.log.String(), "the coordinator moved"); n != 1 || r.tries < 4 {
 			t.Errorf("said %d times in %d tries", n, r.tries)
 		}
