@@ -234,15 +234,14 @@ func (p *process) kill() {
 
 // world is the topics, and settings of what works on them.
 type world struct {
-	t       testing.TB
-	log     detecttest.Numbered
-	parts   int // of level one
-	wide    int // of level two
-	every   time.Duration
-	calm    flag // nothing fails or takes time any more
-	logged  slog.Handler
-	refused []string
-	watch   []detect.Watch
+	t      testing.TB
+	log    detecttest.Numbered
+	parts  int // of level one
+	wide   int // of level two
+	every  time.Duration
+	calm   flag // nothing fails or takes time any more
+	logged slog.Handler
+	watch  []detect.Watch
 
 	mu     sync.Mutex
 	topics map[topicKey]*topic
