@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/portcullis/portcullis/detect/window"
@@ -34,6 +35,10 @@ const (
 
 const partialsVersion = 1
 
+// ErrNewer says that something was written by a newer version: it is not lost, and can
+// be read after an update.
+var ErrNewer = errors.New("update level two first")
+
 // Append appends the binary form to out.
 func (p *Partials) Append(out []byte) []byte {
 	k := window.NewWriter(out)
@@ -45,8 +50,11 @@ func (p *Partials) Append(out []byte) []byte {
 func ParsePartials(data []byte) (*Partials, error) {
 	version := uint64(0)
 	window.NewReader(data).U64(&version)
+	if len(data) > 0 && version > partialsVersion {
+		return nil, fmt.Errorf("detect: partials of version %d, this program reads %d: %w", version, partialsVersion, ErrNewer)
+	}
 	if len(data) > 0 && version != partialsVersion {
-		return nil, fmt.Errorf("detect: partials of version %d, this program reads %d: update level two first", version, partialsVersion)
+		return nil, fmt.Errorf("detect: partials of version %d, this program reads %d", version, partialsVersion)
 	}
 	p, k := &Partials{}, window.NewReader(data)
 	p.code(k)

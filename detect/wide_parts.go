@@ -74,7 +74,7 @@ func read(p *Partials) (requests []ingest.Event, rows []Rollup, err error) {
 			r.Minute, r.Route = key.minute, key.route
 			rows = append(rows, r)
 		default:
-			return nil, nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: update level two before level one", x.Kind)
+			return nil, nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: %w", x.Kind, ErrNewer)
 		}
 		if k.Done(); k.Err() != nil {
 			return nil, nil, fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), k.Err())

@@ -39,6 +39,7 @@ type cluster struct {
 	index   *index.Indexer   // nil: nothing is indexed here
 	follow  *follow.Follower // enforce and console
 	refused refusedMessages
+	foreign foreignRecords
 	view    atomic.Pointer[overview] // of the whole pipeline, as the others told it
 	gap     follow.Gap
 	found   foundDelays

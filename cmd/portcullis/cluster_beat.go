@@ -104,6 +104,7 @@ func (c *cluster) ownTrouble() []string {
 	if c.follow != nil {
 		h := c.follow.Health()
 		add("what was found cannot be written to the database", h.Error)
+		list = append(list, c.foreign.trouble()...)
 		if h.Unread > 0 {
 			add("findings topic", fmt.Sprintf("%d messages cannot be read here; is a newer version running?", h.Unread))
 		}

@@ -268,6 +268,7 @@ const journalKeeps = 20 * time.Hour
 // report says what was not understood of the journal, and puts what nobody of ours
 // writes into the rejected topic.
 func (c *cluster) report(ctx context.Context, recs []journal.Record, r enforce.Report) error {
+	c.foreign.add(r)
 	if r.Newer > 0 {
 		c.log.Warn("the journal has records of a newer version, which are kept out: upgrade this process", "records", r.Newer)
 	}

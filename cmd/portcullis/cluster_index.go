@@ -106,6 +106,7 @@ func installElastic(ctx context.Context, es *elastic.Store, log *slog.Logger) er
 	said := ""
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		made, err := es.Install(ctx)
+		es.NotReady(err)
 		if err == nil {
 			if len(made) > 0 {
 				log.Info("elasticsearch: made", "what", strings.Join(made, ", "))

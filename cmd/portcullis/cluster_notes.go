@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
 )
 
@@ -113,4 +115,34 @@ func (c *cluster) noteCollected(ctx context.Context) error {
 		return nil
 	}
 	return c.kafka.Note(ctx, c.producer, c.collect.note, nil)
+}
+
+// foreignRecords counts what is in the journal and none of ours.
+type foreignRecords struct {
+	mu             sync.Mutex
+	refused, newer int
+	why            string
+}
+
+func (f *foreignRecords) add(r enforce.Report) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.newer += r.Newer
+	f.refused += len(r.Refused)
+	for _, x := range r.Refused {
+		f.why = x.Reason
+	}
+}
+
+// trouble says it in words.
+func (f *foreignRecords) trouble() (list []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refused > 0 {
+		list = append(list, fmt.Sprintf("decisions topic: %s that no enforcer of ours wrote, last: %.200s; they are in the rejected topic: find out who writes there", plural(f.refused, "record"), f.why))
+	}
+	if f.newer > 0 {
+		list = append(list, fmt.Sprintf("decisions topic: %s of a newer version, which are left out here: update this process", plural(f.newer, "record")))
+	}
+	return list
 }

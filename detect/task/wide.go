@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -52,10 +53,13 @@ func (w *wide) feed(ctx context.Context, m *bus.Message) error {
 		return nil // a repeat
 	}
 	p, err := detect.ParsePartials(m.Value)
-	if err != nil {
-		return foreignError{err}
+	if err == nil {
+		err = w.wide.Feed(from, p)
 	}
-	if err := w.wide.Feed(from, p); err != nil {
+	if errors.Is(err, detect.ErrNewer) {
+		return fmt.Errorf("message %d: %w", m.Offset, err) // it waits in the topic
+	}
+	if err != nil {
 		return foreignError{err}
 	}
 	w.seen[from] = upto

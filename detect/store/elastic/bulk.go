@@ -70,6 +70,7 @@ func (s *Store) body(part []*item) []byte {
 func (s *Store) settle(ctx context.Context, part []*item, a *bulkAnswer) (left []*item, err error) {
 	written, existing := 0, 0
 	defer func() { s.meet.count(written, existing, 0, 0) }()
+	misfits := map[string]string{} // of indices whose refusals were looked into
 	for i, it := range part {
 		for _, r := range a.Items[i] { // there is one
 			f := &fault{Status: r.Status}
@@ -88,6 +89,20 @@ func (s *Store) settle(ctx context.Context, part []*item, a *bulkAnswer) (left [
 				it.again, it.located, it.at = true, false, nil
 				left = append(left, it)
 			case f.poison():
+				name := s.index(&it.doc)
+				if _, known := misfits[name]; !known {
+					// An index of somebody else refuses what ours would take.
+					why, bad := s.misfit(ctx, it.doc.Kind, name)
+					if bad != nil && !forbidden(bad) {
+						return append(left, part[i:]...), bad
+					}
+					misfits[name] = why
+				}
+				if why := misfits[name]; why != "" {
+					left = append(left, it)
+					err = worse(err, fmt.Errorf("%w: %s", errNotReady, why))
+					continue
+				}
 				if bad := s.reject(ctx, it, f.Cause.String()); bad != nil {
 					return append(left, part[i:]...), bad
 				}

@@ -170,7 +170,7 @@ func lacking(granted map[string]bool) string {
 }
 
 // guard keeps documents from going into an index that would be made without our
-// templates: the first time that a name is met, and so each day, they must be
+// templates, or was: the first time that a name is met, and so each day, they must be
 // there. Who may not ask is trusted.
 func (s *Store) guard(ctx context.Context, docs []*item) error {
 	for _, d := range docs {
@@ -181,7 +181,7 @@ func (s *Store) guard(ctx context.Context, docs []*item) error {
 		if seen {
 			continue
 		}
-		if err := s.ready(ctx, d.doc.Kind); err != nil {
+		if err := s.ready(ctx, d.doc.Kind, name); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -197,7 +197,7 @@ func (s *Store) guard(ctx context.Context, docs []*item) error {
 // errNotReady says that the cluster was asked, and lacks what Check reports.
 var errNotReady = errors.New("not ready for documents")
 
-func (s *Store) ready(ctx context.Context, k Kind) error {
+func (s *Store) ready(ctx context.Context, k Kind, name string) error {
 	t := part{"index template", s.templateName(k), "/_index_template/" + s.templateName(k), nil}
 	got, err := s.installed(ctx, t)
 	if err == nil && got == nil {
@@ -206,6 +206,10 @@ func (s *Store) ready(ctx context.Context, k Kind) error {
 	var rivals []rival
 	if err == nil {
 		rivals, err = s.rivals(ctx, k)
+	}
+	why := ""
+	if err == nil && len(rivals) == 0 {
+		why, err = s.misfit(ctx, k, name)
 	}
 	if forbidden(err) {
 		s.opt.Log.Warn("elastic: may not look whether the templates are there, and writes without knowing", "error", err.Error())
@@ -217,6 +221,9 @@ func (s *Store) ready(ctx context.Context, k Kind) error {
 	for _, r := range rivals {
 		return fmt.Errorf("%w: index template %.200q has priority %.0f and wins over ours (%d): narrow its patterns, or raise elasticsearch.priority and %s",
 			errNotReady, r.name, r.priority, s.cfg.Priority, mendInstall)
+	}
+	if why != "" {
+		return fmt.Errorf("%w: %s", errNotReady, why)
 	}
 	return nil
 }
