@@ -79,6 +79,11 @@ func (n *searchNode) serve(w http.ResponseWriter, r *http.Request, back http.Han
 		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"error":{"type":"es_rejected_execution_exception","reason":"made by the test"}}`)
+	case "401":
+		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"error":{"type":"security_exception","reason":"api key is expired"},"status":401}`)
 	case "lose":
 		back.ServeHTTP(httptest.NewRecorder(), r)
 		hangUp()

@@ -25,9 +25,9 @@ type scaled struct {
 	end   int64    // a second that is closed at the end
 }
 
-func newScaled(t *testing.T, partitions, parts int) *scaled {
+func newScaled(t *testing.T, kafka string, partitions, parts int, more string) *scaled {
 	t.Helper()
-	f := newFleet(t, startKafka(t).Plain(), partitions, "")
+	f := newFleet(t, kafka, partitions, more)
 	f.add("collect", "collect")
 	f.add("detect", "detect-1")
 	f.add("detect", "detect-2")
@@ -48,6 +48,12 @@ func (s *scaled) work() {
 	for _, m := range s.members {
 		m.start()
 	}
+	s.write()
+}
+
+// write writes the next part and waits until it is counted.
+func (s *scaled) write() {
+	s.t.Helper()
 	part := s.parts[0]
 	s.parts = s.parts[1:]
 	f, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -198,7 +204,7 @@ func (s *scaled) killed(partitions, after int) {
 // TestE2EClusterRescale: the partitions are divided anew twice within a log, after
 // tries that were killed at every step, and the findings are those of a replay.
 func TestE2EClusterRescale(t *testing.T) {
-	s := newScaled(t, 3, 4)
+	s := newScaled(t, startKafka(t).Plain(), 3, 4, "")
 	s.work()
 	s.refused(5, "nothing was changed", "1. stop the collectors", fmt.Sprintf("(%q)", s.log), "stop the detectors: 2 members")
 	s.members["collect"].stop()
@@ -266,7 +272,7 @@ func (m *member) ends(words string) {
 // a collector that was killed stands in the way until it ended in good order, or is
 // said to be gone.
 func TestE2EClusterRescaleAlone(t *testing.T) {
-	s := newScaled(t, 3, 2)
+	s := newScaled(t, startKafka(t).Plain(), 3, 2, "")
 	collect, detect := s.members["collect"], s.members["detect-1"]
 	s.work()
 	collect.kill()
