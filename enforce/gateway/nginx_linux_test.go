@@ -58,7 +58,7 @@ func TestNginxConverges(t *testing.T) {
 // eventually polls for a status: two reloads overlap here.
 func (s *site) eventually(status int, client string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.get(client) != status; waitBriefly() {
+	for deadline := time.Now().Add(30 * time.Second); s.get(client) != status; waitBriefly() {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("client %s never got %d", client, status)
 		}
