@@ -284,6 +284,7 @@ func TestE2EClusterRescaleAlone(t *testing.T) {
 	collect.awaitSaid("msg=running", 2)
 	collect.stop()
 	s.members["detect-2"].start()
+	s.members["detect-2"].awaitSaid("msg=running", 2)
 	s.level()
 	s.members["detect-2"].stop()
 
