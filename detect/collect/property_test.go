@@ -34,7 +34,7 @@ func drawLog(t *rapid.T, name string) log {
 	l := log{name: name}
 	for file := range uint64(2) {
 		at := int64(0)
-		for range rapid.IntRange(0, 60).Draw(t, "lines") {
+		for range rapid.IntRange(0, 30).Draw(t, "lines") {
 			x := line{file: file + 1, at: at}
 			cut := len(l.lines) > 0 && strings.HasPrefix(l.lines[len(l.lines)-1].text, "+")
 			switch kind := rapid.IntRange(0, 11).Draw(t, "kind"); {

@@ -98,6 +98,23 @@ func TestFleetStartsAnew(t *testing.T) {
 	})
 }
 
+// sightings are the requests of 192.0.2.1 that were told, and in how many messages.
+func (w *world) sightings() (messages int, n int64) {
+	for q := range 3 {
+		for _, m := range w.topic(task.TopicFindings, q).all() {
+			if string(m.Header(task.HeaderKind)) == task.KindSighting {
+				s, err := detect.DecodeSightings(m.Value)
+				if err != nil || s.Client != ip("192.0.2.1") || string(m.Key) != "ip:192.0.2.1" {
+					w.t.Errorf("%+v with key %q: %v", s, m.Key, err)
+				}
+				messages++
+				n += s.N
+			}
+		}
+	}
+	return messages, n
+}
+
 // TestSightings: requests of those who are watched are told, some one by one and the
 // rest as a number.
 func TestSightings(t *testing.T) {
@@ -113,21 +130,32 @@ func TestSightings(t *testing.T) {
 		w.assign(p, []task.Key{{Name: task.Front}})
 		wait(3 * time.Second)
 		p.fleet.Stop()
-		messages, n := 0, int64(0)
-		for q := range 3 {
-			for _, m := range w.topic(task.TopicFindings, q).all() {
-				if string(m.Header(task.HeaderKind)) == task.KindSighting {
-					s, err := detect.DecodeSightings(m.Value)
-					if err != nil || s.Client != ip("192.0.2.1") || string(m.Key) != "ip:192.0.2.1" {
-						t.Errorf("%+v with key %q: %v", s, m.Key, err)
-					}
-					messages++
-					n += s.N
-				}
-			}
-		}
-		if n != 40 || messages < 2 || messages > 10 {
+		if messages, n := w.sightings(); n != 40 || messages < 2 || messages > 10 {
 			t.Errorf("%d requests in %d messages, want 40 in a few", n, messages)
+		}
+	})
+}
+
+// TestSightingsOfASecond are few however they are spread over messages, and none is
+// held back when the task ends.
+func TestSightingsOfASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(t, 0)
+		w.log = detecttest.Numbered{Log: guesses(24)}
+		for i := range w.log.Log {
+			w.log.Log[i].Time = start * 1e9
+		}
+		w.every = time.Hour
+		w.watch = []detect.Watch{{Subject: detect.Subject{Kind: "ip", Value: "192.0.2.1"}}}
+		p := w.start(1)
+		w.assign(p, []task.Key{{Name: task.Front}})
+		for i := range 12 {
+			w.access(lines(2*i, 2*i+2))
+			wait(250 * time.Millisecond)
+		}
+		p.fleet.Stop()
+		if messages, n := w.sightings(); n != 24 || messages > 10 {
+			t.Errorf("%d requests in %d messages, want 24 in a few", n, messages)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/collect"
@@ -80,6 +81,7 @@ type front struct {
 	order   []place         // of seen, the longest untouched first
 	early   []detect.Finding
 	calm    *detect.Coalescer // of what is sighted
+	calmed  time.Time         // when it last let out what it held
 	sighted []detect.Sightings
 	odd     string // an identity that is not ours
 	oddFrom string // the source whose lines have it
@@ -193,8 +195,11 @@ func (f *front) note(key place, end int64) {
 	f.order = append(f.order, key)
 }
 
-func (f *front) findings(ctx context.Context) ([]detect.Finding, error) {
-	f.calm.Flush()
+func (f *front) findings(ctx context.Context, all bool) ([]detect.Finding, error) {
+	if now := f.task.Now(); all || now.Sub(f.calmed) >= time.Second {
+		f.calmed = now
+		f.calm.Flush()
+	}
 	return f.engine.Findings(), f.handOnSeen(ctx)
 }
 

@@ -77,6 +77,9 @@ func (t *Task) save(ctx context.Context) error {
 // cut takes a snapshot and hands on what belongs to it. What it returns makes the
 // snapshot durable once everything before it is.
 func (t *Task) cut(ctx context.Context) (func(context.Context) error, error) {
+	if err := t.flush(ctx, true); err != nil {
+		return nil, err
+	}
 	s, own := t.part.snapshot()
 	if err := t.handOn(ctx, s); err != nil {
 		return nil, err

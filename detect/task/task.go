@@ -103,8 +103,9 @@ type Beat struct {
 type part interface {
 	// feed takes in a message; an error says that it is none of ours.
 	feed(ctx context.Context, m *bus.Message) error
-	// findings returns those that changed, and hands on what else waits.
-	findings(ctx context.Context) ([]detect.Finding, error)
+	// findings returns those that changed, and hands on what else waits; with all also
+	// what is held back for a moment.
+	findings(ctx context.Context, all bool) ([]detect.Finding, error)
 	snapshot() (detect.Snapshot, any)
 	restore(meta []byte, blobs map[string][]byte) error
 	beat(b *Beat)
@@ -316,7 +317,7 @@ func (t *Task) loop(ctx, saving context.Context, messages <-chan fetched) error 
 		now := t.Now()
 		if now.Sub(flushed) >= flushEvery {
 			flushed = now
-			if err := t.flush(ctx); err != nil {
+			if err := t.flush(ctx, false); err != nil {
 				return err
 			}
 		}
@@ -334,8 +335,8 @@ func (t *Task) loop(ctx, saving context.Context, messages <-chan fetched) error 
 	}
 }
 
-func (t *Task) flush(ctx context.Context) error {
-	list, err := t.part.findings(ctx)
+func (t *Task) flush(ctx context.Context, all bool) error {
+	list, err := t.part.findings(ctx, all)
 	if err != nil {
 		return err
 	}

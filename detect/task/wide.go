@@ -71,7 +71,9 @@ func (w *wide) feed(ctx context.Context, m *bus.Message) error {
 	return w.task.Out.Findings(ctx, list)
 }
 
-func (w *wide) findings(context.Context) ([]detect.Finding, error) { return w.wide.Findings(), nil }
+func (w *wide) findings(context.Context, bool) ([]detect.Finding, error) {
+	return w.wide.Findings(), nil
+}
 
 func (w *wide) snapshot() (detect.Snapshot, any) { return w.wide.Snapshot(), w.seen }
 
