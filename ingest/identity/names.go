@@ -28,6 +28,8 @@ type vocabulary struct {
 	exact map[string]nature
 	ends  []ending
 	tails [1 << 9]uint64 // the set of the last three bytes of all names, as tail makes them
+
+	digits bool // some name ends with a digit
 }
 
 type ending struct {
@@ -115,6 +117,7 @@ func (v *vocabulary) note(name string) {
 	if n := len(name); n >= 3 {
 		at := tail(name[n-3], name[n-2], name[n-1])
 		v.tails[at>>6] |= 1 << (at & 63)
+		v.digits = v.digits || name[n-1]-'0' <= 9
 	}
 }
 

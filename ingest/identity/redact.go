@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -257,31 +256,34 @@ func (r *Redactor) Batch(b *ingest.Batch) {
 	for i := range b.Rejects {
 		b.Rejects[i].Sample = r.Line(b.Rejects[i].Sample)
 	}
+	data := str(b.Data)
+	g := r.glance(data)
 	var out []byte
-	var sizes []int32
-	changed := false
-	for data := b.Data; len(data) > 0; {
-		n := bytes.IndexByte(data, '\n') + 1
-		if n == 0 {
-			n = len(data)
+	kept := 0 // what lies before it is in out
+	for at := g.seek(0); at < len(data); {
+		from := strings.LastIndexByte(data[:at], '\n') + 1
+		end := len(data)
+		if n := strings.IndexByte(data[at:], '\n'); n >= 0 {
+			end = at + n + 1
 		}
-		line := str(bytes.TrimRight(data[:n], "\r\n"))
-		red := r.redact(line, true)
-		if !changed && red != line {
-			changed = true
-			done := len(b.Data) - len(data)
-			out = append(make([]byte, 0, len(b.Data)+len(b.Data)/4), b.Data[:done]...)
+		line := strings.TrimRight(data[from:end], "\r\n")
+		if red := r.redact(line, true); red != line {
+			if out == nil {
+				out = make([]byte, 0, len(data)+len(data)/4)
+			}
+			out = append(append(out, data[kept:from]...), red...)
+			kept = from + len(line)
 		}
-		if changed {
-			out = append(append(out, red...), data[len(line):n]...)
-		}
-		sizes = append(sizes, int32(n))
-		data = data[n:]
+		at = g.seek(end)
 	}
-	if !changed {
+	if out == nil {
 		return
 	}
-	if b.Data = out; b.Sizes == nil {
-		b.Sizes = sizes
+	if b.Sizes == nil {
+		b.Sizes = make([]int32, 0, b.Lines())
+		for c := b.Begin(); b.Next(&c); {
+			b.Sizes = append(b.Sizes, int32(c.Size))
+		}
 	}
+	b.Data = append(out, data[kept:]...)
 }

@@ -5,6 +5,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/ingest"
 )
 
 // mark makes pseudonyms readable in a table.
@@ -214,6 +218,11 @@ func FuzzRedact(f *testing.F) {
 		if slow := r.slowLine(line); slow != once {
 			t.Errorf("%q\nfast %q\nslow %q", line, once, slow)
 		}
+		if batch := "x=1\n" + line; strings.IndexByte(line, '\n') < 0 { // behind a line, whose bytes are not the next one's
+			if g := r.glance(batch); g.seek(4) == len(batch) && once != line {
+				t.Errorf("%q holds a secret, at first glance it does not:\n%q", line, once)
+			}
+		}
 		if len(once) > 12*len(line) {
 			t.Errorf("grew from %d to %d bytes", len(line), len(once))
 		}
@@ -223,19 +232,70 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
+var benchRedact = map[string]string{
+	"plain":   `203.0.113.77 - alice [02/Mar/2026:10:00:00 +0000] "GET /api/v1/orders/4711?sort=asc HTTP/1.1" 200 1234 "https://shop.example/orders" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari"`,
+	"json":    `{"time":"2026-03-02T10:00:00+00:00","remote_addr":"203.0.113.77","xff":"","method":"GET","uri":"/api/v1/orders/4711","status":200,"bytes":1234,"referer":"","ua":"curl/7.88.1","request_time":0.001}`,
+	"secret":  `203.0.113.77 - alice [02/Mar/2026:10:00:00 +0000] "GET /api/v1/orders/4711?token=s3cr3t HTTP/1.1" 200 1234 "https://shop.example/orders" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari"`,
+	"browser": `2001:db8:2:a600::15 - - [02/Mar/2026:08:01:59 +0000] "GET /api/v1/products?category=bike&sort=price&page=18&per_page=24 HTTP/1.1" 200 11269 "https://shop.example.com/orders" "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/144.0.0.0 Safari/537.36"`,
+}
+
 func BenchmarkLine(b *testing.B) {
 	r := redactorOf(b, "test")
-	for name, line := range map[string]string{
-		"plain":  `203.0.113.77 - alice [02/Mar/2026:10:00:00 +0000] "GET /api/v1/orders/4711?sort=asc HTTP/1.1" 200 1234 "https://shop.example/orders" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari"`,
-		"json":   `{"time":"2026-03-02T10:00:00+00:00","remote_addr":"203.0.113.77","xff":"","method":"GET","uri":"/api/v1/orders/4711","status":200,"bytes":1234,"referer":"","ua":"curl/7.88.1","request_time":0.001}`,
-		"secret": `203.0.113.77 - alice [02/Mar/2026:10:00:00 +0000] "GET /api/v1/orders/4711?token=s3cr3t HTTP/1.1" 200 1234 "https://shop.example/orders" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120 Safari"`,
-	} {
+	for name, line := range benchRedact {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(line)))
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Line(line)
 			}
+		})
+	}
+}
+
+// TestGlance looks at many lines in a row as Batch does: whatever redact would change must
+// be seen, and a batch comes out as its lines do.
+func TestGlance(t *testing.T) {
+	r := redactorOf(t, "test")
+	parts := []string{"token", "X-Api-Key", "pwd", "key", "name", "a", "=", ":", ": ", "<", "%3D", "%3a", `\u003d`, `\"`, `"`, " ", "&", "?", "bearer ", "Basic+",
+		"eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "dXNlcjpwYXNz", "4111 1111 1111 1111", "4111111111111111", "378282246310005", "08:00:00", "x", "Mozilla/5.0", "\xbd\xba", "[", "]", "%5D", "'",
+		"token=x", `"pwd":"x"`, `"otp" : 123`, "user[password]=x", "a%5Bpassword%5D=x", "api_ke-y=x", `\x22secret\x22:\x22v\x22`, "%22pwd%22%3A%22x%22", "s3://u:p@h/", "<otp>1</otp>", "authorization: bearer abcdefgh"}
+	rapid.Check(t, func(rt *rapid.T) {
+		lines := rapid.SliceOfN(rapid.Map(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 9), func(s []string) string { return strings.Join(s, "") }), 1, 9).Draw(rt, "lines")
+		all := strings.Join(lines, "\n")
+		var want []string
+		from := 0
+		g := r.glance(all)
+		for _, line := range lines {
+			red := r.redact(line, true)
+			want = append(want, red)
+			if red != line && g.seek(from) >= from+len(line) {
+				rt.Fatalf("%q becomes %q, and nothing was seen in it", line, red)
+			}
+			from += len(line) + 1
+		}
+		b := ingest.Batch{Data: []byte(all)}
+		r.Batch(&b)
+		if got := string(b.Data); got != strings.Join(want, "\n") {
+			rt.Fatalf("got %q\nwant %q", got, want)
+		}
+		for i := range b.Sizes {
+			if n := len(lines[i]); int(b.Sizes[i]) != n+1 && i < len(lines)-1 {
+				rt.Fatalf("line %d has %d bytes, said are %d", i, n+1, b.Sizes[i])
+			}
+		}
+	})
+}
+
+func BenchmarkBatch(b *testing.B) {
+	r := redactorOf(b, "test")
+	for name, line := range benchRedact {
+		b.Run(name, func(b *testing.B) {
+			const lines = 1000
+			data := []byte(strings.Repeat(line+"\n", lines))
+			for b.Loop() {
+				r.Batch(&ingest.Batch{Data: data})
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lines, "ns/line")
 		})
 	}
 }
