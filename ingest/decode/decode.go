@@ -119,7 +119,7 @@ func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(
 	for c := b.Begin(); b.Next(&c); {
 		line, grown := text(b, &c)
 		var reason ingest.Reason
-		if s, reason = d.read(b, s, line, c.At, &remarks); reason == ingest.OK {
+		if s, reason = d.read(b, s, line, c.At, &remarks, (*identity.Resolver).Resolve); reason == ingest.OK {
 			d.place()
 			each(&d.ev)
 		} else {
@@ -131,7 +131,8 @@ func (d *Decoder) Decode(b *ingest.Batch, each func(*ingest.Event), reject func(
 
 // Clients hands every line of a batch to each as far as its sender must know it:
 // its client, its time, or why it is no event. That is what Decode finds, without
-// routes and all that is looked up for an event. The Line is reused.
+// routes, consumers, pseudonyms and all that is looked up for an event. The Line is
+// reused.
 func (d *Decoder) Clients(b *ingest.Batch, each func(*ingest.Line)) {
 	s := d.linesOf(b)
 	remarks := b.Remarks
@@ -145,7 +146,7 @@ func (d *Decoder) Clients(b *ingest.Batch, each func(*ingest.Line)) {
 		case b.Format == "":
 			l.Format = format.Auto
 		}
-		s, l.Reason = d.read(b, s, line, c.At, &remarks)
+		s, l.Reason = d.read(b, s, line, c.At, &remarks, (*identity.Resolver).ResolveClient)
 		if l.Reason == ingest.OK {
 			l.Client, l.Time, l.Untimed = d.ev.Client, d.ev.Time, d.untimed
 		}
@@ -165,9 +166,9 @@ func text(b *ingest.Batch, c *ingest.Cursor) (line []byte, grown int64) {
 	return line, int64(c.End-c.Start) - c.Size
 }
 
-// read parses a line into d.ev and finds its time and its client. It returns how
+// read parses a line into d.ev, finds its time, and resolves its client. It returns how
 // to go on reading.
-func (d *Decoder) read(b *ingest.Batch, s *lines, line []byte, at int64, remarks *[]ingest.Remark) (*lines, ingest.Reason) {
+func (d *Decoder) read(b *ingest.Batch, s *lines, line []byte, at int64, remarks *[]ingest.Remark, resolve func(*identity.Resolver, *ingest.Event)) (*lines, ingest.Reason) {
 	d.ev = ingest.Event{}
 	if s == nil {
 		return nil, ingest.BadShape
@@ -191,7 +192,7 @@ func (d *Decoder) read(b *ingest.Batch, s *lines, line []byte, at int64, remarks
 	} else {
 		s.last = ev.Time
 	}
-	d.ident.Resolve(ev)
+	resolve(d.ident, ev)
 	if !ev.Client.IsValid() {
 		return s, ingest.BadAddress
 	}

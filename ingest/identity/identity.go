@@ -162,10 +162,7 @@ func withDefaults(c Config) Config {
 // sets ev.Consumer, and replaces ev.Key, ev.Token and ev.Session by pseudonyms. Of
 // what it has seen before it does not allocate.
 func (r *Resolver) Resolve(ev *ingest.Event) {
-	ev.Client = ev.Peer
-	if ev.Chain != "" || ev.Forwarded != "" || ev.RealIP != "" {
-		r.client(ev)
-	}
+	r.ResolveClient(ev)
 	var claimed string
 	if ev.Key != "" {
 		ev.Key = r.pseudonym(kindKey, ev.Key)
@@ -178,6 +175,14 @@ func (r *Resolver) Resolve(ev *ingest.Event) {
 	}
 	if claimed != "" || ev.Subject != "" || ev.User != "" || ev.Consumer != "" {
 		r.consumer(ev, claimed)
+	}
+}
+
+// ResolveClient is Resolve as far as it sets ev.Client; the secrets stay.
+func (r *Resolver) ResolveClient(ev *ingest.Event) {
+	ev.Client = ev.Peer
+	if ev.Chain != "" || ev.Forwarded != "" || ev.RealIP != "" {
+		r.client(ev)
 	}
 }
 
