@@ -38,13 +38,15 @@ type Splitter struct {
 	sheets []ingest.Picker // by partition
 	format string          // of the lines in them
 	cut    map[string]*cut // by source
+	spare  ingest.Spare    // memory of parts
+	taken  ingest.Batch    // what was added last, without its lines
 	out    []Part
 }
 
 // Part is what one partition gets of a batch.
 type Part struct {
 	Partition int
-	Batch     ingest.Batch // owns its bytes
+	Batch     ingest.Batch // to be released
 }
 
 // cut holds the beginnings of a line that came in parts until its end tells whose
@@ -60,7 +62,11 @@ func NewSplitter(cfg SplitConfig) (*Splitter, error) {
 	if cfg.Partitions < 1 || cfg.Partitions > Shards {
 		return nil, fmt.Errorf("detect: %d partitions: want 1 to %d, since a client belongs to one of %d shards", cfg.Partitions, Shards, Shards)
 	}
-	return &Splitter{cfg: cfg, mark: watermark{bound: cfg.LateSeconds}, sheets: make([]ingest.Picker, cfg.Partitions), cut: map[string]*cut{}}, nil
+	s := &Splitter{cfg: cfg, mark: watermark{bound: cfg.LateSeconds}, sheets: make([]ingest.Picker, cfg.Partitions), cut: map[string]*cut{}}
+	for i := range s.sheets {
+		s.sheets[i].Spare = &s.spare
+	}
+	return s, nil
 }
 
 // Split divides a batch; the caller still releases it. Parts for the same partition
@@ -68,7 +74,15 @@ func NewSplitter(cfg SplitConfig) (*Splitter, error) {
 // partition 0. The mark is where to resume once all parts are safe, to be saved with
 // State as it is after this call: lines that Split keeps back are read again from it.
 func (s *Splitter) Split(b *ingest.Batch) ([]Part, ingest.Mark) {
-	s.out = nil
+	s.Add(b)
+	return s.Parts()
+}
+
+// Add takes in a batch, which may be released then, and returns how many lines it has
+// and where in the file it ends. Of several batches in a row Parts makes the same as of
+// one that holds all their lines, but that the stream begins with the first. They must
+// be of one file, and only the last may bring what the source refused.
+func (s *Splitter) Add(b *ingest.Batch) (lines int, end int64) {
 	s.mark.ceiling = 0
 	if s.cfg.Now != nil {
 		s.mark.ceiling = s.cfg.Now() + FutureSlack
@@ -76,10 +90,25 @@ func (s *Splitter) Split(b *ingest.Batch) ([]Part, ingest.Mark) {
 	if s.mark.newest == 0 {
 		s.mark.begin(s.earliest(b))
 	}
-	s.cfg.Lines.Clients(b, func(l *ingest.Line) { s.line(b, l) })
+	end = b.Offset
+	s.cfg.Lines.Clients(b, func(l *ingest.Line) {
+		lines, end = lines+1, l.At+l.Size
+		s.line(b, l)
+	})
+	for i := range b.Rejects {
+		end = max(end, b.Rejects[i].Pos.Offset+1)
+	}
 	if b.Whole {
 		s.finishCut(b.Source, 0)
 	}
+	s.taken = *b
+	s.taken.Data, s.taken.Sizes, s.taken.Gaps, s.taken.Remarks, s.taken.Free = nil, nil, nil, nil, nil
+	return lines, end
+}
+
+// Parts divides what was added since it was last called, as Split does.
+func (s *Splitter) Parts() ([]Part, ingest.Mark) {
+	b := &s.taken
 	s.flush()
 	mark := b.Mark
 	if c := s.cut[b.Source]; c != nil {
@@ -90,7 +119,9 @@ func (s *Splitter) Split(b *ingest.Batch) ([]Part, ingest.Mark) {
 		to := &s.out[i].Batch
 		to.Mark, to.Lag = mark, b.Lag
 	}
-	return s.out, mark
+	out := s.out
+	s.out, s.taken.Rejects = nil, nil
+	return out, mark
 }
 
 func (s *Splitter) earliest(b *ingest.Batch) int64 {
@@ -201,6 +232,16 @@ func (s *Splitter) refused(b *ingest.Batch) {
 		}
 	}
 	s.out = append(s.out, Part{0, ingest.Batch{Source: b.Source, File: b.File, Offset: b.Offset, Rejects: b.Rejects, Newest: s.mark.newest}})
+}
+
+// Kept is how much of a source is kept back: lines, and bytes as they were handed over.
+func (s *Splitter) Kept(source string) (lines, bytes int64) {
+	if c := s.cut[source]; c != nil {
+		for i := range c.lines {
+			lines, bytes = lines+1, bytes+int64(len(c.lines[i].Data))
+		}
+	}
+	return lines, bytes
 }
 
 // Newest is the newest event time of the stream in Unix seconds, 0 at its

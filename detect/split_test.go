@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +126,54 @@ func TestLinesInPartsStayTogether(t *testing.T) {
 			if want := open[at]; want != (m.Offset < at) || want && strings.Contains(data[m.Offset:at], " F ") {
 				rt.Fatalf("mark %d behind a batch that ends at %d, in the middle of a line: %v", m.Offset, at, want)
 			}
+		}
+	})
+}
+
+// TestPartsOfSeveral: of batches in a row Parts makes the same as Split of all their lines.
+func TestPartsOfSeveral(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var log strings.Builder
+		for i := range rapid.IntRange(1, 40).Draw(rt, "lines") {
+			if rapid.IntRange(0, 9).Draw(rt, "no event") == 0 {
+				fmt.Fprintf(&log, "no event %d\n", i)
+				continue
+			}
+			sec := rapid.IntRange(0, 59).Draw(rt, "second")
+			fmt.Fprintf(&log, `192.0.2.%d - - [02/Mar/2026:10:%02d:%02d +0000] "GET /%d HTTP/1.1" 200 5 "-" "a"`+"\n", i%7, i, sec, i)
+		}
+		data := log.String()
+		cuts := []int{rapid.IntRange(0, len(data)).Draw(rt, "cut"), rapid.IntRange(0, len(data)).Draw(rt, "cut")}
+		slices.Sort(cuts)
+		splitter := func() *detect.Splitter {
+			s, err := detect.NewSplitter(detect.SplitConfig{Partitions: 3, Seed: 7, LateSeconds: 30, Lines: reader(t, "nginx-combined")})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			return s
+		}
+		whole, pieces := splitter(), splitter()
+		begin := ingest.Batch{Source: "s", Data: []byte(`192.0.2.1 - - [02/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "a"` + "\n")}
+		whole.Split(&begin) // the stream is the same from its beginning on
+		pieces.Split(&begin)
+		all := cutAt(data)[0]
+		want, wantMark := whole.Split(&all)
+		lines, end := 0, int64(0)
+		for _, b := range cutAt(data, cuts...) {
+			n, to := pieces.Add(&b)
+			lines, end = lines+n, to
+		}
+		got, mark := pieces.Parts()
+		if again, _ := pieces.Parts(); len(again) != 0 {
+			rt.Fatalf("%d parts come twice", len(again))
+		}
+		for _, parts := range [][]detect.Part{want, got} {
+			for i := range parts {
+				parts[i].Batch.Free = nil
+			}
+		}
+		if !reflect.DeepEqual(got, want) || mark != wantMark || lines != all.Lines() || end != all.End() || !bytes.Equal(pieces.State(), whole.State()) {
+			rt.Fatalf("%d lines to %d, mark %+v\n%+v\nwant %d lines to %d, mark %+v\n%+v", lines, end, mark, got, all.Lines(), all.End(), wantMark, want)
 		}
 	})
 }

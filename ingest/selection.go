@@ -81,10 +81,16 @@ func (b *Batch) Lines() int {
 // End is where in the file the batch ends: what begins before it is in the batch,
 // or was left out of it. SkipTo(End()) leaves nothing.
 func (b *Batch) End() int64 {
-	c := b.Begin()
-	for b.Next(&c) {
+	end := b.Offset + int64(len(b.Data))
+	if b.Sizes != nil {
+		end = b.Offset
 	}
-	end := c.At + c.Size
+	for _, n := range b.Sizes {
+		end += int64(n)
+	}
+	for _, n := range b.Gaps {
+		end += int64(n)
+	}
 	for i := range b.Rejects {
 		end = max(end, b.Rejects[i].Pos.Offset+1)
 	}

@@ -6,7 +6,7 @@
 // messages before those, are acknowledged. What a crash takes with it is read and sent
 // again; consumers drop lines that they have seen by their position (ingest.Batch.Skip).
 // While the bus does not answer, Put blocks and the log file is the buffer: at most
-// maxGroups groups of lines are held in memory.
+// maxGroups groups of lines are held in memory, and the one that is being gathered.
 package collect
 
 import (
@@ -61,12 +61,13 @@ type Saved struct {
 type Collector struct {
 	cfg Config
 
-	send sync.Mutex    // held while a batch is taken in or sent: it keeps the order
-	open *ingest.Batch // gathered and not sent; nil: none
-	last ingest.Batch  // where what was sent last ended; without lines
-	told []told        // by partition
+	send sync.Mutex   // held while a batch is taken in or sent: it keeps the order
+	open *gathered    // not sent; nil: none
+	last ingest.Batch // where what was sent last ended; without lines
+	told []told       // by partition
 	rows map[string]*ingest.LedgerRow
-	kept map[string]kept // by source: what the splitter keeps back
+
+	refused map[string]kept // by source: what the source refused behind the mark
 
 	mu    sync.Mutex // of what acknowledgements touch
 	queue []*group   // sent, the oldest first
@@ -75,6 +76,13 @@ type Collector struct {
 	state []byte // nil: nothing was acknowledged since Saved
 	stats Stats
 	room  chan struct{} // one token: a group left the queue
+}
+
+// gathered is what the splitter has of a file and was not sent.
+type gathered struct {
+	ingest.Batch       // the last one, without its lines
+	start, end   int64 // in the file
+	lines, bytes int64 // of all batches
 }
 
 // told is what a partition heard last of how far the stream is.
@@ -117,7 +125,7 @@ const (
 
 // New makes a Collector that goes on counting where the rows of an earlier run end.
 func New(cfg Config, rows []ingest.LedgerRow) *Collector {
-	c := &Collector{cfg: cfg, told: make([]told, cfg.Partitions), rows: map[string]*ingest.LedgerRow{}, kept: map[string]kept{},
+	c := &Collector{cfg: cfg, told: make([]told, cfg.Partitions), rows: map[string]*ingest.LedgerRow{}, refused: map[string]kept{},
 		acked: map[string]ingest.Mark{}, books: map[string]ingest.LedgerRow{}, room: make(chan struct{}, 1)}
 	for _, r := range rows {
 		row := r
@@ -137,46 +145,28 @@ func (c *Collector) Put(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	c.gather(b)
-	if b.Lag == 0 || len(c.open.Data) >= max(leastGroup, min(mostGroup, perPartition*c.cfg.Partitions)) {
+	if b.Lag == 0 || c.open.bytes >= int64(max(leastGroup, min(mostGroup, perPartition*c.cfg.Partitions))) {
 		return c.flush(ctx)
 	}
 	return nil
 }
 
 // goesOn reports whether a batch stands right behind what was gathered.
-func goesOn(open, b *ingest.Batch) bool {
-	n := len(open.Data)
-	return open.Source == b.Source && open.File == b.File && n > 0 && open.Data[n-1] == '\n' && open.Format == b.Format &&
-		len(open.Rejects)+len(b.Rejects) == 0 && !open.Whole && !b.Whole && b.Gaps == nil && b.Remarks == nil && open.End() == b.Offset
+func goesOn(open *gathered, b *ingest.Batch) bool {
+	return open.Source == b.Source && open.File == b.File && open.bytes > 0 && open.Format == b.Format &&
+		len(open.Rejects)+len(b.Rejects) == 0 && !open.Whole && !b.Whole && b.Gaps == nil && b.Remarks == nil && open.end == b.Offset
 }
 
-// gather copies a batch behind what is there.
+// gather gives a batch to the splitter.
 func (c *Collector) gather(b *ingest.Batch) {
-	if c.open == nil {
-		own := *b
-		own.Free = nil
-		own.Data = append(make([]byte, 0, max(len(b.Data), leastGroup)), b.Data...)
-		c.open = &own
-		return
+	next := &gathered{Batch: *b, start: b.Offset, lines: int64(len(b.Rejects)), bytes: int64(len(b.Data))}
+	next.Data, next.Sizes, next.Gaps, next.Remarks, next.Free = nil, nil, nil, nil, nil
+	lines, end := c.cfg.Splitter.Add(b)
+	next.lines, next.end = next.lines+int64(lines), end
+	if o := c.open; o != nil {
+		next.start, next.lines, next.bytes = o.start, next.lines+o.lines, next.bytes+o.bytes
 	}
-	o := c.open
-	if o.Sizes != nil || b.Sizes != nil {
-		o.Sizes = append(sizesOf(o), sizesOf(b)...)
-	}
-	o.Data = append(o.Data, b.Data...)
-	o.Mark, o.Lag = b.Mark, b.Lag
-}
-
-// sizesOf are the bytes of each line in the file.
-func sizesOf(b *ingest.Batch) []int32 {
-	if b.Sizes != nil {
-		return b.Sizes
-	}
-	var out []int32
-	for c := b.Begin(); b.Next(&c); {
-		out = append(out, int32(c.Size))
-	}
-	return out
+	c.open = next
 }
 
 // Flush sends what was gathered, and tells partitions that got no lines how far the
@@ -207,33 +197,27 @@ func (c *Collector) flush(ctx context.Context) error {
 	if err := c.await(ctx); err != nil {
 		return err
 	}
-	lines := int64(b.Lines() + len(b.Rejects))
 	row := c.row(b)
-	row.Read += lines
-	parts, mark := c.cfg.Splitter.Split(b)
-	g := &group{mark: mark, row: *row, state: c.cfg.Splitter.State(), lines: lines, bytes: int64(len(b.Data)), newest: c.cfg.Splitter.Newest()}
+	row.Read += b.lines
+	parts, mark := c.cfg.Splitter.Parts()
+	c.last = ingest.Batch{Source: b.Source, File: b.File, Offset: b.end, Lag: b.Lag}
+	g := &group{mark: mark, row: *row, state: c.cfg.Splitter.State(), lines: b.lines, bytes: b.bytes, newest: c.cfg.Splitter.Newest()}
 	k := c.behind(b, mark)
 	g.row.Read, g.row.Bytes = g.row.Read-k.lines, g.row.Bytes-k.bytes
-	if err := c.dispatch(ctx, g, append(parts, c.words(b, parts)...), nil); err != nil {
+	if err := c.dispatch(ctx, g, append(parts, c.words(&c.last, parts)...), nil); err != nil {
 		return err
 	}
-	c.open, c.last = nil, ingest.Batch{Source: b.Source, File: b.File, Offset: b.End(), Lag: b.Lag}
+	c.open = nil
 	return nil
 }
 
-// behind is what lies behind the mark that a batch led to, of this batch and those
-// before it.
-func (c *Collector) behind(b *ingest.Batch, mark ingest.Mark) kept {
+// behind is what lies behind the mark that a group led to, of this group and those
+// before it: what the splitter keeps back, and what the source refused there.
+func (c *Collector) behind(b *gathered, mark ingest.Mark) kept {
 	var k kept
 	if mark != b.Mark {
-		if mark.File != b.File || mark.Offset < b.Offset {
-			k = c.kept[b.Source]
-		}
-		for at := b.Begin(); b.Next(&at); {
-			if mark.File != b.File || at.At >= mark.Offset {
-				k.lines++
-				k.bytes += int64(at.End - at.Start)
-			}
+		if mark.File != b.File || mark.Offset < b.start {
+			k = c.refused[b.Source]
 		}
 		for _, r := range b.Rejects {
 			if mark.File != b.File || r.Pos.Offset >= mark.Offset {
@@ -242,17 +226,18 @@ func (c *Collector) behind(b *ingest.Batch, mark ingest.Mark) kept {
 			}
 		}
 	}
-	c.kept[b.Source] = k
-	return k
+	c.refused[b.Source] = k
+	lines, bytes := c.cfg.Splitter.Kept(b.Source)
+	return kept{k.lines + lines, k.bytes + bytes}
 }
 
-func (c *Collector) row(b *ingest.Batch) *ingest.LedgerRow {
+func (c *Collector) row(b *gathered) *ingest.LedgerRow {
 	r := c.rows[b.Source]
 	if r == nil {
 		r = &ingest.LedgerRow{Source: b.Source}
 		c.rows[b.Source] = r
 	}
-	r.Bytes += int64(len(b.Data))
+	r.Bytes += b.bytes
 	for i := range b.Rejects {
 		r.Bytes += b.Rejects[i].Length
 	}

@@ -137,6 +137,28 @@ func TestKeptBack(t *testing.T) {
 	}
 }
 
+// TestRefusedBehindTheMark: what the source refused behind the beginning of a cut line is
+// read again with it, so it is in the saved books only once the mark has passed it.
+func TestRefusedBehindTheMark(t *testing.T) {
+	r := newRig(t, newBroker(3), nil, nil)
+	const first, cut, last = "1 1700000000\n", "+ part\n", "2 1700000000\n"
+	r.put(whole("s", 0, first+cut))
+	refused := whole("s", 20, cut)
+	refused.Rejects = []ingest.Reject{{Pos: ingest.Position{Source: "s", File: 1, Offset: 27}, Reason: ingest.TooLong, Length: 9}}
+	refused.Mark.Offset = 37
+	r.put(refused)
+	r.put(whole("s", 37, cut))
+	r.broker.ackAll()
+	if s := r.saved(); s.Marks[0].Offset != 13 || s.Rows[0].Read != 1 || s.Rows[0].Bytes != 13 {
+		t.Fatalf("saved %+v, want all before the line that was cut", s)
+	}
+	r.put(whole("s", 44, last))
+	r.broker.ackAll()
+	if s := r.saved(); s.Marks[0].Offset != 57 || s.Rows[0].Read != 6 || s.Rows[0].Bytes != 13+7+7+9+7+13 {
+		t.Errorf("saved %+v, want all", s)
+	}
+}
+
 // TestWordsToQuietPartitions: who gets no lines hears once a second how far the
 // stream is, while it moves.
 func TestWordsToQuietPartitions(t *testing.T) {
