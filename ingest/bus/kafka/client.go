@@ -41,6 +41,7 @@ type Client struct {
 	network *kafkanet.Network
 	link    *kafkanet.Link
 	end     context.CancelFunc
+	packer  *packer
 	layout  layoutBox
 }
 
@@ -59,7 +60,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network}
+	packer, err := packers[cfg.Compression]()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network, packer: packer}
 	var life context.Context
 	life, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	c.link = network.Open(life, c.known(), metadataTTL)

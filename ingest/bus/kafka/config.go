@@ -4,11 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/segmentio/kafka-go/compress"
-	"github.com/segmentio/kafka-go/compress/lz4"
-	"github.com/segmentio/kafka-go/compress/snappy"
-	"github.com/segmentio/kafka-go/compress/zstd"
-
 	"github.com/portcullis/portcullis/ingest/kafkanet"
 )
 
@@ -33,11 +28,6 @@ type Config struct {
 
 	// Topics are further topics, without the prefix, that are used and not made.
 	Topics []string `yaml:"-"`
-}
-
-// codecs by their name in the settings; nil: none.
-var codecs = map[string]compress.Codec{
-	"zstd": &zstd.Codec{Level: 1}, "lz4": &lz4.Codec{}, "snappy": &snappy.Codec{}, "none": nil,
 }
 
 // withDefaults fills in what was left at zero.
@@ -92,7 +82,7 @@ func (c Config) Check(report func(key, message string)) {
 	if c.WidePartitions < 1 || c.WidePartitions > 64 {
 		report("wide_partitions", "must be from 1 to 64")
 	}
-	if _, known := codecs[c.Compression]; !known {
+	if _, known := packers[c.Compression]; !known {
 		report("compression", "must be zstd, lz4, snappy or none")
 	}
 	if c.SessionTimeout < time.Second {

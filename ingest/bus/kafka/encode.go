@@ -1,14 +1,11 @@
 package kafka
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
+	"slices"
 	"time"
-
-	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/portcullis/portcullis/ingest/bus"
 )
@@ -33,43 +30,36 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encoder makes record batches; for one goroutine. Its buffer is used again, so that
-// a line is copied but once on its way to the library.
+// encoder makes record batches; for one goroutine.
 type encoder struct {
-	codec compress.Codec // nil: none
-	out   bytes.Buffer
-	small []byte // what stands between values
+	packer *packer
+	out    []byte
 }
 
 // batch encodes messages as the records of one batch, without a producer. The
 // bytes are the encoder's, until the next call or lend.
 func (e *encoder) batch(messages []entry, now time.Time) ([]byte, error) {
-	e.out.Reset()
-	if e.out.Cap() > 8<<20 {
-		e.out = bytes.Buffer{} // what one large message took is not kept for good
+	if cap(e.out) > mostSpare {
+		e.out = nil
 	}
-	e.out.Write(make([]byte, headSize))
-	attributes := int16(0)
-	var err error
-	if e.codec == nil {
-		err = e.records(&e.out, messages)
+	b := append(e.out[:0], make([]byte, headSize)...)
+	if e.packer.pack == nil {
+		b = appendRecords(b, messages)
 	} else {
-		attributes = int16(e.codec.Code())
-		w := e.codec.NewWriter(&e.out)
-		err = e.records(w, messages)
-		if err2 := w.Close(); err == nil {
-			err = err2
+		plain := appendRecords(e.packer.get(), messages)
+		var err error
+		b, err = e.packer.pack(b, plain)
+		e.packer.put(plain)
+		if err != nil {
+			return nil, fmt.Errorf("kafka: encode: %w", err)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("kafka: encode: %w", err)
-	}
-	b := e.out.Bytes()
+	e.out = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-atLength-4))
 	binary.BigEndian.PutUint32(b[atLength+4:], ^uint32(0)) // no leader epoch
 	b[atMagic] = 2
-	binary.BigEndian.PutUint16(b[atAttributes:], uint16(attributes))
+	binary.BigEndian.PutUint16(b[atAttributes:], uint16(e.packer.code))
 	binary.BigEndian.PutUint32(b[atLastDelta:], uint32(len(messages)-1))
 	binary.BigEndian.PutUint64(b[atFirstTime:], uint64(now.UnixMilli()))
 	binary.BigEndian.PutUint64(b[atMaxTime:], uint64(now.UnixMilli()))
@@ -78,28 +68,19 @@ func (e *encoder) batch(messages []entry, now time.Time) ([]byte, error) {
 }
 
 // lend leaves the bytes of the last batch to whoever may still read them.
-func (e *encoder) lend() { e.out = bytes.Buffer{} }
+func (e *encoder) lend() { e.out = nil }
 
-// records writes the records of messages. Values go as they are, without a copy of
-// the batch in between.
-func (e *encoder) records(w io.Writer, messages []entry) error {
-	e.small = e.small[:0]
+// appendRecords appends the records of messages.
+func appendRecords(dst []byte, messages []entry) []byte {
+	size := 0
 	for i := range messages {
-		m := &messages[i].message
-		e.small = appendRecord(e.small, m, i)
-		if len(m.Value) > 0 {
-			if _, err := w.Write(e.small); err != nil {
-				return err
-			}
-			if _, err := w.Write(m.Value); err != nil {
-				return err
-			}
-			e.small = e.small[:0]
-		}
-		e.small = appendHeaders(e.small, m)
+		size += int(messages[i].size)
 	}
-	_, err := w.Write(e.small)
-	return err
+	dst = slices.Grow(dst, size)
+	for i := range messages {
+		dst = appendRecord(dst, &messages[i].message, i)
+	}
+	return dst
 }
 
 // producer is who wrote a batch; id -1: not said.
@@ -127,8 +108,7 @@ func (p producer) after(n int) producer {
 	return p
 }
 
-// appendRecord appends one message, up to its value, which follows where it is not
-// empty.
+// appendRecord appends one message.
 func appendRecord(dst []byte, m *bus.Message, index int) []byte {
 	size := 1 + 1 + varintSize(int64(index)) + sizeOfBytes(m.Key) + sizeOfBytes(m.Value) + varintSize(int64(len(m.Headers)))
 	for _, h := range m.Headers {
@@ -138,14 +118,7 @@ func appendRecord(dst []byte, m *bus.Message, index int) []byte {
 	dst = append(dst, 0, 0) // attributes, and the time since the batch's
 	dst = binary.AppendVarint(dst, int64(index))
 	dst = appendBytes(dst, m.Key)
-	if m.Value == nil {
-		return binary.AppendVarint(dst, -1)
-	}
-	return binary.AppendVarint(dst, int64(len(m.Value)))
-}
-
-// appendHeaders appends what stands behind the value.
-func appendHeaders(dst []byte, m *bus.Message) []byte {
+	dst = appendBytes(dst, m.Value)
 	dst = binary.AppendVarint(dst, int64(len(m.Headers)))
 	for _, h := range m.Headers {
 		dst = binary.AppendVarint(dst, int64(len(h.Key)))

@@ -52,7 +52,7 @@ type pump struct {
 func newPump(p *Producer, at kafkanet.Place) *pump {
 	return &pump{
 		Producer: p, at: at, queue: newQueue[entry](p.client.cfg.QueueBytes),
-		encoder: encoder{codec: codecs[p.client.cfg.Compression]},
+		encoder: encoder{packer: p.client.packer},
 	}
 }
 
