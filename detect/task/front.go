@@ -112,7 +112,7 @@ func (f *front) feed(ctx context.Context, m *bus.Message) error {
 		return foreignError{err}
 	}
 	f.compare(b.Source, string(m.Header(collect.HeaderIdentity)))
-	if key := (place{b.Source, b.File}); b.Lines() > 0 || len(b.Rejects) > 0 {
+	if key := (place{b.Source, b.File}); len(b.Data) > 0 || len(b.Rejects) > 0 {
 		end := b.End()
 		if at, known := f.seen[key]; known {
 			b.SkipTo(at) // what is there already: the collector sent it again

@@ -17,7 +17,13 @@ func appendGaps(out []byte, gaps []int32) []byte {
 }
 
 func readGaps(b *ingest.Batch, value []byte) error {
-	b.Gaps = make([]int32, 0, min(len(value), b.Lines()))
+	n := 0
+	for _, c := range value {
+		if c < 0x80 { // the last byte of a number
+			n++
+		}
+	}
+	b.Gaps = make([]int32, 0, n)
 	for len(value) > 0 {
 		n, w := binary.Uvarint(value)
 		if w <= 0 || n > math.MaxInt32 {
