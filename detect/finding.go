@@ -102,6 +102,7 @@ type Finding struct {
 	Why        string // one sentence for a person
 	Route      string // the route most concerned, where that is meaningful
 	Standing   Standing
+	Members    string                // who together are the subject, see PackMembers; empty where it is one
 	Evidence   [MaxEvidence]Evidence // filled from the front; Line == "" ends it
 }
 

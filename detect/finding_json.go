@@ -52,6 +52,7 @@ type findingJSON struct {
 	Route      string         `json:"route,omitempty"`
 	Tags       []string       `json:"tags"`
 	Standing   standingJSON   `json:"standing"`
+	Members    []MemberJSON   `json:"members,omitempty"`
 	Evidence   []evidenceJSON `json:"evidence"`
 }
 
@@ -66,6 +67,7 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 		FiredAt: FormatTime(f.FiredAt), Window: FormatTime(f.Window),
 		Count: f.Count, Why: f.Why, Route: f.Route, Tags: spec.Tags,
 		Standing: standingJSON{f.Standing.Successes, f.Standing.People, FormatTime(f.Standing.Since)},
+		Members:  f.MembersJSON(),
 		Evidence: []evidenceJSON{},
 	}
 	if out.Tags == nil {

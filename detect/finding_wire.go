@@ -12,9 +12,9 @@ import (
 // process to another. A reader refuses a newer one, which it cannot know.
 const wireVersion = 1
 
-// wireMax caps what is decoded: five lines of evidence and the words around
-// them are far below.
-const wireMax = 256 << 10
+// wireMax caps what is decoded: MaxMembers members, five lines of evidence and the
+// words around them are below.
+const wireMax = 1 << 20
 
 type subjectWire struct {
 	Kind  exact.Text `json:"kind"`
@@ -40,6 +40,7 @@ type findingWire struct {
 	Why        exact.Text     `json:"why"`
 	Route      exact.Text     `json:"route,omitempty"`
 	Standing   standingWire   `json:"standing"`
+	Members    exact.Text     `json:"members,omitempty"`
 	Evidence   []evidenceWire `json:"evidence,omitempty"`
 }
 
@@ -71,7 +72,7 @@ func EncodeFinding(f *Finding) ([]byte, error) {
 		Severity: f.Severity.String(), Confidence: exact.Float(f.Confidence),
 		Subject: subjectWire{exact.Text(f.Subject.Kind), exact.Text(f.Subject.Value)},
 		Window:  f.Window, FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, FiredAt: f.FiredAt, Count: f.Count,
-		Why: exact.Text(f.Why), Route: exact.Text(f.Route), Standing: standingWire(f.Standing), Evidence: evidenceOut(f),
+		Why: exact.Text(f.Why), Route: exact.Text(f.Route), Standing: standingWire(f.Standing), Members: exact.Text(f.Members), Evidence: evidenceOut(f),
 	})
 }
 
@@ -95,7 +96,7 @@ func DecodeFinding(data []byte) (Finding, error) {
 		ID: string(in.ID), Rule: string(in.Rule), Version: in.Version, Family: Family(in.Family), Severity: severity,
 		Confidence: float64(in.Confidence), Subject: Subject{string(in.Subject.Kind), string(in.Subject.Value)},
 		Window: in.Window, FirstSeen: in.FirstSeen, LastSeen: in.LastSeen, FiredAt: in.FiredAt, Count: in.Count,
-		Why: string(in.Why), Route: string(in.Route), Standing: Standing(in.Standing),
+		Why: string(in.Why), Route: string(in.Route), Standing: Standing(in.Standing), Members: string(in.Members),
 	}
 	evidenceIn(in.Evidence, &f)
 	return f, nil

@@ -21,7 +21,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		Severity: detect.Severity(rapid.IntRange(0, 4).Draw(t, "severity")), Confidence: rapid.Float64().Draw(t, "confidence"),
 		Subject: detect.Subject{Kind: drawBytes(t, "kind"), Value: drawBytes(t, "value")},
 		Window:  n.Draw(t, "window"), FirstSeen: n.Draw(t, "first"), LastSeen: n.Draw(t, "last"), FiredAt: n.Draw(t, "fired"),
-		Count: n.Draw(t, "count"), Why: drawBytes(t, "why"), Route: drawBytes(t, "route"),
+		Count: n.Draw(t, "count"), Why: drawBytes(t, "why"), Route: drawBytes(t, "route"), Members: drawBytes(t, "members"),
 		Standing: detect.Standing{Successes: n.Draw(t, "ok"), People: n.Draw(t, "people"), Since: n.Draw(t, "since")},
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {
@@ -72,7 +72,7 @@ func TestWireRefuses(t *testing.T) {
 		strings.Replace(good, `"x"`, `""`, 1):                                     "no id",
 		strings.Replace(good, `"high"`, `"loud"`, 1):                              `no severity "loud"`,
 		strings.Replace(good, `"v":1`, `"v":1,"evidence":[{},{},{},{},{},{}]`, 1): "6 lines",
-		strings.Replace(good, `"x"`, `"`+strings.Repeat("x", 300<<10)+`"`, 1):     "bytes",
+		strings.Replace(good, `"x"`, `"`+strings.Repeat("x", 2<<20)+`"`, 1):       "bytes",
 	} {
 		if _, err := detect.DecodeFinding([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.90s: %v, want %s", text, err, want)

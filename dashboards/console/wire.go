@@ -32,23 +32,24 @@ type standingJSON struct {
 }
 
 type findingJSON struct {
-	ID         string         `json:"id"`
-	Rule       string         `json:"rule"`
-	Version    int            `json:"version"`
-	Family     string         `json:"family"`
-	Severity   string         `json:"severity"`
-	Confidence float64        `json:"confidence"`
-	Subject    subjectJSON    `json:"subject"`
-	FirstSeen  string         `json:"first_seen"`
-	LastSeen   string         `json:"last_seen"`
-	FiredAt    string         `json:"fired_at"`
-	Window     string         `json:"window_start"`
-	Count      int64          `json:"count"`
-	Why        string         `json:"why"`
-	Route      string         `json:"route,omitempty"`
-	Tags       []string       `json:"tags"`
-	Standing   standingJSON   `json:"standing"`
-	Evidence   []evidenceJSON `json:"evidence"`
+	ID         string              `json:"id"`
+	Rule       string              `json:"rule"`
+	Version    int                 `json:"version"`
+	Family     string              `json:"family"`
+	Severity   string              `json:"severity"`
+	Confidence float64             `json:"confidence"`
+	Subject    subjectJSON         `json:"subject"`
+	FirstSeen  string              `json:"first_seen"`
+	LastSeen   string              `json:"last_seen"`
+	FiredAt    string              `json:"fired_at"`
+	Window     string              `json:"window_start"`
+	Count      int64               `json:"count"`
+	Why        string              `json:"why"`
+	Route      string              `json:"route,omitempty"`
+	Tags       []string            `json:"tags"`
+	Standing   standingJSON        `json:"standing"`
+	Members    []detect.MemberJSON `json:"members,omitempty"`
+	Evidence   []evidenceJSON      `json:"evidence"`
 }
 
 func (s *Server) findingJSON(f detect.Finding) findingJSON {
@@ -60,6 +61,7 @@ func (s *Server) findingJSON(f detect.Finding) findingJSON {
 		FiredAt: detect.FormatTime(f.FiredAt), Window: detect.FormatTime(f.Window),
 		Count: f.Count, Why: f.Why, Route: f.Route, Tags: s.tags(f.Rule),
 		Standing: standingJSON{f.Standing.Successes, f.Standing.People, detect.FormatTime(f.Standing.Since)},
+		Members:  f.MembersJSON(),
 		Evidence: []evidenceJSON{},
 	}
 	for _, e := range f.EvidenceLines() {

@@ -60,6 +60,13 @@ func (db *DB) hideFinding(f *detect.Finding) {
 // HideFinding hides all addresses in a finding, as every store keeps it then.
 func HideFinding(c Cloak, f *detect.Finding) {
 	f.Subject.Value, f.Why, f.Route = hidden(c, f.Subject.Value, 0), hidden(c, f.Why, 0), hidden(c, f.Route, 0)
+	if f.Members != "" {
+		list := f.MemberList()
+		for i := range list {
+			list[i].Subject.Value = hidden(c, list[i].Subject.Value, 0)
+		}
+		f.Members = detect.PackMembers(list)
+	}
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
 		e.Line, e.Note = hidden(c, e.Line, detect.EvidenceBytes), hidden(c, e.Note, 0)

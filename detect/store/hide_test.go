@@ -31,6 +31,7 @@ const (
 func addressed() store.State {
 	s := state(3)
 	f := &s.Findings[0]
+	f.Members = detect.PackMembers([]detect.Member{{Subject: detect.Subject{Kind: "ip", Value: hideAddr}, Score: 0.5, Count: 3}})
 	f.Subject.Value, f.Why, f.Route = hideAddr, "12 refused logins by "+hideAddr, "/hosts/"+hideAddr
 	line := hideAddr + " - \xff " + strings.Repeat("x", detect.EvidenceBytes)
 	f.Evidence[0].Line, f.Evidence[0].Note = line[:detect.EvidenceBytes-9]+" "+hideAddr[:8], "to "+hideAddr // cut within the second
@@ -81,7 +82,7 @@ func TestConcealed(t *testing.T) {
 	for _, by := range []string{hideAddr, hidden} {
 		list, err := db.Findings(ctx, store.FindingQuery{Subject: detect.Subject{Value: by}})
 		if err != nil || len(list) != 1 || list[0].Subject.Value != hidden || list[0].Why != "12 refused logins by "+hidden ||
-			list[0].Route != "/hosts/"+hidden || !strings.HasPrefix(list[0].Evidence[0].Line, hidden+" - \xff ") || list[0].Evidence[0].Note != "to "+hidden {
+			list[0].Route != "/hosts/"+hidden || list[0].MembersJSON()[0].Value != hidden || !strings.HasPrefix(list[0].Evidence[0].Line, hidden+" - \xff ") || list[0].Evidence[0].Note != "to "+hidden {
 			t.Errorf("by %s: %+v (%v)", by, list, err)
 		}
 	}

@@ -118,11 +118,11 @@ func saveLedger(ctx context.Context, tx *sql.Tx, rows []ingest.LedgerRow) error 
 
 func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding) error {
 	return each(ctx, tx, `INSERT OR REPLACE INTO findings (`+findingColumns+`)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, fs, func(_ int, f detect.Finding) []any {
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, fs, func(_ int, f detect.Finding) []any {
 		db.hideFinding(&f)
 		return []any{f.ID, f.Rule, f.Version, string(f.Family), int(f.Severity), f.Confidence,
 			f.Subject.Kind, f.Subject.Value, f.Window, f.FirstSeen, f.LastSeen, f.FiredAt, f.Count, f.Why, f.Route,
-			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f)}
+			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f), f.Members}
 	})
 }
 

@@ -48,6 +48,8 @@ CREATE INDEX blobs_part ON blobs (part);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `, `
 ALTER TABLE ledger ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE findings ADD COLUMN members TEXT NOT NULL DEFAULT '';
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

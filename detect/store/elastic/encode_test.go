@@ -35,6 +35,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		Subject: detect.Subject{Kind: rapid.SampledFrom([]string{"ip", "account", "asn", "country", "route", "\xff"}).Draw(t, "kind"), Value: hostile(t, "value")},
 		Window:  n("window"), FirstSeen: n("first"), LastSeen: n("last"), FiredAt: n("fired"), Count: n("count"),
 		Why: hostile(t, "why"), Route: hostile(t, "route"),
+		Members:  detect.PackMembers([]detect.Member{{Subject: detect.Subject{Kind: "account", Value: hostile(t, "member")}, Score: 0.125, Count: 3}}),
 		Standing: detect.Standing{Successes: n("successes"), People: n("people"), Since: n("since")},
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {

@@ -104,6 +104,7 @@ var fields = []Field{
 	{"portcullis.known_ns", "long", "since when the subject is known", []Kind{Finding}},
 	{"portcullis.successes", "long", "good requests of the subject in 24 hours", []Kind{Finding}},
 	{"portcullis.people", "long", "estimated people behind it", []Kind{Finding}},
+	{"portcullis.members", typeKept, "who together are the subject, ranked: kind, value, score, count", []Kind{Finding}},
 	{"portcullis.evidence", typeKept, "up to five lines, without secrets", []Kind{Finding}},
 	{"portcullis.version", "long", "orders the states of a document", changing},
 	{"portcullis.raw", typeKept, "values that JSON or a keyword cannot hold, by field, in base64", []Kind{Finding, Decision, Audit, Traffic}},
