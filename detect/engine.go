@@ -163,7 +163,7 @@ func (e *Engine) Finish() Snapshot {
 		}
 	}
 	if e.forward != nil {
-		e.workers[0].routes.flush(e.forward)
+		e.workers[0].counted.flush(e.forward)
 	}
 	return e.changes()
 }

@@ -57,6 +57,14 @@ func (e *Env) Standing(slot Slot, sec int64) Standing {
 	return e.sh.clients[slot].standing(sec, e.w.cfg.LateSeconds, e.w.granule)
 }
 
+// Subject is whom a slot stands for.
+func (e *Env) Subject(slot Slot) Subject { return e.sh.subject(slot) }
+
+// Known is, at level two and during Observe, what was known for good of the event's
+// client, as Standing says it; Since is 0 in its first minute. It is the same in any
+// order.
+func (e *Env) Known() Standing { return e.w.known }
+
 // Sample copies the event's line for evidence, capped and with its secrets
 // replaced.
 func (e *Env) Sample(ev *ingest.Event, note string) window.Sample {

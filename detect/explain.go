@@ -32,13 +32,10 @@ func (e *Engine) Explain(ev *ingest.Event) []Thought {
 	if e.wide == nil {
 		return out
 	}
-	accounts := e.wide.accounts
-	for i, r := range accounts.rules {
-		missing := ""
-		if ev.User == "" {
-			missing = "the line names no account"
+	for _, l := range e.wide.levels[ByClient+1:] {
+		for i, r := range l.rules {
+			out = append(out, thought(r, l.sh.rules[i], ev, need, l.by.missing(ev)))
 		}
-		out = append(out, thought(r, accounts.shards[Shards-1].rules[i], ev, need, missing))
 	}
 	return out
 }

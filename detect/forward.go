@@ -14,17 +14,48 @@ import (
 //
 // It holds what one batch led to: whoever feeds takes it out (see Engine.Partials).
 type forwarder struct {
-	cfg      *Config
-	accounts bool // some detector wants refused requests by account
-	closed   int64
-	told     int64                // the closed second that was last handed over
-	rows     map[rollupKey]Rollup // to be handed over
-	held     map[rollupKey]Rollup // from a saved state, to be handed over when a second closes
-	list     []Partial
-	shown    map[key]*shown
+	cfg    *Config
+	wants  [manyBy]Concern // of which events some rule wants an excerpt
+	closed int64
+	told   int64 // the closed second that was last handed over
+	now    sums  // to be handed over
+	held   sums  // from a saved state, to be handed over when a second closes
+	list   []Partial
+	shown  map[key]*shown
 }
 
-// shown are the lines of one account and second that were handed over with this
+// sums are what was counted.
+type sums struct {
+	loads loads
+	uses  usage
+}
+
+func newSums() sums { return sums{loads{}, usage{}} }
+
+func (s *sums) take(t *tallies) {
+	t.loads(s.loads.add)
+	if t.uses != nil {
+		for k, x := range t.uses.list {
+			s.uses.add(k, x)
+		}
+	}
+}
+
+func (s *sums) add(from *sums) {
+	for k, l := range from.loads {
+		s.loads.add(k, &l)
+	}
+	for k, x := range from.uses {
+		s.uses.add(k, &x)
+	}
+}
+
+func (s *sums) clear() {
+	clear(s.loads)
+	clear(s.uses)
+}
+
+// shown are the lines of one subject and second that were handed over with this
 // batch: the earliest of them, as window.Samples orders lines.
 type shown struct {
 	sec  int64
@@ -32,32 +63,54 @@ type shown struct {
 }
 
 func newForwarder(cfg *Config) *forwarder {
-	f := &forwarder{cfg: cfg, rows: map[rollupKey]Rollup{}, held: map[rollupKey]Rollup{}, shown: map[key]*shown{}}
+	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[key]*shown{}}
 	for _, r := range cfg.Rules {
-		f.accounts = f.accounts || r.Spec.By == ByAccount
+		f.wants[r.Spec.By] |= r.Spec.Concern &^ Any
 	}
 	return f
 }
 
-// account implements upper. The line is left out where lines of the same account
+// excerpt implements upper. The line is left out where lines of the same subject
 // and second stand before it that fill any bucket of evidence it could be in.
-func (f *forwarder) account(ev *ingest.Event, _ int64) {
-	if ev.User == "" || !f.accounts {
-		return
+func (f *forwarder) excerpt(x *excerpt) {
+	line := x.ev.Line
+	for by := ByClient + 1; by < manyBy; by++ {
+		if x.need&f.wants[by] == 0 {
+			continue
+		}
+		by.parties(&x.ev, x.in(), func(p *party) {
+			out := *x
+			out.ev.Line = ""
+			if f.shows(&x.ev, p.k) {
+				out.ev.Line = capLine(f.cfg.Redact(capLine(line)))
+			}
+			w := window.NewWriter(make([]byte, 0, 256+len(out.ev.Line)))
+			codeParty(w, p)
+			out.code(w)
+			f.list = append(f.list, Partial{Kind: ExcerptPartial, Hash: p.k.hash(f.cfg.Seed), Payload: string(w.Bytes())})
+		})
 	}
-	x := *ev
-	name, k := accountOf(ev)
-	x.User, x.Line = name, ""
-	if f.wants(ev, k) {
-		x.Line = capLine(f.cfg.Redact(capLine(ev.Line)))
-	}
-	w := window.NewWriter(make([]byte, 0, 128+len(x.Line)))
-	codeExcerpt(w, &x)
-	f.list = append(f.list, Partial{Kind: AccountPartial, Hash: k.hash(f.cfg.Seed), Payload: string(w.Bytes())})
 }
 
-// wants notes a line where it is among the earliest of its account and second.
-func (f *forwarder) wants(ev *ingest.Event, k key) bool {
+// codeParty passes whom a partial is about.
+func codeParty(k *window.Codec, p *party) {
+	by, s := uint8(p.by), Subject{}
+	if !k.Reading() {
+		s = p.subject()
+	}
+	k.U8(&by)
+	codeSubject(&s, k)
+	k.U64(&p.k.hi)
+	if k.Reading() {
+		if p.by = By(by); p.by <= ByClient || p.by >= manyBy {
+			k.Fail()
+		}
+		p.kind, p.value, p.k.lo = s.Kind, s.Value, uint64(by)
+	}
+}
+
+// shows notes a line where it is among the earliest of its subject and second.
+func (f *forwarder) shows(ev *ingest.Event, k key) bool {
 	sec := ev.Time / 1e9
 	s := f.shown[k]
 	if s == nil || s.sec != sec {
@@ -85,78 +138,56 @@ func earlier(t int64, p ingest.Position, than *window.Sample) bool {
 	return t < than.Time || t == than.Time && p.Less(than.Pos)
 }
 
-// tallies implements upper.
-func (f *forwarder) tallies(t *routeTally) {
-	t.each(func(x *tally) { x.rows(f.add) })
-}
-
-func (f *forwarder) add(k rollupKey, r *Rollup) { addTo(f.rows, k, r) }
-
-func addTo(rows map[rollupKey]Rollup, k rollupKey, r *Rollup) {
-	sum := rows[k]
-	addRollup(&sum, r)
-	rows[k] = sum
-}
+// gathered implements upper.
+func (f *forwarder) gathered(t *tallies) { f.now.take(t) }
 
 // close implements upper.
 func (f *forwarder) close(_ int, sec int64) {
 	f.closed = sec
-	for k, r := range f.held {
-		f.add(k, &r)
-	}
-	clear(f.held)
+	f.now.add(&f.held)
+	f.held.clear()
 }
 
 // take returns what is to be handed over, nil if there is nothing.
 func (f *forwarder) take(seed uint64) *Partials {
-	if len(f.rows) == 0 && len(f.list) == 0 && f.closed == f.told {
+	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.list) == 0 && f.closed == f.told {
 		return nil
 	}
 	p := &Partials{Closed: f.closed, List: f.list}
-	keys := make([]rollupKey, 0, len(f.rows))
-	for k := range f.rows {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b rollupKey) int {
-		return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.route, b.route))
-	})
-	for _, k := range keys {
-		r, w := f.rows[k], window.NewWriter(nil)
-		codeRollup(w, &k, &r)
-		x := Partial{Kind: TrafficPartial, Payload: string(w.Bytes())}
-		if k.route != "" {
-			x.Hash = key{hi: stableHash(k.route), lo: 2}.hash(seed)
+	for _, k := range f.now.loads.keys() {
+		l, w := f.now.loads[k], window.NewWriter(nil)
+		codeLoad(w, &k, &l)
+		x := Partial{Kind: LoadPartial, Payload: string(w.Bytes())}
+		if k.by != ByGlobal { // all traffic goes to the first part
+			whose := k.party()
+			x.Hash = whose.k.hash(seed)
 		}
 		p.List = append(p.List, x)
 	}
-	clear(f.rows)
+	for _, k := range f.now.uses.keys() {
+		x, w := f.now.uses[k], window.NewWriter(nil)
+		codeUse(w, &x)
+		p.List = append(p.List, Partial{Kind: UsePartial, Hash: k.who.hash(seed), Payload: string(w.Bytes())})
+	}
+	f.now.clear()
 	clear(f.shown)
 	f.list, f.told = nil, f.closed
 	return p
 }
 
-// codeAll saves or restores. routes, when saving, are the figures that are not yet
-// handed over.
-func (f *forwarder) codeAll(k *window.Codec, routes *routeTally) *window.Codec {
+// code saves or restores. counted, when saving, is what is not yet handed over.
+func (f *forwarder) code(k *window.Codec, counted *tallies) *window.Codec {
 	k.I64(&f.told)
-	rows := map[rollupKey]Rollup{}
+	sum := newSums()
 	if !k.Reading() {
-		for _, m := range []map[rollupKey]Rollup{f.rows, f.held} {
-			for key, r := range m {
-				addTo(rows, key, &r)
-			}
-		}
-		routes.each(func(x *tally) { x.rows(func(key rollupKey, r *Rollup) { addTo(rows, key, r) }) })
+		sum.add(&f.now)
+		sum.add(&f.held)
+		sum.take(counted)
 	}
-	n := k.Len(len(rows))
-	for key, r := range rows {
-		codeRollup(k, &key, &r)
-	}
-	for ; k.Reading() && n > 0 && k.Err() == nil; n-- {
-		var key rollupKey
-		var r Rollup
-		codeRollup(k, &key, &r)
-		addTo(f.held, key, &r)
+	sum.loads.code(k)
+	sum.uses.code(k)
+	if k.Reading() {
+		f.held.add(&sum)
 	}
 	waiting := Partials{List: f.list}
 	waiting.code(k)

@@ -27,10 +27,11 @@ type Partial struct {
 // number; a level two that does not know a kind refuses it.
 type PartialKind uint8
 
-// The kinds of partials.
+// The kinds of partials. 1 and 2 were those of versions that were not released.
 const (
-	TrafficPartial PartialKind = iota + 1 // figures of a route and a minute, to be added up; those of all traffic have hash 0
-	AccountPartial                        // a request whose credentials were refused, for the account it names
+	LoadPartial    PartialKind = iota + 3 // a Load of a route, a system or all traffic, to be added up; that of all traffic has hash 0
+	ExcerptPartial                        // a request, for one subject it concerns
+	UsePartial                            // a Use of an identity, to be added up
 )
 
 const partialsVersion = 1

@@ -10,9 +10,10 @@ import (
 
 // Probe is what is known from scanners of one event's path and agent.
 type Probe struct {
-	Path  *probe.Entry // the path is one that scanners ask for; nil otherwise
-	Agent *probe.Entry // the agent names a scanner; nil otherwise
-	Who   uint64       // place of the user, or else of the agent, in the bitmap of people
+	Path      *probe.Entry // the path is one that scanners ask for; nil otherwise
+	Agent     *probe.Entry // the agent names a scanner; nil otherwise
+	AgentHash uint64       // of the agent, the same in every process; 0 where it is empty
+	Who       uint64       // place of the user, or else of the agent, in the bitmap of people
 }
 
 // prober remembers its answers for routes and agents: both repeat.
@@ -47,6 +48,9 @@ func (p *prober) look(ev *ingest.Event) Probe {
 		*a = agentProbe{agent: strings.Clone(ev.Agent), hash: stableHash(ev.Agent) | 1<<63, entry: probe.Agent(ev.Agent)}
 	}
 	out.Agent, out.Who = a.entry, agentBit(a.hash)
+	if ev.Agent != "" {
+		out.AgentHash = a.hash
+	}
 	if ev.User != "" {
 		out.Who = userBit(stableHash(ev.User))
 	}

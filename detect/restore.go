@@ -89,9 +89,9 @@ func (e *Engine) restoreSelf(blobs map[string][]byte) error {
 }
 
 func (e *Engine) restoreUpper(blobs map[string][]byte) error {
-	name, code := "wide", func(k *window.Codec) *window.Codec { return e.wide.codeAll(k) }
+	name, code := "wide", func(k *window.Codec) *window.Codec { return e.wide.code(k) }
 	if e.forward != nil {
-		name, code = "forward", func(k *window.Codec) *window.Codec { return e.forward.codeAll(k, nil) }
+		name, code = "forward", func(k *window.Codec) *window.Codec { return e.forward.code(k, nil) }
 	}
 	blob, err := unsealed(blobs, name)
 	if err != nil {

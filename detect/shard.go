@@ -18,9 +18,9 @@ type shard struct {
 	findings findings
 	envs     []*Env
 	rules    []Rule
-	touched  bool            // since the last snapshot
-	names    *Sparse[string] // of accounts; nil where slots are clients
-	dozing   []bool          // by slot: an idle wake is on the agenda, perhaps from an earlier client
+	touched  bool             // since the last snapshot
+	names    *Sparse[Subject] // of what is wider; nil where slots are clients
+	dozing   []bool           // by slot: an idle wake is on the agenda, perhaps from an earlier client
 }
 
 func newShard(w *worker, number int) (*shard, error) {
@@ -191,7 +191,7 @@ func (sh *shard) subject(slot Slot) Subject {
 	if sh.names == nil {
 		return sh.clients[slot].key.subject()
 	}
-	return Subject{Kind: "account", Value: *sh.names.At(slot)}
+	return *sh.names.At(slot)
 }
 
 // code saves or restores the shard. names are the rules in the order in which

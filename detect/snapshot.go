@@ -33,9 +33,9 @@ func (e *Engine) Snapshot() Snapshot {
 	s := e.changes()
 	s.Blobs = map[string][]byte{"engine": e.codeSelf(window.NewWriter(nil)).Bytes()}
 	if e.forward != nil {
-		s.Blobs["forward"] = e.forward.codeAll(window.NewWriter(nil), &e.workers[0].routes).Bytes()
+		s.Blobs["forward"] = e.forward.code(window.NewWriter(nil), &e.workers[0].counted).Bytes()
 	} else {
-		s.Blobs["wide"] = e.wide.codeAll(window.NewWriter(nil)).Bytes()
+		s.Blobs["wide"] = e.wide.code(window.NewWriter(nil)).Bytes()
 	}
 	names := ruleNames(e.workers[0].rules)
 	for name, b := range s.Blobs {
@@ -59,7 +59,7 @@ func (e *Engine) changes() Snapshot {
 	s.Findings = e.collect()
 	if e.wide != nil {
 		for _, w := range e.workers {
-			w.routes.flush(e.wide)
+			w.counted.flush(e.wide)
 		}
 		s.Rollups = e.wide.collect(nil)
 	}
@@ -136,19 +136,6 @@ func (e *Engine) closedAt(sec int64) {
 	if e.forward != nil {
 		e.forward.closed = sec
 	}
-}
-
-func (w *wide) codeAll(k *window.Codec) *window.Codec {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.code(k)
-	names := ruleNames(w.accounts.rules)
-	codeNames(k, &names)
-	sh := w.accounts.shards[Shards-1]
-	sh.code(k, names)
-	w.accounts.closed = w.closed
-	w.accounts.next[Shards-1] = sh.agenda.next()
-	return k
 }
 
 func codeNames(k *window.Codec, names *[]string) {

@@ -38,15 +38,6 @@ type Spec struct {
 	New     func(env *Env, cfg any) (Rule, error)
 }
 
-// By says what a detector's slots stand for.
-type By uint8
-
-// The subjects that state is kept by.
-const (
-	ByClient  By = iota // an IPv4 address or an IPv6 /64: level one, sharded
-	ByAccount           // the user named in a refused request: level two, merged over all clients
-)
-
 // Concern is a set of properties of an event; a detector is called for events
 // that have one of those it declares.
 type Concern uint8
@@ -58,7 +49,13 @@ const (
 	ClientError                     // 4xx
 	Suspicious                      // the first pass of the payload inspection cannot call it harmless
 	Probing                         // a path or agent known from scanners
+	Credentials                     // takes credentials: on a login, token or reset route, or refused
+	ServerError                     // 5xx
+	Fresh                           // within the first minute of its client, or twice the late bound if that is more
 )
+
+// odd are the concerns that tell against a client.
+const odd = Refused | ClientError | Suspicious | Probing
 
 var registry = map[string]Spec{}
 

@@ -5,105 +5,13 @@ import (
 	"sync"
 
 	"github.com/portcullis/portcullis/detect/window"
-	"github.com/portcullis/portcullis/ingest"
 )
-
-// answer sorts a request for the traffic figures.
-type answer uint8
-
-const (
-	answered answer = iota
-	refused         // credentials refused
-	denied          // by our own enforcement
-)
-
-// tally is a partial: what one worker saw of one route in one minute. Partials
-// are additive, so they may be handed on at any time.
-type tally struct {
-	route  string
-	minute int64
-	r      Rollup
-}
-
-// routeTally gathers partials by route number between two hand-overs.
-type routeTally struct {
-	byID []tally
-	used []uint32
-	full []tally // of an earlier minute, waiting to be handed on
-}
-
-// otherRoutes stands for the routes without a number: those that never
-// succeeded, and those beyond the bound.
-const otherRoutes = "{other}"
-
-func (t *routeTally) add(ev *ingest.Event, sec int64, kind answer) {
-	id := ev.RouteID
-	for int(id) >= len(t.byID) {
-		t.byID = append(t.byID, make([]tally, 64)...)
-	}
-	x := &t.byID[id]
-	minute := sec - sec%60
-	if x.minute != minute || x.r.Requests == 0 {
-		if x.r.Requests != 0 {
-			t.full = append(t.full, *x)
-		} else {
-			t.used = append(t.used, id)
-		}
-		*x = tally{route: ev.Route, minute: minute}
-		if id == 0 {
-			x.route = otherRoutes // many share it
-		}
-		x.r.Minute = minute
-	}
-	x.r.Requests++
-	switch ev.Status / 100 {
-	case 2:
-		x.r.S2xx++
-	case 3:
-		x.r.S3xx++
-	case 4:
-		x.r.S4xx++
-	case 5:
-		x.r.S5xx++
-	}
-	switch kind {
-	case refused:
-		x.r.Refused++
-	case denied:
-		x.r.Denied++
-	}
-	x.r.BytesOut += ev.BytesOut
-	x.r.Nanos += ev.Duration
-}
-
-// flush hands the partials on.
-func (t *routeTally) flush(up upper) {
-	if len(t.used) == 0 {
-		return
-	}
-	up.tallies(t)
-	for _, id := range t.used {
-		t.byID[id] = tally{}
-	}
-	clear(t.full)
-	t.used, t.full = t.used[:0], t.full[:0]
-}
-
-// each calls use for every partial.
-func (t *routeTally) each(use func(*tally)) {
-	for _, id := range t.used {
-		use(&t.byID[id])
-	}
-	for i := range t.full {
-		use(&t.full[i])
-	}
-}
 
 // upper is what the workers of level one hand to subjects wider than a client. In
 // one process it is level two itself, which several workers call at once.
 type upper interface {
-	account(ev *ingest.Event, sec int64)
-	tallies(t *routeTally)
+	excerpt(x *excerpt)
+	gathered(t *tallies)
 	close(worker int, sec int64)
 }
 
@@ -115,7 +23,16 @@ type wide struct {
 	closedBy []int64 // by worker
 	closed   int64
 	rollups  map[rollupKey]*rollupState
-	accounts *worker // one shard whose slots are accounts
+	levels   [manyBy]*level // nil for ByClient
+}
+
+// level is the state of one kind of subject: one shard whose slots are those.
+type level struct {
+	*worker
+	sh      *shard
+	wants   Concern  // of which events some rule wants an excerpt
+	loaders []Loader // in the order of the rules
+	users   []User
 }
 
 type rollupKey struct {
@@ -130,64 +47,109 @@ type rollupState struct {
 
 func newWide(cfg *Config, workers int) (*wide, error) {
 	w := &wide{cfg: cfg, closedBy: make([]int64, workers), rollups: map[rollupKey]*rollupState{}}
-	var err error
-	if w.accounts, err = newWorker(cfg, ByAccount, Shards-1, Shards, w); err != nil {
-		return nil, err
+	for by := ByClient + 1; by < manyBy; by++ {
+		var err error
+		if w.levels[by], err = newLevel(cfg, by, w); err != nil {
+			return nil, err
+		}
 	}
-	sh, err := newShard(w.accounts, Shards-1)
-	if err != nil {
-		return nil, err
-	}
-	w.accounts.shards[Shards-1] = sh
-	sh.names = &Sparse[string]{env: &Env{w: w.accounts, sh: sh}, each: func(s *string, k *window.Codec) { k.String(s) }}
 	return w, nil
 }
 
-// account takes a refused request to the account it names, whichever worker saw it.
-func (w *wide) account(ev *ingest.Event, sec int64) {
-	if ev.User == "" || len(w.accounts.rules) == 0 {
-		return
+// newLevel makes a level. Its one shard has the last number, so that whatever goes
+// through all shards finds it at once.
+func newLevel(cfg *Config, by By, w *wide) (*level, error) {
+	l := &level{}
+	var err error
+	if l.worker, err = newWorker(cfg, by, Shards-1, Shards, w); err != nil {
+		return nil, err
 	}
-	name, k := accountOf(ev)
+	if l.sh, err = newShard(l.worker, Shards-1); err != nil {
+		return nil, err
+	}
+	l.shards[Shards-1] = l.sh
+	l.sh.names = &Sparse[Subject]{env: &Env{w: l.worker, sh: l.sh}, each: codeSubject}
+	for i, r := range l.sh.rules {
+		l.wants |= l.rules[i].Spec.Concern &^ Any
+		if x, ok := r.(Loader); ok {
+			l.loaders = append(l.loaders, x)
+		}
+		if x, ok := r.(User); ok {
+			l.users = append(l.users, x)
+		}
+	}
+	return l, nil
+}
+
+func codeSubject(s *Subject, k *window.Codec) {
+	k.String(&s.Kind)
+	k.String(&s.Value)
+}
+
+// slot finds or makes the slot of a subject.
+func (l *level) slot(p *party, sec int64) Slot {
+	l.sh.touched = true
+	s := l.sh.slot(p.k, p.k.hash(l.cfg.Seed), sec)
+	if n := l.sh.names.At(s); n.Kind == "" {
+		*n = p.subject()
+		n.Value = strings.Clone(n.Value)
+	}
+	return s
+}
+
+// excerpt takes a request to its wider subjects, whichever worker saw it.
+func (w *wide) excerpt(x *excerpt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	sh := w.accounts.shards[Shards-1]
-	sh.touched = true
-	s := sh.slot(k, k.hash(w.cfg.Seed), sec)
-	if n := sh.names.At(s); *n == "" {
-		*n = strings.Clone(name)
-	}
-	for _, r := range w.accounts.byNeed[Any|ClientError|Refused] {
-		sh.rules[r].Observe(ev, s)
+	for _, l := range w.levels[ByClient+1:] {
+		if x.need&l.wants != 0 {
+			l.by.parties(&x.ev, x.in(), func(p *party) { l.observe(x, p) })
+		}
 	}
 }
 
-// accountOf is the account that a request names, and by what it is found.
-func accountOf(ev *ingest.Event) (string, key) {
-	name := ev.User
-	if len(name) > maxAccountName {
-		name = name[:maxAccountName]
+func (l *level) observe(x *excerpt, p *party) {
+	s := l.slot(p, x.ev.Time/1e9)
+	l.known = x.known
+	for _, r := range l.byNeed[x.need&^Any] {
+		l.sh.rules[r].Observe(&x.ev, s)
 	}
-	return name, key{hi: stableHash(name), lo: 1}
 }
 
-// maxAccountName caps an account name, which the client writes.
-const maxAccountName = 128
-
-func (w *wide) tallies(t *routeTally) {
+// gathered takes in what a worker counted.
+func (w *wide) gathered(t *tallies) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.each(func(x *tally) { x.rows(w.merge) })
+	t.loads(w.load)
+	if t.uses != nil {
+		for _, x := range t.uses.list {
+			w.use(x)
+		}
+	}
 }
 
-// rows calls use for what a partial adds to: all traffic, and its route.
-func (t *tally) rows(use func(rollupKey, *Rollup)) {
-	if t.r.Requests == 0 {
+// load merges figures, of which minutes are made too, and tells the rules.
+func (w *wide) load(k loadKey, l *Load) {
+	if k.by != ByASN {
+		w.merge(rollupKey{k.bucket - k.bucket%60, k.route}, &l.Rollup)
+	}
+	level := w.levels[k.by]
+	if len(level.loaders) == 0 {
 		return
 	}
-	use(rollupKey{t.minute, ""}, &t.r)
-	if t.route != "" {
-		use(rollupKey{t.minute, t.route}, &t.r)
+	p := k.party()
+	s := level.slot(&p, k.bucket)
+	for _, r := range level.loaders {
+		r.Load(l, s)
+	}
+}
+
+func (w *wide) use(x *used) {
+	level := w.levels[ByIdentity]
+	p := named(ByIdentity, x.subject.Kind, x.subject.Value)
+	s := level.slot(&p, x.u.Last)
+	for _, r := range level.users {
+		r.Use(&x.u, s)
 	}
 }
 
@@ -201,18 +163,6 @@ func (w *wide) merge(k rollupKey, r *Rollup) {
 	addRollup(&s.r, r)
 }
 
-func addRollup(to, from *Rollup) {
-	to.Requests += from.Requests
-	to.S2xx += from.S2xx
-	to.S3xx += from.S3xx
-	to.S4xx += from.S4xx
-	to.S5xx += from.S5xx
-	to.Refused += from.Refused
-	to.Denied += from.Denied
-	to.BytesOut += from.BytesOut
-	to.Nanos += from.Nanos
-}
-
 // close notes how far a worker has closed, and evaluates what all have.
 func (w *wide) close(worker int, sec int64) {
 	w.mu.Lock()
@@ -224,14 +174,19 @@ func (w *wide) close(worker int, sec int64) {
 	}
 	if least > w.closed {
 		w.closed = least
-		w.accounts.shards[Shards-1].close(least)
-		w.accounts.closed = least
+		for _, l := range w.levels[ByClient+1:] {
+			l.sh.close(least)
+			l.closed = least
+		}
 	}
 }
 
 // findings appends the findings that changed.
 func (w *wide) findings(list []Finding) []Finding {
-	return w.accounts.shards[Shards-1].findings.collect(list)
+	for _, l := range w.levels[ByClient+1:] {
+		list = l.sh.findings.collect(list)
+	}
+	return list
 }
 
 // collect appends the rollups that changed, whole, and forgets the minutes that
@@ -249,28 +204,41 @@ func (w *wide) collect(out []Rollup) []Rollup {
 	return out
 }
 
-func (w *wide) code(k *window.Codec) {
+// code saves or restores everything.
+func (w *wide) code(k *window.Codec) *window.Codec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	k.I64(&w.closed)
+	w.codeRollups(k)
+	for _, l := range w.levels[ByClient+1:] {
+		names := ruleNames(l.rules)
+		codeNames(k, &names)
+		l.sh.code(k, names)
+		l.closed = w.closed
+		l.next[Shards-1] = l.sh.agenda.next()
+	}
+	return k
+}
+
+func (w *wide) codeRollups(k *window.Codec) {
 	n := k.Len(len(w.rollups))
 	if !k.Reading() {
 		for key, s := range w.rollups {
 			codeRollup(k, &key, &s.r)
 		}
-	} else {
-		for ; n > 0 && k.Err() == nil; n-- {
-			var key rollupKey
-			s := &rollupState{}
-			codeRollup(k, &key, &s.r)
-			s.r.Minute, s.r.Route = key.minute, key.route
-			w.rollups[key] = s
-		}
+		return
+	}
+	for ; n > 0 && k.Err() == nil; n-- {
+		var key rollupKey
+		s := &rollupState{}
+		codeRollup(k, &key, &s.r)
+		s.r.Minute, s.r.Route = key.minute, key.route
+		w.rollups[key] = s
 	}
 }
 
 func codeRollup(k *window.Codec, key *rollupKey, r *Rollup) {
 	k.I64(&key.minute)
 	k.String(&key.route)
-	for _, p := range []*int64{&r.Requests, &r.S2xx, &r.S3xx, &r.S4xx, &r.S5xx, &r.Refused, &r.Denied, &r.BytesOut, &r.Nanos} {
-		k.I64(p)
-	}
+	codeFigures(k, r)
 }

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"github.com/portcullis/portcullis/detect/window"
-	"github.com/portcullis/portcullis/ingest"
 )
 
 // Wide is level two by itself, or a part of it: it merges the partials of engines
@@ -43,44 +42,72 @@ func (w *Wide) Feed(from int, p *Partials) error {
 	if from < 0 || from >= len(w.wide.closedBy) {
 		return fmt.Errorf("detect: partials of engine %d, level two is over %d: restart it with the new number of partitions", from, len(w.wide.closedBy))
 	}
-	requests, rows, err := read(p)
+	in, err := read(p)
 	if err != nil {
 		return err
 	}
-	for i := range requests {
-		w.wide.account(&requests[i], requests[i].Time/1e9)
+	w.wide.mu.Lock()
+	for i := range in.excerpts {
+		x := &in.excerpts[i]
+		w.wide.levels[x.whose.by].observe(&x.excerpt, &x.whose)
 	}
-	for i := range rows {
-		w.wide.merge(rollupKey{rows[i].Minute, rows[i].Route}, &rows[i])
+	for i := range in.loads {
+		w.wide.load(in.loads[i].key, &in.loads[i].l)
 	}
+	for i := range in.uses {
+		w.wide.use(&in.uses[i])
+	}
+	w.wide.mu.Unlock()
 	w.wide.close(from, p.Closed)
 	return nil
 }
 
+// opened are partials whose payloads could be read.
+type opened struct {
+	excerpts []struct {
+		whose party
+		excerpt
+	}
+	loads []struct {
+		key loadKey
+		l   Load
+	}
+	uses []used
+}
+
 // read opens the payloads.
-func read(p *Partials) (requests []ingest.Event, rows []Rollup, err error) {
+func read(p *Partials) (*opened, error) {
+	out := &opened{}
 	for i := range p.List {
 		x := &p.List[i]
 		k := window.NewReader([]byte(x.Payload))
 		switch x.Kind {
-		case AccountPartial:
-			var ev ingest.Event
-			codeExcerpt(k, &ev)
-			requests = append(requests, ev)
-		case TrafficPartial:
-			var key rollupKey
-			var r Rollup
-			codeRollup(k, &key, &r)
-			r.Minute, r.Route = key.minute, key.route
-			rows = append(rows, r)
+		case ExcerptPartial:
+			out.excerpts = append(out.excerpts, struct {
+				whose party
+				excerpt
+			}{})
+			e := &out.excerpts[len(out.excerpts)-1]
+			codeParty(k, &e.whose)
+			e.code(k)
+		case LoadPartial:
+			out.loads = append(out.loads, struct {
+				key loadKey
+				l   Load
+			}{})
+			l := &out.loads[len(out.loads)-1]
+			codeLoad(k, &l.key, &l.l)
+		case UsePartial:
+			out.uses = append(out.uses, used{})
+			codeUse(k, &out.uses[len(out.uses)-1])
 		default:
-			return nil, nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: %w", x.Kind, ErrNewer)
+			return nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: %w", x.Kind, ErrNewer)
 		}
 		if k.Done(); k.Err() != nil {
-			return nil, nil, fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), k.Err())
+			return nil, fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), k.Err())
 		}
 	}
-	return requests, rows, nil
+	return out, nil
 }
 
 // Findings returns the findings that changed since they were last returned, by this
@@ -144,18 +171,29 @@ func (w *Wide) code(k *window.Codec) {
 			w.wide.closedBy[i] = sec
 		}
 	}
-	w.wide.codeAll(k)
+	w.wide.code(k)
 }
 
 // Publish makes the present figures visible to Stats. It belongs to the goroutine
 // of Feed.
 func (w *Wide) Publish() { w.measure() }
 
-// Stats returns the latest figures; what they call clients are accounts here.
+// Stats returns the latest figures; what they call clients are wider subjects here.
 func (w *Wide) Stats() Stats { return *w.stats.Load() }
 
 func (w *Wide) measure() {
-	a := w.wide.accounts
-	sh := a.shards[Shards-1]
-	w.stats.Store(&Stats{Clients: sh.table.live, Evicted: a.evicted, Findings: len(sh.findings.open), Closed: w.wide.closed, Bytes: sh.bytes()})
+	s := Stats{Closed: w.wide.closed, Bytes: w.wide.bytes()}
+	for _, l := range w.wide.levels[ByClient+1:] {
+		s.Clients += l.sh.table.live
+		s.Evicted += l.evicted
+		s.Findings += len(l.sh.findings.open)
+	}
+	w.stats.Store(&s)
+}
+
+func (w *wide) bytes() (n int64) {
+	for _, l := range w.levels[ByClient+1:] {
+		n += l.sh.bytes() + l.sh.names.bytes()
+	}
+	return n
 }

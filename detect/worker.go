@@ -25,19 +25,23 @@ type worker struct {
 	inspected bool
 	probed    Probe
 
-	routes  routeTally
+	counted tallies
 	upper   upper
-	byNeed  [2 * Probing][]uint8 // which rules want an event with these concerns
+	out     excerpt      // on its way to level two
+	known   Standing     // of the client of the excerpt at hand, at level two
+	wants   Concern      // of which events level two wants an excerpt
+	byNeed  [256][]uint8 // which rules want an event with these concerns
 	byLate  []uint8
 	inspect bool // whether some rule asks for Suspicious
 	probe   bool // whether some rule asks for Probing
 	number  int
+	by      By
 	workers int
 }
 
 func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, error) {
 	w := &worker{
-		cfg: cfg, number: number, workers: workers, upper: upper,
+		cfg: cfg, number: number, workers: workers, upper: upper, by: by,
 		granule:  max(60, 2*cfg.LateSeconds),
 		perShard: max(minPerShard, cfg.MaxClients/Shards),
 		watch:    &watchSet{},
@@ -45,11 +49,7 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 	if by != ByClient {
 		w.perShard = max(minPerShard*minPerShard, cfg.MaxClients/10) // all in one shard
 	}
-	for _, r := range cfg.Rules {
-		if r.Spec.By == by {
-			w.rules = append(w.rules, r)
-		}
-	}
+	w.choose(cfg.Rules)
 	for i := range w.next {
 		w.next[i] = 1<<63 - 1
 	}
@@ -65,10 +65,31 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 		w.inspect = w.inspect || r.Spec.Concern&Suspicious != 0
 		w.probe = w.probe || r.Spec.Concern&Probing != 0
 	}
+	w.inspect = w.inspect || w.wants&Suspicious != 0
+	w.probe = w.probe || w.wants&Probing != 0
 	if _, err := newShard(w, number); err != nil { // whatever is wrong with the settings shows now
 		return nil, err
 	}
 	return w, nil
+}
+
+// choose takes the rules that keep their state by what this worker does, and notes
+// what the others want of its events.
+func (w *worker) choose(rules []RuleConfig) {
+	for _, r := range rules {
+		switch {
+		case r.Spec.By == w.by:
+			w.rules = append(w.rules, r)
+		case w.by == ByClient:
+			w.wants |= r.Spec.Concern &^ Any
+			switch r.Spec.By {
+			case ByASN:
+				w.counted.asns, w.counted.asn = true, map[uint32]*tally{}
+			case ByIdentity:
+				w.counted.uses = newUses()
+			}
+		}
+	}
 }
 
 // shard returns a shard, which is made with its first client: an engine that
@@ -128,25 +149,48 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	c := &sh.clients[s]
 	w.probed = w.prober.look(ev)
 	if c.flags&flagWatched != 0 && w.sighted(ev) {
-		w.routes.add(ev, sec, denied)
+		w.counted.add(ev, sec, h, denied)
 		return // our own answer is not the client's offence
 	}
 	if ev.Status < 400 && ev.Status >= 100 {
 		c.praise(sec, w.granule, w.probed.Who)
 	}
 	need := w.concerns(ev)
-	if need != Any && c.heat < 254 {
+	if sec-int64(c.since) < w.granule {
+		need |= Fresh
+	}
+	if need&odd != 0 && c.heat < 254 {
 		c.heat++
 	}
-	kind := answered
-	if need&Refused != 0 {
-		kind = refused
-		w.upper.account(ev, sec)
+	w.count(ev, sec, h, k, need)
+	if need&w.wants != 0 {
+		w.excerpt(ev, c, need)
 	}
-	w.routes.add(ev, sec, kind)
 	w.inspected = false
 	for _, r := range w.byNeed[need] {
 		sh.rules[r].Observe(ev, s)
+	}
+}
+
+// excerpt hands a request on to wider subjects. Since when a new client is there may
+// still change: that is left out.
+func (w *worker) excerpt(ev *ingest.Event, c *client, need Concern) {
+	w.out = excerpt{ev: *ev, need: need, known: c.standing(ev.Time/1e9, w.cfg.LateSeconds, w.granule)}
+	if need&Fresh != 0 {
+		w.out.known.Since = 0
+	}
+	w.upper.excerpt(&w.out)
+}
+
+// count adds the request to the figures.
+func (w *worker) count(ev *ingest.Event, sec int64, h uint64, client key, need Concern) {
+	kind := answered
+	if need&Refused != 0 {
+		kind = refused
+	}
+	w.counted.add(ev, sec, h, kind)
+	if w.counted.uses != nil {
+		w.counted.uses.add(ev, sec, client, w.probed.AgentHash, need)
 	}
 }
 
@@ -154,7 +198,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 // their payload is still inspected, at the earliest second that is open.
 func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	sec := w.closed + 1
-	w.routes.add(ev, sec, answered)
+	w.counted.add(ev, sec, h, answered)
 	if !w.inspect || w.closed == 0 {
 		return
 	}
@@ -177,10 +221,15 @@ func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 
 func (w *worker) concerns(ev *ingest.Event) Concern {
 	need := Any
-	if ev.Status >= 400 && ev.Status < 500 {
+	if ev.Kind.TakesCredentials() {
+		need |= Credentials
+	}
+	if ev.Status >= 500 {
+		need |= ServerError
+	} else if ev.Status >= 400 {
 		need |= ClientError
 		if ev.Status == 401 || ev.Kind.TakesCredentials() && refuses(ev.Status) {
-			need |= Refused
+			need |= Refused | Credentials
 		}
 	}
 	if w.probe && (w.probed.Path != nil || w.probed.Agent != nil) {
@@ -212,6 +261,6 @@ func (w *worker) closeTo(sec int64) {
 		}
 	}
 	w.closed = sec
-	w.routes.flush(w.upper)
+	w.counted.flush(w.upper)
 	w.upper.close(w.number, sec)
 }

@@ -29,7 +29,7 @@ type ruleObject struct {
 	Family  detect.Family `json:"family"`
 	Flags   string        `json:"flags"`
 	Tags    []string      `json:"tags"`
-	By      string        `json:"by"` // whose behaviour is judged: client or account
+	By      string        `json:"by"` // whose behaviour is judged
 	Needs   string        `json:"needs"`
 	State   string        `json:"state"`
 	Evasion string        `json:"evasion"`
@@ -37,12 +37,8 @@ type ruleObject struct {
 
 func ruleOf(name string) ruleObject {
 	spec, _ := detect.SpecOf(name)
-	by := "client"
-	if spec.By == detect.ByAccount {
-		by = "account"
-	}
 	return ruleObject{Rule: name, Version: spec.Version, Family: spec.Family, Flags: spec.Doc, Tags: spec.Tags,
-		By: by, Needs: spec.Needs, State: spec.State, Evasion: spec.Evasion}
+		By: spec.By.String(), Needs: spec.Needs, State: spec.State, Evasion: spec.Evasion}
 }
 
 // Run implements the command. It reads no settings: detectors are part of the binary.
