@@ -68,13 +68,18 @@ func (e *Env) Known() Standing { return e.w.known }
 // Sample copies the event's line for evidence, capped and with its secrets
 // replaced.
 func (e *Env) Sample(ev *ingest.Event, note string) window.Sample {
-	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: e.Redact(capLine(ev.Line)), Note: note}
+	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: e.Redact(capLine(ev.Line)), Agent: e.agent(ev), Note: note}
 }
 
 // RawSample copies the event's line as it is, for a rule that keeps many lines
 // and shows few: it must Redact what it shows or saves.
 func (e *Env) RawSample(ev *ingest.Event) window.Sample {
-	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: strings.Clone(capLine(ev.Line))}
+	return window.Sample{Time: ev.Time, Pos: ev.Pos, Line: strings.Clone(capLine(ev.Line)), Agent: e.agent(ev)}
+}
+
+// agent is the user agent of a line that is kept, capped and without secrets.
+func (e *Env) agent(ev *ingest.Event) string {
+	return strings.Clone(e.w.cfg.Redact(ev.Agent[:min(len(ev.Agent), AgentBytes)]))
 }
 
 // Redact replaces the secrets of a line by pseudonyms; doing it twice changes

@@ -69,11 +69,15 @@ type Evidence struct {
 	Offset int64
 	Time   int64  // Unix nanoseconds
 	Line   string // at most EvidenceBytes, owned
+	Agent  string // the user agent in it, at most AgentBytes; may be empty
 	Note   string // what was matched in it, in words; may be empty
 }
 
 // EvidenceBytes caps a line of evidence.
 const EvidenceBytes = 512
+
+// AgentBytes caps the user agent of a line of evidence.
+const AgentBytes = 96
 
 // Standing is what is known for good of a subject when a rule fired: who else
 // would be hit by acting on it (the blast radius).

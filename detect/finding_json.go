@@ -26,6 +26,7 @@ type evidenceJSON struct {
 	Offset int64  `json:"offset"`
 	Time   string `json:"time,omitempty"`
 	Line   string `json:"line"`
+	Agent  string `json:"agent,omitempty"`
 	Note   string `json:"note,omitempty"`
 }
 
@@ -74,7 +75,7 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 		out.Tags = []string{}
 	}
 	for _, e := range f.EvidenceLines() {
-		out.Evidence = append(out.Evidence, evidenceJSON{e.Source, e.Offset, FormatTime(e.Time), e.Line, e.Note})
+		out.Evidence = append(out.Evidence, evidenceJSON{e.Source, e.Offset, FormatTime(e.Time), e.Line, e.Agent, e.Note})
 	}
 	return json.Marshal(out)
 }

@@ -58,6 +58,7 @@ type evidenceWire struct {
 	Time   int64      `json:"time"`
 	Line   string     `json:"line,omitempty"`
 	Raw    []byte     `json:"raw,omitempty"`
+	Agent  exact.Text `json:"agent,omitempty"`
 	Note   exact.Text `json:"note,omitempty"`
 }
 
@@ -141,7 +142,7 @@ func evidenceOut(f *Finding) []evidenceWire {
 	lines := f.EvidenceLines()
 	out := make([]evidenceWire, len(lines))
 	for i, e := range lines {
-		out[i] = evidenceWire{Source: exact.Text(e.Source), Offset: e.Offset, Time: e.Time, Line: e.Line, Note: exact.Text(e.Note)}
+		out[i] = evidenceWire{Source: exact.Text(e.Source), Offset: e.Offset, Time: e.Time, Line: e.Line, Agent: exact.Text(e.Agent), Note: exact.Text(e.Note)}
 		if !utf8.ValidString(e.Line) {
 			out[i].Line, out[i].Raw = "", []byte(e.Line)
 		}
@@ -155,6 +156,6 @@ func evidenceIn(in []evidenceWire, f *Finding) {
 		if e.Raw != nil {
 			line = string(e.Raw)
 		}
-		f.Evidence[i] = Evidence{Source: string(e.Source), Offset: e.Offset, Time: e.Time, Line: line, Note: string(e.Note)}
+		f.Evidence[i] = Evidence{Source: string(e.Source), Offset: e.Offset, Time: e.Time, Line: line, Agent: string(e.Agent), Note: string(e.Note)}
 	}
 }

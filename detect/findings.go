@@ -177,6 +177,7 @@ func codeOpen(k *window.Codec, key *windowKey, o *open) {
 		k.I64(&e.Offset)
 		k.I64(&e.Time)
 		k.String(&e.Line)
+		k.String(&e.Agent)
 		k.String(&e.Note)
 	}
 }

@@ -112,7 +112,7 @@ func TestFindingsCode(t *testing.T) {
 			f.Window, f.FiredAt, f.Why, f.Route = int64(i)*3600e9, rapid.Int64().Draw(rt, "fired"), rapid.String().Draw(rt, "why"), "/a"
 			f.Family, f.Version, f.Standing = Recon, 3, Standing{1, 2, 3}
 			for j := range i % (MaxEvidence + 1) {
-				f.Evidence[j] = Evidence{"s", int64(j), 5, fmt.Sprint("line ", j), "note"}
+				f.Evidence[j] = Evidence{"s", int64(j), 5, fmt.Sprint("line ", j), "curl/8", "note"}
 			}
 			fs.put(windowKey{uint8(i % 2), Slot(i), f.Window}, f, i%3 == 0)
 		}

@@ -26,7 +26,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {
 		f.Evidence[i] = detect.Evidence{Source: drawBytes(t, "source"), Offset: n.Draw(t, "offset"), Time: n.Draw(t, "time"),
-			Line: drawBytes(t, "line"), Note: drawBytes(t, "note")}
+			Line: drawBytes(t, "line"), Agent: drawBytes(t, "agent"), Note: drawBytes(t, "note")}
 	}
 	return f
 }

@@ -22,6 +22,7 @@ type evidenceJSON struct {
 	Offset int64  `json:"offset"`
 	Time   string `json:"time,omitempty"`
 	Line   string `json:"line"`
+	Agent  string `json:"agent,omitempty"`
 	Note   string `json:"note,omitempty"`
 }
 
@@ -65,7 +66,7 @@ func (s *Server) findingJSON(f detect.Finding) findingJSON {
 		Evidence: []evidenceJSON{},
 	}
 	for _, e := range f.EvidenceLines() {
-		out.Evidence = append(out.Evidence, evidenceJSON{e.Source, e.Offset, detect.FormatTime(e.Time), e.Line, e.Note})
+		out.Evidence = append(out.Evidence, evidenceJSON{e.Source, e.Offset, detect.FormatTime(e.Time), e.Line, e.Agent, e.Note})
 	}
 	return out
 }

@@ -103,7 +103,7 @@ func (e *episode) show(lines *window.Samples, sec int64) {
 }
 
 func evidenceOf(s *window.Sample) detect.Evidence {
-	return detect.Evidence{Source: s.Pos.Source, Offset: s.Pos.Offset, Time: s.Time, Line: s.Line, Note: s.Note}
+	return detect.Evidence{Source: s.Pos.Source, Offset: s.Pos.Offset, Time: s.Time, Line: s.Line, Agent: s.Agent, Note: s.Note}
 }
 
 // forget lets go of what no later second needs, and reports whether nothing is
@@ -193,6 +193,7 @@ func (e *episode) code(k *window.Codec) {
 		k.I64(&x.Offset)
 		k.I64(&x.Time)
 		k.String(&x.Line)
+		k.String(&x.Agent)
 		k.String(&x.Note)
 	}
 }

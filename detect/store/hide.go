@@ -69,7 +69,7 @@ func HideFinding(c Cloak, f *detect.Finding) {
 	}
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
-		e.Line, e.Note = hidden(c, e.Line, detect.EvidenceBytes), hidden(c, e.Note, 0)
+		e.Line, e.Agent, e.Note = hidden(c, e.Line, detect.EvidenceBytes), hidden(c, e.Agent, detect.AgentBytes), hidden(c, e.Note, 0)
 	}
 }
 

@@ -7,10 +7,11 @@ const SamplesPerBucket = 2
 
 // Sample is one kept line, owned.
 type Sample struct {
-	Time int64 // Unix nanoseconds
-	Pos  ingest.Position
-	Line string
-	Note string
+	Time  int64 // Unix nanoseconds
+	Pos   ingest.Position
+	Line  string
+	Agent string
+	Note  string
 }
 
 func (s *Sample) before(t int64, p ingest.Position) bool {
@@ -116,6 +117,7 @@ func (s *Samples) Code(k *Codec) {
 		k.U64(&x.Pos.File)
 		k.I64(&x.Pos.Offset)
 		k.String(&x.Line)
+		k.String(&x.Agent)
 		k.String(&x.Note)
 	}
 }

@@ -39,7 +39,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		Standing: detect.Standing{Successes: n("successes"), People: n("people"), Since: n("since")},
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {
-		f.Evidence[i] = detect.Evidence{Source: hostile(t, "source"), Offset: n("offset"), Time: n("time"), Line: "x" + hostile(t, "line"), Note: hostile(t, "note")}
+		f.Evidence[i] = detect.Evidence{Source: hostile(t, "source"), Offset: n("offset"), Time: n("time"), Line: "x" + hostile(t, "line"), Agent: hostile(t, "agent"), Note: hostile(t, "note")}
 	}
 	return f
 }

@@ -57,6 +57,7 @@ type evidence struct {
 	Offset int64  `json:"offset"`
 	Time   int64  `json:"time"`
 	Line   string `json:"line"`
+	Agent  string `json:"agent,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Raw    Raw    `json:"raw,omitempty"`
 }
@@ -115,6 +116,7 @@ func (s *Store) FindingDoc(f detect.Finding) (Doc, error) {
 		out := evidence{Offset: e.Offset, Time: e.Time}
 		out.put("source", &out.Source, e.Source)
 		out.put("line", &out.Line, e.Line)
+		out.put("agent", &out.Agent, e.Agent)
 		out.put("note", &out.Note, e.Note)
 		lines = append(lines, out)
 	}
@@ -252,7 +254,7 @@ func decodeFinding(source []byte) (detect.Finding, error) {
 	for i, e := range in.Evidence[:min(len(in.Evidence), detect.MaxEvidence)] {
 		f.Evidence[i] = detect.Evidence{
 			Source: e.Raw.Text("source", e.Source), Offset: e.Offset, Time: e.Time,
-			Line: e.Raw.Text("line", e.Line), Note: e.Raw.Text("note", e.Note),
+			Line: e.Raw.Text("line", e.Line), Agent: e.Raw.Text("agent", e.Agent), Note: e.Raw.Text("note", e.Note),
 		}
 	}
 	return f, nil

@@ -79,7 +79,7 @@ func Findings() []detect.Finding {
 		f.ID = detect.FindingID(f.Rule, f.Subject, f.Window)
 		for i := range n % (detect.MaxEvidence + 1) {
 			f.Evidence[i] = detect.Evidence{Source: "gate", Offset: int64(n*100 + i), Time: f.FirstSeen,
-				Line: fmt.Sprintf("GET /%d \x00\xff\\ \u2028 HTTP/1.1", i), Note: []string{"", "tried \xc3\x28"}[i%2]}
+				Line: fmt.Sprintf("GET /%d \x00\xff\\ \u2028 HTTP/1.1", i), Agent: []string{"", "curl/8 \xff"}[i%2], Note: []string{"", "tried \xc3\x28"}[i%2]}
 		}
 		out = append(out, f)
 	}
