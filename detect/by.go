@@ -20,7 +20,10 @@ const (
 	ByIdentity           // who is calling: a consumer, an API key or token, a session, a user who got in
 	ByASN                // the autonomous system of the client
 	ByGlobal             // all traffic
-	manyBy
+	manyBy               // how many keep state
+
+	// ByFindings is of what is made of findings: the engine does not run it.
+	ByFindings = manyBy
 )
 
 // byNames name them in messages.
@@ -31,7 +34,7 @@ func (by By) String() string {
 	if by < manyBy {
 		return byNames[by]
 	}
-	return "unknown"
+	return "group of findings"
 }
 
 // party is one subject of level two. Its key tells it apart; its name is made only

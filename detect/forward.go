@@ -65,7 +65,9 @@ type shown struct {
 func newForwarder(cfg *Config) *forwarder {
 	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[key]*shown{}}
 	for _, r := range cfg.Rules {
-		f.wants[r.Spec.By] |= r.Spec.Concern &^ Any
+		if r.Spec.By < manyBy {
+			f.wants[r.Spec.By] |= r.Spec.Concern &^ Any
+		}
 	}
 	return f
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/follow"
 	"github.com/portcullis/portcullis/enforce/journal"
@@ -27,6 +28,7 @@ type enforceRole struct {
 	epoch   atomic.Int64
 	good    atomic.Int64
 	journal journalTopic
+	groups  *campaigns
 
 	mu  sync.Mutex
 	why string // why it cannot lead though it should; "" = it can, or should not
@@ -37,8 +39,23 @@ func (c *cluster) openFollower() {
 		Read: func(ctx context.Context, partition int, from int64, each func(*bus.Message, int64) error, gap func(from, to int64)) error {
 			return c.read(ctx, kafka.Findings, partition, from, each, nil, gap)
 		},
-		Partitions: kafka.FindingsPartitions, Store: c.db, Finding: c.offer, Saw: c.saw, Now: now, Log: c.quiet,
+		Partitions: kafka.FindingsPartitions, Store: followed{c.db, c}, Finding: c.offer, Saw: c.saw, Now: now, Log: c.quiet,
 	})
+}
+
+// followed is the database, which tells what it has of new findings.
+type followed struct {
+	*store.DB
+	c *cluster
+}
+
+// Save implements follow.Store.
+func (d followed) Save(ctx context.Context, s store.State) error {
+	err := d.DB.Save(ctx, s)
+	if err == nil && d.c.enforce != nil {
+		d.c.enforce.groups.note(s.Findings...)
+	}
+	return err
 }
 
 // offer gives a finding to the enforcer, if it is here.
@@ -62,7 +79,7 @@ func (c *cluster) saw(s detect.Sightings) {
 }
 
 func (c *cluster) openEnforce() error {
-	c.enforce = &enforceRole{journal: journalTopic{p: c.producer}}
+	c.enforce = &enforceRole{journal: journalTopic{p: c.producer}, groups: newCampaigns(c.settings, c.db)}
 	_, err := c.newEnforcer(nil, c.inputs) // settings that are wrong are said at the start
 	return err
 }
@@ -84,6 +101,7 @@ func (c *cluster) startEnforce(start func(string, func(context.Context) error)) 
 		})
 	})
 	start("good traffic", c.countGood)
+	start("campaigns", c.group)
 }
 
 // lead decides until the turn is over, and tries again where something is in the way.
@@ -133,6 +151,28 @@ func (c *cluster) term(turn context.Context, least int64) error {
 	defer c.enforce.active.Store(nil)
 	c.log.Info("this enforcer is active", "epoch", epoch, "gateways", c.settings.gateways())
 	return e.Run(turn)
+}
+
+// group makes campaigns of what was found while this enforcer is the active one, and
+// tells them to all as any other finding. Who becomes active finds the last hours in its
+// database.
+func (c *cluster) group(ctx context.Context) error {
+	tick := time.NewTicker(campaignsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if c.enforce.active.Load() == nil {
+			continue
+		}
+		err := c.enforce.groups.group(ctx, now(), func(list []detect.Finding) error { return c.topics.Findings(ctx, list) })
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn("campaigns cannot be made yet; it is tried again", "error", err)
+		}
+	}
 }
 
 // countGood sums up what was answered well in the last 24 hours, every minute.

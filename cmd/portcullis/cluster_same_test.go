@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,10 @@ func attackLog(t *testing.T, lines int) (log []byte, end int64) {
 	start := time.Now().Add(-time.Duration(lines/rate)*time.Second - 6*time.Hour).Truncate(time.Second)
 	if _, err := traffic.Write(&out, traffic.Options{Lines: lines - 4, Rate: rate, Start: start, Attackers: true, Clients: 300}); err != nil {
 		t.Fatal(err)
+	}
+	fleet := time.Now().Add(-4 * time.Hour).UTC()
+	for i := range 6 * 14 { // six clients who guess on one route are a campaign
+		fmt.Fprintf(&out, "203.0.113.%d - - [%s] \"POST /login HTTP/1.1\" 401 9 \"-\" \"guess/1\"\n", 101+i%6, fleet.Add(time.Duration(i)*time.Second/2).Format("02/Jan/2006:15:04:05 -0700"))
 	}
 	at := time.Now().Add(-3 * time.Hour).UTC()
 	for i := range 4 {
@@ -74,6 +79,9 @@ func (f *fleet) sameFindings(m *member) {
 		got = m.findings()
 		return maps.Equal(want, got)
 	})
+	if !slices.ContainsFunc(slices.Collect(maps.Values(want)), func(f string) bool { return strings.Contains(f, `"kind":"campaign"`) }) {
+		f.t.Error("no campaign was found")
+	}
 	if len(want) < 4 {
 		f.t.Errorf("%d findings, want one for each of the four attackers at least", len(want))
 	}

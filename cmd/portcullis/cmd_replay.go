@@ -75,7 +75,9 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 	readErr := feedAll(ctx, e, files, ahead, progress, found)
 	progress.Stop()
 	last := e.Finish() // what could be read counts, also where the end is missing
-	return errors.Join(c.print(app, merge(found, last.Findings), last.Ledger, now().Sub(start)), readErr)
+	merge(found, last.Findings)
+	addCampaigns(s, found)
+	return errors.Join(c.print(app, found, last.Ledger, now().Sub(start)), readErr)
 }
 
 // feedAll hands the files to the engine, merged by time where there are several.

@@ -126,10 +126,27 @@ func (l *detectLoop) chores(ctx context.Context) error {
 	if p.emitted.Swap(false) {
 		list := p.engine.Findings()
 		err := p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
-		if err == nil {
-			p.mirror.offer(list, nil)
+		if err != nil {
+			return err
 		}
+		p.groups.note(list...)
+		p.mirror.offer(list, nil)
+	}
+	return p.groups.group(ctx, t, func(list []detect.Finding) error { return p.campaigned(ctx, list) })
+}
+
+// campaigned saves campaigns and hands them on.
+func (p *pipeline) campaigned(ctx context.Context, list []detect.Finding) error {
+	err := p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
+	if err != nil {
 		return err
+	}
+	p.mirror.offer(list, nil)
+	for _, f := range list {
+		if p.onEvent != nil {
+			p.onEvent(f)
+		}
+		p.enforcer.Offer(f)
 	}
 	return nil
 }
@@ -143,6 +160,7 @@ func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
 		return err
 	}
 	p.intake.saved(s.Marks)
+	p.groups.note(s.Findings...)
 	p.mirror.offer(s.Findings, s.Rollups)
 	return nil
 }

@@ -26,6 +26,7 @@ type pipeline struct {
 	intake   *intake
 	enrich   *enrich.Enricher
 	bus      *bus.Memory
+	groups   *campaigns
 	mirror   *mirror       // to Elasticsearch; nil: none
 	marks    []ingest.Mark // where the sources resume
 	good     atomic.Int64
@@ -92,6 +93,7 @@ func (p *pipeline) openState(ctx context.Context) error {
 		return err
 	}
 	p.marks = saved.Marks
+	p.groups = newCampaigns(p.settings, p.db)
 	p.enforcer, err = p.newEnforcer(p.engine, p.inputs)
 	return err
 }
