@@ -57,8 +57,8 @@ func Group(cfg *Config, before, findings []detect.Finding) []detect.Finding {
 	groups := map[string]group{}
 	for i := range findings {
 		f := &findings[i]
-		if f.Rule == Rule || f.Severity < detect.Low {
-			continue
+		if f.Rule == Rule || f.Severity < detect.Medium {
+			continue // what is not sure of one client is not made surer by another
 		}
 		if a := anchor(f); a != "" {
 			groups[a] = append(groups[a], f)

@@ -34,7 +34,7 @@ func guessers(n int) (list []detect.Finding) {
 }
 
 // TestWhatMakesACampaign: four clients on one route do, three do not, nor four that share
-// nothing, nor those that are only worth a note.
+// nothing, nor those that are only of low severity.
 func TestWhatMakesACampaign(t *testing.T) {
 	if got := campaign.Group(defaults, nil, guessers(3)); got != nil {
 		t.Errorf("three clients: %v", got)
@@ -45,7 +45,7 @@ func TestWhatMakesACampaign(t *testing.T) {
 	}
 	info := guessers(4)
 	for i := range info {
-		info[i].Severity = detect.Info
+		info[i].Severity = detect.Low
 	}
 	apart := []detect.Finding{found(1, detect.Rate, "192.0.2.1", "", ""), found(2, detect.Rate, "198.51.100.2", "", ""),
 		found(3, detect.Rate, "203.0.113.3", "", ""), found(4, detect.Rate, "198.18.0.1", "", "")}
