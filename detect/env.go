@@ -107,6 +107,13 @@ func (e *Env) Inspect(ev *ingest.Event) *inspect.Verdict {
 // Probe says what is known of the event's path and agent from scanners.
 func (e *Env) Probe() Probe { return e.w.probed }
 
+// Administrative reports whether the event's route names a function that only
+// administrators use.
+func (e *Env) Administrative(ev *ingest.Event) bool {
+	e.w.equip()
+	return e.w.prober.administrative(ev)
+}
+
 // Early hands over a finding before its second is closed, in live mode. The
 // engine keeps the first; Report then corrects it.
 func (e *Env) Early(slot Slot, f Finding) {

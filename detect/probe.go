@@ -20,6 +20,7 @@ type Probe struct {
 type prober struct {
 	seed   maphash.Seed
 	routes []routeProbe
+	admin  []uint8 // by route number: 0 not asked yet, 1 no, 2 yes
 	agents [2048]agentProbe
 }
 
@@ -73,6 +74,24 @@ func (p *prober) path(ev *ingest.Event) *probe.Entry {
 		return probe.Path(ev.Target)
 	}
 	return r.entry
+}
+
+// administrative asks by route where it has a number: that is asked of every event.
+func (p *prober) administrative(ev *ingest.Event) bool {
+	if ev.RouteID == 0 || ev.RouteID >= maxRouteProbes {
+		return probe.Function(ev.Target) != nil
+	}
+	for int(ev.RouteID) >= len(p.admin) {
+		p.admin = append(p.admin, make([]uint8, 64)...)
+	}
+	a := &p.admin[ev.RouteID]
+	if *a == 0 {
+		*a = 1
+		if probe.Function(ev.Route) != nil {
+			*a = 2
+		}
+	}
+	return *a == 2
 }
 
 // hasDot reports a dot in the path: what is known of scanners that a template

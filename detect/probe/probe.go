@@ -27,6 +27,7 @@ var (
 	segments = map[string]*Entry{} // a path segment anywhere
 	suffixes = map[string]*Entry{} // ".sql" and the like, on the last segment
 	agents   []*Entry              // a part of the agent
+	admin    = map[string]*Entry{} // a path segment, without dashes and underscores
 )
 
 func init() {
@@ -44,6 +45,10 @@ func init() {
 	})
 	mustLoad("data/agents.txt", func(e *Entry) error {
 		agents = append(agents, e)
+		return nil
+	})
+	mustLoad("data/functions.txt", func(e *Entry) error {
+		admin[e.Text] = e
 		return nil
 	})
 }
@@ -119,4 +124,33 @@ func Agent(agent string) *Entry {
 		}
 	}
 	return nil
+}
+
+// Function returns the administrative function that a request target or route
+// template names, or nil. What is in braces stands for anything and names nothing.
+func Function(target string) *Entry {
+	if i := strings.IndexAny(target, "?#"); i >= 0 {
+		target = target[:i]
+	}
+	for rest := target[:min(len(target), 512)]; rest != ""; {
+		var seg string
+		seg, rest, _ = strings.Cut(rest, "/")
+		if e := admin[plain(seg)]; e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// plain writes a segment small and without dashes and underscores.
+func plain(seg string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '-' || c == '_':
+			return -1
+		case c >= 'A' && c <= 'Z':
+			return c | 0x20
+		}
+		return c
+	}, seg)
 }

@@ -51,6 +51,9 @@ func TestEntriesAreComplete(t *testing.T) {
 			all = append(all, e)
 		}
 	}
+	for _, e := range admin {
+		all = append(all, e)
+	}
 	for _, e := range append(all, agents...) {
 		if e.Weight < 1 || e.Weight > 8 || e.What == "" || e.Text != strings.ToLower(e.Text) || strings.TrimSpace(e.Text) != e.Text {
 			t.Errorf("%+v: want a weight from 1 to 8, lower case, and words", e)
@@ -208,4 +211,20 @@ func FuzzPath(f *testing.F) {
 		}
 		Agent(target)
 	})
+}
+
+func TestFunctions(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/api/admin/v1/users/all": true, "/API/Admin/users?x=1": true, "/feature-flags": true, "/users/{id}/roles": true, "/actuator/env": true,
+		"/administer": false, "/products/{id}": false, "/search?next=/admin": false, "/": false, "": false, "/{admin}": false,
+	} {
+		if got := Function(target) != nil; got != want {
+			t.Errorf("%q is administrative: %v, want %v", target, got, want)
+		}
+	}
+	for text := range admin {
+		if Function("/api/"+text+"/1") == nil {
+			t.Errorf("%q does not match itself", text)
+		}
+	}
 }

@@ -68,16 +68,20 @@ func (b *burst) sum(sec int64, sp span) (count, weight uint32, first int64) {
 // close takes the second in. fires says whether the rule holds for the span
 // that ends with it. It reports whether there is a finding to hand over.
 func (b *burst) close(env *detect.Env, slot detect.Slot, sec int64, sp span, fires bool) bool {
-	here := b.cells.At(sec)
-	if here.Count == 0 {
-		return false
-	}
+	return b.cells.At(sec).Count > 0 && b.take(env, slot, sec, sp, fires)
+}
+
+// take is close for a second that matters even where it has no offence.
+func (b *burst) take(env *detect.Env, slot detect.Slot, sec int64, sp span, fires bool) bool {
 	start := detect.WindowOf(sec)
 	switch {
 	case b.now.start == start && b.now.last < sec:
-		b.now.count += int64(here.Count)
+		b.now.count += int64(b.cells.At(sec).Count)
 	case b.now.start != start && fires:
 		n, _, first := b.sum(sec, sp)
+		if n == 0 {
+			first = sec
+		}
 		b.now = episode{start: start, early: b.now.early, level: b.now.level, told: b.now.told, fired: sec, first: first, count: int64(n),
 			shown: first * 1e9, standing: env.Standing(slot, sec)}
 		env.Wake(slot, start/1e9+detect.FindingWindow)

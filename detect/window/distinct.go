@@ -141,3 +141,14 @@ func (d *Distinct) Max(from, to int64) uint32 {
 	}
 	return w
 }
+
+// First is the earliest second in which a value of (from, to] was first seen, or 0.
+func (d *Distinct) First(from, to int64) int64 {
+	var first int64
+	for i := range d.list {
+		if sec := d.list[i].Sec; sec > from && sec <= to && (first == 0 || sec < first) {
+			first = sec
+		}
+	}
+	return first
+}

@@ -146,15 +146,22 @@ func checkDistinct(rt *rapid.T, d *Distinct, all []Value) {
 		from := to - 60
 		hashes := map[uint64]bool{}
 		var weight, most uint32
+		var first int64
 		for _, v := range all {
 			if v.Sec <= from || v.Sec > to {
 				continue
+			}
+			if first == 0 || v.Sec < first {
+				first = v.Sec
 			}
 			if !hashes[v.Hash] {
 				weight += v.Weight
 			}
 			hashes[v.Hash] = true
 			most = max(most, v.Weight)
+		}
+		if got := d.First(from, to); got != first {
+			rt.Fatalf("(%d, %d]: first seen in %d, want %d", from, to, got, first)
 		}
 		n, w := d.Sum(from, to)
 		if int(n) != len(hashes) || w != weight || d.Max(from, to) != most {
