@@ -114,6 +114,16 @@ func (e *Env) Administrative(ev *ingest.Event) bool {
 	return e.w.prober.administrative(ev)
 }
 
+// Object is the id in the event's path: what stands for the last place of its route's
+// template that may hold anything, "" where there is none. It is borrowed like the event.
+func (e *Env) Object(ev *ingest.Event) string {
+	e.w.equip()
+	return e.w.prober.object(ev)
+}
+
+// Closed is the last second that was closed: every event up to it is in.
+func (e *Env) Closed() int64 { return e.w.closed }
+
 // Early hands over a finding before its second is closed, in live mode. The
 // engine keeps the first; Report then corrects it.
 func (e *Env) Early(slot Slot, f Finding) {

@@ -71,7 +71,7 @@ func (r *bflaClient) Explain(ev *ingest.Event) (bool, string) {
 	return counts, fmt.Sprintf("an administrative route, answered %d; a finding from %d points within %s", ev.Status, r.limit, time.Duration(r.horizon)*time.Second)
 }
 
-func (r *bflaClient) weighed(_ *tried, t tally) verdict {
+func (r *bflaClient) weighed(t tally, _ detect.Standing) verdict {
 	v := verdict{
 		fires: t.points >= r.limit, severity: detect.Medium, confidence: surer(0.7, 0.9, float64(t.points)/float64(r.limit), 4),
 		why: fmt.Sprintf("refused at %d administrative functions, %d points; %d make a finding", t.things, t.points, r.limit),

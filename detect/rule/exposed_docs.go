@@ -70,7 +70,7 @@ func (r *exposedDocs) Explain(ev *ingest.Event) (bool, string) {
 	return docsRefused(ev.Status), fmt.Sprintf("documentation, answered %d; a finding from %d places refused within %s", ev.Status, r.limit, time.Duration(r.horizon)*time.Second)
 }
 
-func (r *exposedDocs) weighed(_ *tried, t tally) verdict {
+func (r *exposedDocs) weighed(t tally, _ detect.Standing) verdict {
 	v := verdict{
 		fires: t.things >= r.limit, severity: detect.Medium, confidence: surer(0.75, 0.9, float64(t.things)/float64(r.limit), 4),
 		why: fmt.Sprintf("documentation asked for at %d places that have none; %d make a search", t.things, r.limit),

@@ -16,7 +16,7 @@ type tries struct {
 	horizon int64 // and distinct things that long, in seconds
 	state   *detect.Sparse[tried]
 	hasty   bool // may fire early: no later request can make it less grave
-	judge   func(*tried, tally) verdict
+	judge   func(tally, detect.Standing) verdict
 }
 
 // tried is what is kept of one client.
@@ -80,7 +80,7 @@ func (r *tries) try(ev *ingest.Event, slot detect.Slot, thing uint64, weight uin
 	if s.now.start == detect.WindowOf(sec) {
 		t = t.over(s.best)
 	}
-	if v := r.judge(s, t); v.fires && s.now.earlier(r.env, sec, int64(v.severity)+1) {
+	if v := r.judge(t, r.env.Standing(slot, sec)); v.fires && s.now.earlier(r.env, sec, int64(v.severity)+1) {
 		e := s.preview(r.env, slot, sec, r.span)
 		r.env.Early(slot, v.finding(&e))
 	}
@@ -136,7 +136,7 @@ func (r *tries) settle(s *tried, slot detect.Slot, sec int64) {
 	if s.now.start == detect.WindowOf(sec) {
 		t = t.over(s.best)
 	}
-	v := r.judge(s, t)
+	v := r.judge(t, r.env.Standing(slot, sec))
 	if s.take(r.env, slot, sec, r.span, v.fires) {
 		s.best = t
 		r.env.Report(slot, v.finding(&s.now))

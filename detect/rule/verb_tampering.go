@@ -114,7 +114,7 @@ func (r *verbTampering) Explain(ev *ingest.Event) (bool, string) {
 	return true, fmt.Sprintf("%d points: %s; a finding from %d points within %s", weight, note, r.limit, time.Duration(r.horizon)*time.Second)
 }
 
-func (r *verbTampering) weighed(_ *tried, t tally) verdict {
+func (r *verbTampering) weighed(t tally, _ detect.Standing) verdict {
 	v := verdict{
 		fires: t.points >= r.limit || t.heaviest >= 8, severity: detect.Low, confidence: 0.5,
 		why: fmt.Sprintf("%d distinct pairs of method and route that nobody offers, %d points; tampering has %d", t.things, t.points, r.limit),

@@ -1,0 +1,75 @@
+package window
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestBlocksTwin(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		ids := rapid.SliceOfN(rapid.Uint64Range(0, 1500), 0, 400).Draw(rt, "ids")
+		var a, b Blocks
+		seen := map[uint64]int{}
+		for _, id := range ids {
+			kept := false
+			fresh := a.Add(id)
+			for _, x := range a.list {
+				kept = kept || x.hash == mix32(id/BlockIDs)
+			}
+			if kept && fresh != (seen[id] == 0) && len(a.list) < BlocksLimit {
+				rt.Fatalf("id %d: new=%v, seen %d times before", id, fresh, seen[id])
+			}
+			seen[id]++
+		}
+		for _, id := range rapid.Permutation(ids).Draw(rt, "other order") {
+			b.Add(id)
+		}
+		if !slices.Equal(a.list, b.list) {
+			rt.Fatalf("order matters: %v and %v", a.list, b.list)
+		}
+		if got := recode(rt, &a, new(Blocks)); !slices.Equal(got.list, a.list) {
+			rt.Fatalf("read back %v, want %v", got.list, a.list)
+		}
+		if len(a.list) < BlocksLimit && (a.Distinct() != int64(len(seen)) || a.Hits() != int64(len(ids))) {
+			rt.Fatalf("%d distinct of %d, want %d of %d", a.Distinct(), a.Hits(), len(seen), len(ids))
+		}
+	})
+}
+
+// TestBlocksTellAWalk: whoever goes through neighbouring ids once is told from visits by
+// chance, sparse or so many that they fill blocks.
+func TestBlocksTellAWalk(t *testing.T) {
+	random := func(n int, among uint64) *Blocks {
+		var b Blocks
+		x := uint64(1)
+		for range n {
+			x = x*6364136223846793005 + 1442695040888963407
+			b.Add((x >> 20) % among)
+		}
+		return &b
+	}
+	walk := func(b *Blocks, from, to uint64) *Blocks {
+		for id := from; id < to; id++ {
+			b.Add(id)
+		}
+		return b
+	}
+	for _, c := range []struct {
+		name     string
+		b        *Blocks
+		min, max int64
+	}{
+		{"forty in a row", walk(new(Blocks), 4711, 4751), 30, 40},
+		{"a walk among visits", walk(random(30, 1_000_000), 5000, 5200), 80, 400},
+		{"ten thousand in a row", walk(new(Blocks), 0, 10_000), 6000, 14_000},
+		{"sparse visits", random(2000, 1_000_000), 0, 0},
+		{"many visits to few objects", random(20_000, 1000), 0, 0},
+		{"as many visits as objects", random(1000, 1000), 0, 100},
+	} {
+		if got := c.b.Walked(12, 1.4); got < c.min || got > c.max {
+			t.Errorf("%s: %d ids walked, want %d to %d", c.name, got, c.min, c.max)
+		}
+	}
+}
