@@ -16,7 +16,7 @@ func init() {
 		Needs:   "client address, status",
 		State:   "about 150 bytes and up to 8 lines, only for clients with a server error in the last minute",
 		Evasion: "stays silent below limit per span; an outage makes every client fail, so that by itself it is never more than low: error-route tells who caused it, spread over addresses too",
-		Concern: detect.Any,
+		Concern: detect.ServerError,
 		Config:  func() any { return new(ErrorClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			c := cfg.(*ErrorClientConfig)
