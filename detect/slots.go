@@ -56,6 +56,16 @@ func (s *Sparse[T]) At(slot Slot) *T {
 	return &s.items[i]
 }
 
+// Each calls use for every item, in the order of their slots. That order depends on who
+// came first: what use adds up must not.
+func (s *Sparse[T]) Each(use func(Slot, *T)) {
+	for slot, i := range s.index {
+		if i != 0 {
+			use(Slot(slot), &s.items[i-1])
+		}
+	}
+}
+
 // Drop forgets the item of a slot.
 func (s *Sparse[T]) Drop(slot Slot) { s.drop(slot) }
 

@@ -44,6 +44,13 @@ func (k key) subject() Subject {
 	return Subject{Kind: "cidr", Value: p.String()}
 }
 
+// ClientOf is the address that stands for the client of an address: itself, or the first
+// of its IPv6 /64.
+func ClientOf(a netip.Addr) netip.Addr { return keyOf(a).prefix().Addr() }
+
+// ClientSubject is the client of an address as a subject.
+func ClientSubject(a netip.Addr) Subject { return keyOf(a).subject() }
+
 // hash mixes a key with the installation's secret, so that a client cannot
 // choose addresses that collide.
 func (k key) hash(seed uint64) uint64 {

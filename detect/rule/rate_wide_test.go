@@ -1,0 +1,182 @@
+package rule_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/detecttest"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// town is traffic of a small API with its people, in which a test makes things happen.
+type town struct {
+	rnd *rand.Rand
+	log detecttest.Log
+}
+
+const townStart = 1_772_445_600 // a full hour
+
+var townRoutes = []string{"/v1/products/{id}", "/v1/products", "/v1/orders/{id}", "/v1/search", "/v1/carts/{id}", "/v1/login", "/v1/feed", "/v1/users/{id}"}
+
+func (w *town) request(at float64, client netip.Addr, agent string, route int, status uint16) {
+	path := townRoutes[route]
+	target := path
+	if i := len(path) - len("{id}"); path[max(0, i):] == "{id}" {
+		target = path[:i] + fmt.Sprint(1000+w.rnd.IntN(90_000)*7)
+	}
+	w.log = append(w.log, ingest.Event{Time: int64((townStart + at) * 1e9), Client: client, Method: "GET", Target: target, Route: path, RouteID: uint32(route + 2), Status: status,
+		Agent: agent, BytesOut: 900, Duration: 20e6, Line: "GET " + target})
+}
+
+func townAgent(n int) string {
+	return fmt.Sprintf("Mozilla/5.0 (device %d) Firefox/%d.0", n%7, 120+n%5)
+}
+
+// visit is one person, who asks for several things within minutes.
+func (w *town) visit(at float64, client netip.Addr, agent string) {
+	for n := 3 + w.rnd.IntN(12); n > 0; n-- {
+		w.request(at, client, agent, []int{0, 0, 0, 1, 2, 3, 3, 4, 5, 6, 7}[w.rnd.IntN(11)], 200)
+		at += w.rnd.ExpFloat64() * 6
+	}
+}
+
+func address(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+// people live in town for so many seconds, visits a second on average, from addresses of
+// their own.
+func (w *town) people(from, secs, visits float64, base int) {
+	for at := from; at < from+secs; at += w.rnd.ExpFloat64() / visits {
+		n := base + int(at*50)
+		if w.rnd.IntN(2) == 0 {
+			n = base + w.rnd.IntN(400) // comes back
+		}
+		w.visit(at, address(n), townAgent(n*31))
+	}
+}
+
+func (w *town) run(t *testing.T, rules ...string) map[string]detect.Finding {
+	slices.SortStableFunc(w.log, func(a, b ingest.Event) int { return int(max(-1, min(1, a.Time-b.Time))) })
+	for i := range w.log {
+		w.log[i].Pos = ingest.Position{Source: "test", File: 1, Offset: int64(i) * 100}
+	}
+	return detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules}, w.log)
+}
+
+func newTown(seed uint64) *town { return &town{rnd: rand.New(rand.NewPCG(seed, 1))} }
+
+// TestRateRouteFindsAFleet: ten thousand addresses with one request each in seven minutes,
+// nearly all of which make the service fail: found in the first minute, and its members
+// are named.
+func TestRateRouteFindsAFleet(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		size   int
+		fail   int // of 1000
+		agents int
+		least  detect.Severity
+	}{
+		{"the service fails", 10_372, 988, 3, detect.High},
+		{"it does not", 6000, 0, 1, detect.Medium},
+		{"with the usual agents", 10_000, 0, 0, detect.Medium},
+		{"few agents, much smaller than the usual traffic", 2500, 0, 2, detect.Medium},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newTown(7)
+			w.people(0, 3000, 1.5, 1)
+			bots := map[string]bool{}
+			for i := range c.size {
+				a := address(3_000_000 + i*5)
+				bots[a.String()] = true
+				status := uint16(200)
+				if w.rnd.IntN(1000) < c.fail {
+					status = 503
+				}
+				agent := townAgent(i)
+				if c.agents > 0 {
+					agent = fmt.Sprintf("python-requests/2.%d", i%c.agents)
+				}
+				w.request(1800+w.rnd.Float64()*420, a, agent, 3, status)
+			}
+			found := false
+			for _, f := range w.run(t, "rate-route") {
+				if f.Subject.Value != "/v1/search" {
+					t.Errorf("%s: %s", f.Subject.Value, f.Why)
+					continue
+				}
+				found = true
+				hits, false_ := 0, 0
+				for _, m := range f.MemberList() {
+					if bots[m.Subject.Value] {
+						hits++
+					} else {
+						false_++
+					}
+				}
+				took := f.FiredAt/1e9 - townStart - 1800
+				t.Logf("%s after %d s, %d of %d members, %d wrong: %s", f.Severity, took, hits, c.size, false_, f.Why)
+				if f.Severity < c.least || took > 42 || hits*100 < c.size*80 || false_*100 > hits {
+					t.Errorf("%s after %d s, %d of %d members, %d wrong; want %s within 42 s, 80 %% and 1 %% wrong", f.Severity, took, hits, c.size, false_, c.least)
+				}
+			}
+			if !found {
+				t.Error("not found")
+			}
+		})
+	}
+}
+
+// TestRateRouteLeavesHonestTrafficAlone: spikes that have a good reason are low at most.
+func TestRateRouteLeavesHonestTrafficAlone(t *testing.T) {
+	for name, happen := range map[string]func(*town){
+		"a newsletter: ten times as many people, new ones, who do what people do": func(w *town) { w.people(1800, 900, 15, 5_000_000) },
+		"the day begins: traffic grows by half every ten minutes": func(w *town) {
+			for i, visits := range []float64{0.7, 1.5, 3, 6, 12} {
+				w.people(600*float64(i+1), 600, visits, 1)
+			}
+		},
+		"a partner's batch every 20 minutes, one address": func(w *town) {
+			for at := 900.0; at < 3600; at += 1200 {
+				for i := range 2000 {
+					w.request(at+float64(i)*0.05, address(9_000_000), "okhttp/4.9", 2, 200)
+				}
+			}
+		},
+		"an outage: everybody fails and tries again": func(w *town) {
+			for i := range w.log {
+				if at := w.log[i].Time/1e9 - townStart; at > 1800 && at < 2100 {
+					w.log[i].Status = 503
+					again := w.log[i]
+					for range 2 {
+						again.Time += 2e9
+						w.log = append(w.log, again)
+					}
+				}
+			}
+		},
+		"an app is opened by everybody at once, for its feed first": func(w *town) {
+			for range 3000 {
+				at, n := 1800+w.rnd.ExpFloat64()*60, 6_000_000+w.rnd.IntN(100_000)
+				w.request(at, address(n), townAgent(n), 6, 200)
+				w.visit(at+1, address(n), townAgent(n))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(11)
+			w.people(0, 3600, 1.5, 1)
+			happen(w)
+			for _, f := range w.run(t, "rate-route") {
+				t.Logf("%s %s: %s", f.Severity, f.Subject.Value, f.Why)
+				if f.Severity > detect.Low {
+					t.Errorf("%s is accused: %s", f.Subject.Value, f.Why)
+				}
+			}
+		})
+	}
+}
