@@ -70,6 +70,16 @@ func named(by By, kind, value string) party {
 // maxName caps the name of an account, a consumer or a route, which a client may write.
 const maxName = 128
 
+// part decides which part of level two a subject is of. Routes, systems and all traffic
+// are together in the first, since each is judged by its share of the others: they are few.
+func (p *party) part(seed uint64) uint64 {
+	switch p.by {
+	case ByRoute, ByASN, ByGlobal:
+		return 0
+	}
+	return p.k.hash(seed)
+}
+
 // parties calls use for each of the event's subjects of that kind. in says whether its
 // credentials were not refused: else they are somebody's guess.
 func (by By) parties(ev *ingest.Event, in bool, use func(*party)) {

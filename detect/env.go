@@ -42,6 +42,11 @@ func (e *Env) suspect(s Slot, d int) {
 // the second being closed.
 func (e *Env) LateBound() int64 { return e.w.cfg.LateSeconds }
 
+// IdleBound is how many seconds a subject is remembered without a sign of it. When after
+// so long it comes back, a rule must not know it any more: the engine may have
+// forgotten it by then, or not yet.
+func (e *Env) IdleBound() int64 { return e.w.cfg.IdleSeconds }
+
 // Live reports whether findings may fire before their second is closed.
 func (e *Env) Live() bool { return e.w.cfg.Live }
 

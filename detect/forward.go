@@ -89,7 +89,7 @@ func (f *forwarder) excerpt(x *excerpt) {
 			w := window.NewWriter(make([]byte, 0, 256+len(out.ev.Line)))
 			codeParty(w, p)
 			out.code(w)
-			f.list = append(f.list, Partial{Kind: ExcerptPartial, Hash: p.k.hash(f.cfg.Seed), Payload: string(w.Bytes())})
+			f.list = append(f.list, Partial{Kind: ExcerptPartial, Hash: p.part(f.cfg.Seed), Payload: string(w.Bytes())})
 		})
 	}
 }
@@ -159,12 +159,8 @@ func (f *forwarder) take(seed uint64) *Partials {
 	for _, k := range f.now.loads.keys() {
 		l, w := f.now.loads[k], window.NewWriter(nil)
 		codeLoad(w, &k, &l)
-		x := Partial{Kind: LoadPartial, Payload: string(w.Bytes())}
-		if k.by != ByGlobal { // all traffic goes to the first part
-			whose := k.party()
-			x.Hash = whose.k.hash(seed)
-		}
-		p.List = append(p.List, x)
+		whose := k.party()
+		p.List = append(p.List, Partial{Kind: LoadPartial, Hash: whose.part(seed), Payload: string(w.Bytes())})
 	}
 	for _, k := range f.now.uses.keys() {
 		x, w := f.now.uses[k], window.NewWriter(nil)

@@ -29,7 +29,7 @@ type PartialKind uint8
 
 // The kinds of partials. 1 and 2 were those of versions that were not released.
 const (
-	LoadPartial    PartialKind = iota + 3 // a Load of a route, a system or all traffic, to be added up; that of all traffic has hash 0
+	LoadPartial    PartialKind = iota + 3 // a Load of a route, a system or all traffic, to be added up; hash 0
 	ExcerptPartial                        // a request, for one subject it concerns
 	UsePartial                            // a Use of an identity, to be added up
 )

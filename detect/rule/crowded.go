@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/window"
@@ -19,6 +20,7 @@ type crowd struct {
 	errors  int64 // server errors since the alarm began
 	total   int64 // requests since then
 	done    int64 // the last second that was closed
+	last    int64 // the last bucket with traffic
 }
 
 // crowded is what the detectors of routes, autonomous systems and all traffic share.
@@ -75,6 +77,7 @@ func (r *crowded) Close(slot detect.Slot, sec int64) {
 		return
 	}
 	s.done = sec
+	s.wakeUp(sec, r.env.IdleBound())
 	if r.what == crowdedByRoute && (sec%60 == 59 || s.alarming(sec)) {
 		r.meet(sec)
 	}
@@ -89,6 +92,19 @@ func (r *crowded) Close(slot detect.Slot, sec int64) {
 		s.load.learn(sec, r.all(sec), r.cfg.Risk)
 	}
 	s.forget(sec)
+}
+
+// wakeUp forgets everything but what is open where the last traffic was too long ago.
+func (s *crowd) wakeUp(sec, idle int64) {
+	at := sec - detect.LoadSeconds + 1
+	if !slices.ContainsFunc(s.buckets, func(b bucket) bool { return b.at == at }) {
+		return
+	}
+	if s.last != 0 && at-s.last >= idle {
+		*s = crowd{load: load{buckets: s.buckets}, swarm: swarm{hits: s.hits}, done: s.done}
+		s.forget(sec)
+	}
+	s.last = at
 }
 
 // meet finds the newcomers who were seen at several routes.
@@ -190,15 +206,15 @@ func (s *crowd) strangers(sec int64) int {
 // weigh finds words and a severity.
 func (r *crowded) weigh(s *crowd, sec int64, times, failing float64, volume bool, strangers int) verdict {
 	heads := s.crowd(sec)
+	if strangers == 0 && float64(heads) < max(10, 3*s.heads) {
+		return verdict{} // few clients are no crowd: other detectors name them
+	}
 	v := verdict{fires: true, severity: detect.Low, confidence: surer(0.4, 0.6, times, 20)}
 	v.why = fmt.Sprintf("%.1f times the requests that are usual here and now, by about %d clients in a minute", times, heads)
 	if strangers > 0 {
 		v.why += fmt.Sprintf("; %d of them are new and asked for nothing else", strangers)
 	}
-	crowd := strangers > 0 || float64(heads) >= 3*max(1, s.heads)
 	switch {
-	case !crowd:
-		v.why += "; few clients more than usual make them"
 	case r.what == crowdedByGlobal: // an outage and its retries, a newsletter: nobody can tell by this alone
 	case failing >= max(r.cfg.Errors, 5*s.fails):
 		v.severity, v.confidence = detect.High, surer(0.8, 0.95, times, 20)
@@ -260,4 +276,5 @@ func (s *crowd) code(k *window.Codec) {
 	k.I64(&s.errors)
 	k.I64(&s.total)
 	k.I64(&s.done)
+	k.I64(&s.last)
 }

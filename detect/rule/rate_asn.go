@@ -9,7 +9,7 @@ func init() {
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "client address and enrich.geoip's database of autonomous systems",
 		State:   "about 12 KB for each, as rate-route keeps; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes, below factor times the norm, and without a database; few clients are left to rate-client; never above low without server errors or agents that are not usual there",
+		Evasion: "silent below least requests in a minute, in the first five minutes, below factor times the norm, and without a database; where few clients do it, rate-client and rate-identity name them; never above low without server errors or agents that are not usual there",
 		By:      detect.ByASN,
 		Concern: detect.Fresh,
 		Config:  func() any { return new(RateASNConfig) },
