@@ -1,0 +1,177 @@
+package rule
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func init() {
+	detect.Register("cost-client", detect.Spec{
+		Doc:     "one client costs far more than a person does: bytes sent to it, time that the service worked for it",
+		Family:  detect.Rate,
+		Tags:    []string{"owasp:api4:2023", "attack:T1499.003", "oat:015"},
+		Needs:   "client address, bytes sent; request time (nginx: $request_time) for the time",
+		State:   "about 300 bytes, 24 for each ten seconds of the span and up to 8 lines, only for clients with a large or slow answer in the span",
+		Evasion: "stays silent below both limits, for many small and quick requests, which rate-client counts, and for costs that are not logged",
+		Concern: detect.Any,
+		Config:  func() any { return new(CostClientConfig) },
+		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
+			r := &costClient{env: env, cfg: cfg.(*CostClientConfig)}
+			r.span = newSpan(int64(r.cfg.Span / time.Second))
+			env.Shape("cost1")
+			r.state = detect.NewSparse(env, (*costs).code)
+			return r, nil
+		},
+	})
+}
+
+// CostClientConfig is the "cost-client" section of the config file.
+type CostClientConfig struct {
+	Megabytes int           `yaml:"megabytes" default:"2000" doc:"megabytes sent within span to one person, in answers of at least 128 kB, that make a finding: 27 Mbit/s all the time, more than a film in 4K (15 to 25 Mbit/s by what streaming services ask for)"`
+	Busy      time.Duration `yaml:"busy" default:"20m" doc:"time that the service works for one person within span, in answers that take at least 250 ms, that makes a finding: twice span keeps two workers busy"`
+	Span      time.Duration `yaml:"span" default:"10m" doc:"sliding span, in event time"`
+	PeopleCap int           `yaml:"people_cap" default:"20" doc:"limits are multiplied by the number of people known behind the client, at most by so many"`
+}
+
+// Check implements validation for the config loader.
+func (c *CostClientConfig) Check(report func(key, message string)) {
+	if c.Megabytes < 1 {
+		report("megabytes", "must be at least 1")
+	}
+	if c.Busy < time.Second {
+		report("busy", "must be at least 1s")
+	}
+	if c.PeopleCap < 1 {
+		report("people_cap", "must be at least 1")
+	}
+	checkSpan(c.Span, report)
+}
+
+// What is smaller and quicker is no cost of its own.
+const (
+	costBytes = 128 << 10
+	costNanos = 250e6
+	costTick  = 10 // seconds
+)
+
+// costs are those of one client, by ticks.
+type costs struct {
+	burst
+	ticks []cost // sorted by time
+	worst float64
+}
+
+type cost struct{ at, bytes, nanos int64 }
+
+type costClient struct {
+	env   *detect.Env
+	cfg   *CostClientConfig
+	span  span
+	state *detect.Sparse[costs]
+}
+
+// Observe implements detect.Rule.
+func (r *costClient) Observe(ev *ingest.Event, slot detect.Slot) {
+	if ev.BytesOut < costBytes && ev.Duration < costNanos {
+		return
+	}
+	s := r.state.At(slot)
+	sec := ev.Time / 1e9
+	s.offend(r.env, ev, slot, r.span, 1, func() string {
+		return fmt.Sprintf("%d bytes, %s", ev.BytesOut, time.Duration(ev.Duration).Round(time.Millisecond))
+	})
+	at := sec - sec%costTick
+	i := len(s.ticks)
+	for i > 0 && s.ticks[i-1].at > at {
+		i--
+	}
+	if i == 0 || s.ticks[i-1].at != at {
+		s.ticks = append(s.ticks, cost{})
+		copy(s.ticks[i+1:], s.ticks[i:])
+		s.ticks[i] = cost{at: at}
+		i++
+		r.env.Wake(slot, at+costTick-1)
+	}
+	if ev.BytesOut >= costBytes {
+		s.ticks[i-1].bytes += ev.BytesOut
+	}
+	if ev.Duration >= costNanos {
+		s.ticks[i-1].nanos += ev.Duration
+	}
+}
+
+// Explain implements detect.Explainer.
+func (r *costClient) Explain(ev *ingest.Event) (bool, string) {
+	return ev.BytesOut >= costBytes || ev.Duration >= costNanos, fmt.Sprintf("%d bytes in %s; a finding from %d MB or %s of work within %s",
+		ev.BytesOut, time.Duration(ev.Duration), r.cfg.Megabytes, r.cfg.Busy, r.cfg.Span)
+}
+
+// times is how many times its limits the span that ends with sec is at, the greater of both.
+func (r *costClient) times(s *costs, slot detect.Slot, sec int64) float64 {
+	var sum cost
+	for _, c := range s.ticks {
+		if c.at+costTick-1 <= sec && c.at > sec-r.span.secs {
+			sum.bytes += c.bytes
+			sum.nanos += c.nanos
+		}
+	}
+	times := max(float64(sum.bytes)/1e6/float64(r.cfg.Megabytes), float64(sum.nanos)/float64(r.cfg.Busy))
+	return times / float64(widened(1, r.cfg.PeopleCap, r.env.Standing(slot, sec)))
+}
+
+// Close implements detect.Rule.
+func (r *costClient) Close(slot detect.Slot, sec int64) {
+	s := r.state.Get(slot)
+	if s == nil {
+		return
+	}
+	if s.now.start != detect.WindowOf(sec) {
+		s.worst = 0
+	}
+	changed := s.close(r.env, slot, sec, r.span, false)
+	if sec%costTick == costTick-1 {
+		if times := r.times(s, slot, sec); times >= 1 && times > s.worst {
+			s.take(r.env, slot, sec, r.span, true)
+			s.worst, changed = times, true
+		}
+	}
+	if changed {
+		r.env.Report(slot, r.judge(s))
+	}
+	n := 0
+	for n < len(s.ticks) && s.ticks[n].at <= sec-r.span.secs-costTick {
+		n++
+	}
+	s.ticks = append(s.ticks[:0], s.ticks[n:]...)
+	if s.forget(sec, r.span) && len(s.ticks) == 0 {
+		r.state.Drop(slot)
+	}
+}
+
+func (r *costClient) judge(s *costs) detect.Finding {
+	f := s.now.finding()
+	f.Severity, f.Confidence = detect.Low, surer(0.5, 0.7, s.worst, 2)
+	if s.worst >= 2 {
+		f.Severity, f.Confidence = detect.Medium, surer(0.75, 0.9, s.worst/2, 4)
+	}
+	f.Why = fmt.Sprintf("%.1f times what one person may cost in %s (%d MB, %s of work), in %d large or slow answers", s.worst, r.cfg.Span, r.cfg.Megabytes, r.cfg.Busy, s.now.count)
+	return f
+}
+
+func (s *costs) code(k *window.Codec) {
+	s.burst.code(k)
+	n := k.Len(len(s.ticks))
+	if k.Reading() {
+		s.ticks = make([]cost, n)
+	}
+	for i := range s.ticks {
+		k.I64(&s.ticks[i].at)
+		k.I64(&s.ticks[i].bytes)
+		k.I64(&s.ticks[i].nanos)
+	}
+	k.F64(&s.worst)
+}

@@ -1,0 +1,187 @@
+package rule
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func init() {
+	detect.Register("scraping", detect.Spec{
+		Doc:     "one client reads far more different objects than people do, hardly any twice",
+		Family:  detect.Rate,
+		Tags:    []string{"owasp:api6:2023", "owasp:api4:2023", "attack:T1213", "attack:T1119", "oat:011"},
+		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
+		State:   "about 150 bytes and 4 for each of up to 64 objects a minute and 64 in half a day, only for clients with 50 good requests; nothing for others",
+		Evasion: "stays silent below objects in half a day, for a fleet, for a client that uses many agents or many users, and for what comes in the bursts of an hourly job",
+		Concern: detect.Any,
+		Config:  func() any { return new(ScrapingConfig) },
+		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
+			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig)}
+			env.Shape("scrape1")
+			r.state = detect.NewSparse(env, (*reader).code)
+			return r, nil
+		},
+	})
+}
+
+// ScrapingConfig is the "scraping" section of the config file.
+type ScrapingConfig struct {
+	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, in at least ten different minutes, from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
+	PeopleCap int `yaml:"people_cap" default:"64" doc:"that is multiplied by the people or agents behind the client, at most by so many"`
+}
+
+// Check implements validation for the config loader.
+func (c *ScrapingConfig) Check(report func(key, message string)) {
+	if c.Objects < 100 {
+		report("objects", "must be at least 100: people browse")
+	}
+	if c.PeopleCap < 1 {
+		report("people_cap", "must be at least 1")
+	}
+}
+
+// scrapeKnown is how many good requests make a client worth looking at.
+const scrapeKnown = 50
+
+// reader is what is kept of one client.
+type reader struct {
+	open  []read // minutes that are not closed
+	half  int64  // half day that all is of
+	all   read
+	parts uint64 // minutes of the hour with reading, a bit each
+	count int64  // minutes with reading
+	first int64
+	now   episode
+}
+
+// read is what a client read in a time.
+type read struct {
+	minute  int64
+	n       int64
+	objects window.Mins
+	agents  window.Mins
+}
+
+type scraping struct {
+	env   *detect.Env
+	cfg   *ScrapingConfig
+	state *detect.Sparse[reader]
+}
+
+// Observe implements detect.Rule.
+func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
+	if ev.Status >= 300 || ev.Crawler == ingest.CrawlerVerified {
+		return
+	}
+	id := r.env.Object(ev)
+	sec := ev.Time / 1e9
+	if id == "" || r.env.Standing(slot, sec).Successes < scrapeKnown {
+		return
+	}
+	s := r.state.At(slot)
+	m := s.minute(sec / 60)
+	if m.n == 0 {
+		r.env.Wake(slot, sec-sec%60+59)
+	}
+	m.n++
+	m.objects.Add(hashText(id) ^ hashText(ev.Route)>>1)
+	m.agents.Add(hashText(ev.Agent))
+}
+
+func (s *reader) minute(minute int64) *read {
+	for i := range s.open {
+		if s.open[i].minute == minute {
+			return &s.open[i]
+		}
+	}
+	s.open = append(s.open, read{minute: minute})
+	return &s.open[len(s.open)-1]
+}
+
+// Explain implements detect.Explainer.
+func (r *scraping) Explain(ev *ingest.Event) (bool, string) {
+	if r.env.Object(ev) == "" || ev.Status >= 300 {
+		return false, "no object was read"
+	}
+	return true, fmt.Sprintf("one object read; a finding from %d different ones in half a day, for each person", r.cfg.Objects)
+}
+
+// Close implements detect.Rule.
+func (r *scraping) Close(slot detect.Slot, sec int64) {
+	s := r.state.Get(slot)
+	if s == nil {
+		return
+	}
+	if s.half != 0 && sec >= (s.half+2)*walkHalf && len(s.open) == 0 {
+		r.state.Drop(slot)
+		return
+	}
+	i := slices.IndexFunc(s.open, func(m read) bool { return m.minute == sec/60 })
+	if i < 0 || sec%60 != 59 {
+		return
+	}
+	m := s.open[i]
+	s.open = slices.Delete(s.open, i, i+1)
+	if half := sec / walkHalf; s.half != half {
+		*s = reader{open: s.open, half: half, first: sec - 59, now: s.now}
+		r.env.Wake(slot, (half+2)*walkHalf)
+	}
+	s.all.n += m.n
+	s.all.objects.Merge(&m.objects)
+	s.all.agents.Merge(&m.agents)
+	s.parts |= 1 << (sec / 60 % 60)
+	s.count++
+	r.judge(s, slot, sec)
+}
+
+func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
+	known := r.env.Standing(slot, sec)
+	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.all.agents.Count())))
+	objects := s.all.objects.Count()
+	limit := int64(r.cfg.Objects) * people
+	if objects < limit || s.all.n*2 > objects*3 || s.count < 10 {
+		return
+	}
+	if hours := (sec - s.first) / 3600; hours >= 1 && bits.OnesCount64(s.parts) <= 15 {
+		return // the same few minutes of every hour: a job
+	}
+	if start := detect.WindowOf(sec); s.now.start != start {
+		s.now = episode{start: start, fired: sec, first: s.first, standing: known}
+	}
+	s.now.last, s.now.count = sec, s.all.n
+	f := s.now.finding()
+	times := float64(objects) / float64(limit)
+	f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.9, times, 5)
+	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, in %d minutes; a person reads fewer than %d in half a day",
+		objects, clock(s.first), s.all.n, s.count, r.cfg.Objects)
+	r.env.Report(slot, f)
+}
+
+func (m *read) code(k *window.Codec) {
+	k.I64(&m.minute)
+	k.I64(&m.n)
+	m.objects.Code(k)
+	m.agents.Code(k)
+}
+
+func (s *reader) code(k *window.Codec) {
+	n := k.Len(len(s.open))
+	if k.Reading() {
+		s.open = make([]read, n)
+	}
+	for i := range s.open {
+		s.open[i].code(k)
+	}
+	k.I64(&s.half)
+	s.all.code(k)
+	k.U64(&s.parts)
+	for _, p := range []*int64{&s.count, &s.first} {
+		k.I64(p)
+	}
+	s.now.code(k)
+}
