@@ -18,7 +18,7 @@ func Stream(t *rapid.T) Log {
 	for n := rapid.IntRange(1, 12).Draw(t, "scenes"); n > 0; n-- {
 		sec += rapid.SampledFrom([]int64{0, 1, 7, 29, 31, 59, 61, 600, 1799, 3500}).Draw(t, "pause")
 		client := rapid.IntRange(0, 5).Draw(t, "client")
-		kind := rapid.SampledFrom([]string{"guess", "guess", "flood", "scan", "inject", "plain", "plain"}).Draw(t, "kind")
+		kind := rapid.SampledFrom([]string{"guess", "guess", "flood", "scan", "inject", "walk", "forbidden", "odd", "fail", "costly", "plain", "plain"}).Draw(t, "kind")
 		size := rapid.IntRange(1, 60).Draw(t, "size")
 		if kind == "flood" {
 			size *= 12
@@ -59,6 +59,23 @@ func scene(kind string, client, i int, at int64) ingest.Event {
 		if i%9 == 3 {
 			ev.Target = "/.env"
 		}
+	case "walk":
+		ev.Target, ev.Consumer = fmt.Sprintf("/items/%d", 1000+i), "partner"
+		if i%4 == 1 {
+			ev.Status = 403
+		}
+	case "forbidden":
+		ev.Target, ev.Route, ev.RouteID, ev.Status = fmt.Sprintf("/admin/part%d", i%9), fmt.Sprintf("/admin/part%d", i%9), uint32(10+i%9), 403
+		if i%13 == 12 {
+			ev.Status = 200
+		}
+	case "odd":
+		ev.Method, ev.Status, ev.Kind, ev.Crawler, ev.TLS = []string{"TRACE", "PUT", "GET", "DELETE"}[i%4], 405, ingest.RouteDocs, ingest.CrawlerFake, "TLSv1"
+		ev.Target = fmt.Sprintf("/docs/%d", i%7)
+	case "fail":
+		ev.Status = 503
+	case "costly":
+		ev.BytesOut, ev.Duration = 200<<20, 30e9
 	case "inject":
 		ev.Target = "/items?q=1%27%20UNION%20SELECT%20password%20FROM%20users--"
 		if i%2 == 0 {

@@ -21,6 +21,10 @@ func small(rule string, cfg any) {
 		setInt(cfg, "Clients", 2)
 	case "scanner":
 		setInt(cfg, "Points", 20)
+	case "error-client":
+		setInt(cfg, "Limit", 10)
+	case "rate-route", "rate-asn", "rate-global", "rate-identity":
+		setInt(cfg, "Least", 20)
 	}
 }
 
