@@ -116,16 +116,12 @@ func (r *crowded) meet(sec int64) {
 	first := map[netip.Addr]*crowd{}
 	r.state.Each(func(_ detect.Slot, s *crowd) {
 		s.fold(sec, s.since(sec))
-		for c, x := range s.who {
-			switch other := first[c]; {
-			case other == nil:
+		for c := range s.who {
+			if other := first[c]; other == nil {
 				first[c] = s
-			case !x.more:
-				x.more = true
-				s.who[c] = x
-				y := other.who[c]
-				y.more = true
-				other.who[c] = y
+			} else {
+				s.meets(c)
+				other.meets(c)
 			}
 		}
 	})

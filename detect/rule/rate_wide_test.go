@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -179,4 +180,79 @@ func TestRateRouteLeavesHonestTrafficAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWideFindingsDoNotDependOnOrder: floods, a consumer's burst and a scraper, which the
+// drawn streams are too short for, give the same findings shuffled within the late bound,
+// by several workers, and after a restart in the middle.
+func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
+	w := newTown(23)
+	w.people(0, 2400, 1.5, 1)
+	for i := range 6000 {
+		w.request(1500+w.rnd.Float64()*300, address(3_000_000+i*5), fmt.Sprintf("bot/%d", i%2), 3, 503)
+	}
+	for i := range 1500 {
+		w.request(float64(i)*1.5, address(8_000_000), "reader/1", 0, 200)
+	}
+	for i := range 12_000 {
+		at := float64(i)
+		if i >= 1200 {
+			at = 1200 + float64(i-1200)*0.02
+		}
+		w.request(at, address(9_000_000+i%7), "job/1", 2, 200)
+		w.log[len(w.log)-1].Consumer = "partner"
+	}
+	rules := []string{"rate-route", "rate-global", "rate-asn", "rate-identity", "scraping", "bola-client", "bola-identity"}
+	for i := range w.log {
+		w.log[i].ASN = 64_500 + uint32(w.log[i].Client.As4()[1]/40)
+	}
+	want := w.run(t, rules...)
+	rulesFound := map[string]bool{}
+	for _, f := range want {
+		rulesFound[f.Rule] = true
+	}
+	for _, rule := range []string{"rate-route", "rate-identity", "scraping"} {
+		if !rulesFound[rule] {
+			t.Errorf("nothing found by %s: the test shows nothing", rule)
+		}
+	}
+	shuffled := slices.Clone(w.log)
+	delay := map[int64]int64{}
+	for i := range shuffled {
+		delay[shuffled[i].Pos.Offset] = shuffled[i].Time + w.rnd.Int64N(bound*1e9)
+	}
+	slices.SortFunc(shuffled, func(a, b ingest.Event) int {
+		return int(max(-1, min(1, delay[a.Pos.Offset]-delay[b.Pos.Offset])))
+	})
+	for _, workers := range []int{1, 3} {
+		got := detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules, Workers: workers}, shuffled)
+		if d := detecttest.Diff(digest(want), digest(got)); d != "" {
+			t.Fatalf("shuffled, %d workers:\n%.4000s", workers, d)
+		}
+	}
+	setup := detecttest.Setup{Late: bound, Rules: rules}
+	e, cut := detecttest.Engine(t, setup, shuffled), len(shuffled)*2/3
+	e.Feed(detecttest.Batch(0, cut))
+	saved := e.Snapshot()
+	e.Close()
+	e = detecttest.Engine(t, setup, shuffled)
+	defer e.Close()
+	if err := e.Restore(saved); err != nil {
+		t.Fatal(err)
+	}
+	e.Feed(detecttest.Batch(cut, len(shuffled)))
+	got := detecttest.ByID(detecttest.ByID(nil, saved.Findings), e.Finish().Findings)
+	if d := detecttest.Diff(digest(want), digest(got)); d != "" {
+		t.Fatalf("resumed:\n%.4000s", d)
+	}
+}
+
+// digest has the members of findings by their number and hash: thousands are no message.
+func digest(found map[string]detect.Finding) map[string]detect.Finding {
+	out := map[string]detect.Finding{}
+	for id, f := range found {
+		f.Members = fmt.Sprintf("%d members, %x", len(f.MemberList()), sha256.Sum256([]byte(f.Members)))
+		out[id] = f
+	}
+	return out
 }

@@ -93,6 +93,14 @@ func (s *swarm) fold(sec, from int64) {
 	}
 }
 
+// meets notes that a newcomer was seen elsewhere.
+func (s *swarm) meets(client netip.Addr) {
+	if x := s.who[client]; !x.more {
+		x.more = true
+		s.who[client] = x
+	}
+}
+
 // learn takes the lonely newcomers of the minute that ended a minute before sec for usual
 // ones: by then it shows who is lonely.
 func (s *swarm) learn(sec int64) {
