@@ -15,7 +15,7 @@ func init() {
 		Tags:    []string{"owasp:api1:2023", "owasp:api6:2023", "attack:T1190", "attack:T1213", "oat:011"},
 		Needs:   "client address, path with numeric ids; status tells guessing from reading",
 		State:   "32 bytes and 24 for each request of clients that asked for objects by number; from 12 on, 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day; the line of one id in 32 as evidence",
-		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 4, below ids in half a day, and for walks hidden among more visits of other objects",
+		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 3, below ids in half a day, and for walks hidden among more visits of other objects",
 		Concern: detect.Any,
 		Config:  func() any { return new(BOLAClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -35,7 +35,7 @@ func init() {
 
 // BOLAClientConfig is the "bola-client" section of the config file.
 type BOLAClientConfig struct {
-	IDs     int     `yaml:"ids" default:"30" doc:"neighbouring ids of a route within half a day that make a finding: 13 of 16 neighbours, each asked for 1.3 times at most on average (chance visits that are so dense have asked for each more than twice)"`
+	IDs     int     `yaml:"ids" default:"30" doc:"neighbouring ids of a route within half a day that make a finding: 13 of 16 neighbours, or every second or third of them, each asked for 1.3 times at most on average (chance visits that are so dense have asked for each more than twice)"`
 	Refused float64 `yaml:"refused" default:"0.1" doc:"share of client errors among them from which it is guessing, and high"`
 }
 
@@ -159,7 +159,7 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 		if c.half != uint32(sec/walkHalf) {
 			continue
 		}
-		if n := c.ids.Walked(walkLeast, walkMost); n >= int64(r.cfg.IDs) && n*2 >= c.ids.Distinct() && n > ids {
+		if n := c.ids.Walked(walkMost); n >= int64(r.cfg.IDs) && n*2 >= c.ids.Distinct() && n > ids {
 			best, ids = c, n
 		}
 	}

@@ -16,7 +16,7 @@ func init() {
 		Tags:    []string{"owasp:api1:2023", "attack:T1213", "attack:T1078", "oat:011"},
 		Needs:   "a consumer, API key or token in the log; path with ids; status",
 		State:   "about 200 bytes for each route of a consumer or key in half a day (4 at most), and as much for each in the last ten seconds",
-		Evasion: "stays silent below ids in half a day, for walks with gaps beyond every second id, for one visit far away from the walk, and where many callers share the key",
+		Evasion: "stays silent below ids in half a day, for steps wider than 3, for one visit far away from the walk, and where many callers share the key",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(BOLAIdentityConfig) },
@@ -32,7 +32,7 @@ func init() {
 // BOLAIdentityConfig is the "bola-identity" section of the config file.
 type BOLAIdentityConfig struct {
 	IDs     int     `yaml:"ids" default:"40" doc:"different ids of a route within half a day, from which a walk or guessing is found (one more block than bola-client, since the count is an estimate to 9 %)"`
-	Dense   float64 `yaml:"dense" default:"0.5" doc:"share of the ids between the least and the greatest that makes a walk"`
+	Dense   float64 `yaml:"dense" default:"0.3" doc:"share of the ids between the least and the greatest that makes a walk: every third"`
 	Refused float64 `yaml:"refused" default:"0.3" doc:"share of client errors that makes guessing"`
 }
 

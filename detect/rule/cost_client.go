@@ -31,9 +31,9 @@ func init() {
 
 // CostClientConfig is the "cost-client" section of the config file.
 type CostClientConfig struct {
-	Megabytes int           `yaml:"megabytes" default:"2000" doc:"megabytes sent within span to one person, in answers of at least 128 kB, that make a finding: 27 Mbit/s all the time, more than a film in 4K (15 to 25 Mbit/s by what streaming services ask for)"`
-	Busy      time.Duration `yaml:"busy" default:"20m" doc:"time that the service works for one person within span, in answers that take at least 250 ms, that makes a finding: twice span keeps two workers busy"`
-	Span      time.Duration `yaml:"span" default:"10m" doc:"sliding span, in event time"`
+	Megabytes int           `yaml:"megabytes" default:"400" doc:"megabytes sent within span to one person, in ten or more answers of at least 128 kB, that make a finding: 27 Mbit/s all the time, more than a film in 4K (15 to 25 Mbit/s by what streaming services ask for)"`
+	Busy      time.Duration `yaml:"busy" default:"3m" doc:"time that the service works for one person within span, in ten or more answers that take at least 250 ms, that makes a finding: one and a half workers all the time, where a job that waits for each answer keeps one"`
+	Span      time.Duration `yaml:"span" default:"2m" doc:"sliding span, in event time"`
 	PeopleCap int           `yaml:"people_cap" default:"20" doc:"limits are multiplied by the number of people known behind the client, at most by so many"`
 }
 
@@ -119,6 +119,9 @@ func (r *costClient) times(s *costs, slot detect.Slot, sec int64) float64 {
 			sum.nanos += c.nanos
 		}
 	}
+	if n, _, _ := s.sum(sec, r.span); n < 10 {
+		return 0
+	}
 	times := max(float64(sum.bytes)/1e6/float64(r.cfg.Megabytes), float64(sum.nanos)/float64(r.cfg.Busy))
 	return times / float64(widened(1, r.cfg.PeopleCap, r.env.Standing(slot, sec)))
 }
@@ -154,9 +157,9 @@ func (r *costClient) Close(slot detect.Slot, sec int64) {
 
 func (r *costClient) judge(s *costs) detect.Finding {
 	f := s.now.finding()
-	f.Severity, f.Confidence = detect.Low, surer(0.5, 0.7, s.worst, 2)
-	if s.worst >= 2 {
-		f.Severity, f.Confidence = detect.Medium, surer(0.75, 0.9, s.worst/2, 4)
+	f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.9, s.worst, 4)
+	if s.worst >= 4 {
+		f.Severity = detect.High
 	}
 	f.Why = fmt.Sprintf("%.1f times what one person may cost in %s (%d MB, %s of work), in %d large or slow answers", s.worst, r.cfg.Span, r.cfg.Megabytes, r.cfg.Busy, s.now.count)
 	return f

@@ -15,7 +15,7 @@ func init() {
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.004", "oat:015"},
 		Needs:   "client address, status",
 		State:   "about 150 bytes and up to 8 lines, only for clients with a server error in the last minute",
-		Evasion: "stays silent below limit per span; an outage makes every client fail, so that by itself it is never more than low: error-route tells who caused it, spread over addresses too",
+		Evasion: "stays silent below limit per span; 502 to 504 do not count, since an outage makes every client fail; rate-route sees a fleet that causes one",
 		Concern: detect.ServerError,
 		Config:  func() any { return new(ErrorClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -58,20 +58,27 @@ type errorClient struct {
 
 // Observe implements detect.Rule.
 func (r *errorClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	if ev.Status >= 500 {
+	if breaks(ev.Status) {
 		r.count(ev, slot, func() string { return fmt.Sprintf("answered %d", ev.Status) })
 	}
 }
 
+// breaks tells a request that the service breaks on from a service that is away: that is
+// an outage (502 to 504), and not the client's doing.
+func breaks(status uint16) bool { return status >= 500 && (status < 502 || status > 504) }
+
 // Explain implements detect.Explainer.
 func (r *errorClient) Explain(ev *ingest.Event) (bool, string) {
-	return ev.Status >= 500, fmt.Sprintf("answered %d; a finding from %d server errors within %s", ev.Status, r.cfg.Limit, r.cfg.Span)
+	return breaks(ev.Status), fmt.Sprintf("answered %d; a finding from %d server errors within %s", ev.Status, r.cfg.Limit, r.cfg.Span)
 }
 
 func (r *errorClient) weighed(e *episode) detect.Finding {
 	f := e.finding()
 	times := float64(e.count) / float64(widened(r.cfg.Limit, r.cfg.PeopleCap, e.standing))
 	f.Severity, f.Confidence = detect.Low, surer(0.4, 0.7, times, 5)
+	if times >= 1.5 {
+		f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.85, times, 5)
+	}
 	f.Why = fmt.Sprintf("%d server errors since %s; a person meets fewer than %d in %s", e.count, clock(e.first), r.cfg.Limit, r.cfg.Span)
 	return f
 }

@@ -17,7 +17,7 @@ func init() {
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1078", "oat:015"},
 		Needs:   "a consumer, API key, token, session or user in the log; time",
 		State:   "about 200 bytes for each identity, 24 for each ten seconds of the last two minutes",
-		Evasion: "stays silent for an identity in its first ten minutes with traffic, below least requests a minute, and for what grows by less than factor times its peak",
+		Evasion: "stays silent below limit for an identity in its first ten minutes with traffic, below least requests a minute, and for what grows by less than factor times its peak",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(RateIdentityConfig) },
@@ -32,6 +32,7 @@ func init() {
 
 // RateIdentityConfig is the "rate-identity" section of the config file.
 type RateIdentityConfig struct {
+	Limit   int     `yaml:"limit" default:"1500" doc:"requests of a minute that an identity with less than ten minutes of history may send: 25 a second, more than rate-client allows one address"`
 	Least   int     `yaml:"least" default:"300" doc:"requests of a minute below which nothing is found: five a second"`
 	Factor  float64 `yaml:"factor" default:"4" doc:"times its peak so far, and eight deviations above its mean, from which it is low: batches of a job are its peak"`
 	Extreme float64 `yaml:"extreme" default:"8" doc:"times its peak from which it is medium"`
@@ -39,6 +40,9 @@ type RateIdentityConfig struct {
 
 // Check implements validation for the config loader.
 func (c *RateIdentityConfig) Check(report func(key, message string)) {
+	if c.Limit < c.Least {
+		report("limit", "must not be below least")
+	}
 	if c.Least < 10 {
 		report("least", "must be at least 10")
 	}
@@ -137,7 +141,12 @@ func (r *rateIdentity) judge(s *caller, slot detect.Slot, sec, n, here int64) {
 	times := x / max(1, s.peak)
 	deviation := max(math.Sqrt(max(0, s.square-s.mean*s.mean)), math.Sqrt(s.mean))
 	start := detect.WindowOf(sec)
-	if s.minutes < 10 || n < int64(r.cfg.Least) || times < r.cfg.Factor || x < s.mean+8*deviation {
+	young := s.minutes < 10
+	if young {
+		if times = x / float64(r.cfg.Limit); times < 1 {
+			return
+		}
+	} else if n < int64(r.cfg.Least) || times < r.cfg.Factor || x < s.mean+8*deviation {
 		return
 	}
 	if s.now.start != start {
@@ -149,6 +158,12 @@ func (r *rateIdentity) judge(s *caller, slot detect.Slot, sec, n, here int64) {
 	f.Severity, f.Confidence = detect.Low, surer(0.5, 0.7, times, r.cfg.Extreme)
 	if s.times >= r.cfg.Extreme {
 		f.Severity, f.Confidence = detect.Medium, surer(0.75, 0.9, s.times/r.cfg.Extreme, 4)
+	}
+	if young {
+		f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.85, s.times, 4)
+		f.Why = fmt.Sprintf("%d requests in a minute by somebody of whom less than ten minutes are known; the limit is %d", n, r.cfg.Limit)
+		r.env.Report(slot, f)
+		return
 	}
 	f.Why = fmt.Sprintf("%.1f times its busiest minute so far, which had %d requests, on average %d", s.times, int(s.peak), int(s.mean))
 	r.env.Report(slot, f)

@@ -17,7 +17,7 @@ func init() {
 		Tags:    []string{"owasp:api6:2023", "owasp:api4:2023", "attack:T1213", "attack:T1119", "oat:011"},
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
 		State:   "about 150 bytes and 4 for each of up to 64 objects a minute and 64 in half a day, only for clients with 50 good requests; nothing for others",
-		Evasion: "stays silent below objects in half a day, for a fleet, for a client that uses many agents or many users, and for what comes in the bursts of an hourly job",
+		Evasion: "stays silent below objects in half a day, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
 		Concern: detect.Any,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -31,7 +31,7 @@ func init() {
 
 // ScrapingConfig is the "scraping" section of the config file.
 type ScrapingConfig struct {
-	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, in at least ten different minutes, from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
+	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, seven minutes of it without a pause, from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
 	PeopleCap int `yaml:"people_cap" default:"64" doc:"that is multiplied by the people or agents behind the client, at most by so many"`
 }
 
@@ -45,6 +45,9 @@ func (c *ScrapingConfig) Check(report func(key, message string)) {
 	}
 }
 
+// scrapeRun is how many minutes without a pause tell a scraper from a job's batch.
+const scrapeRun = 7
+
 // scrapeKnown is how many good requests make a client worth looking at.
 const scrapeKnown = 50
 
@@ -54,7 +57,9 @@ type reader struct {
 	half  int64  // half day that all is of
 	all   read
 	parts uint64 // minutes of the hour with reading, a bit each
-	count int64  // minutes with reading
+	run   int64  // minutes with reading, without a pause
+	long  int64  // the longest run
+	last  int64  // end of the last minute
 	first int64
 	now   episode
 }
@@ -63,6 +68,8 @@ type reader struct {
 type read struct {
 	minute  int64
 	n       int64
+	writes  int64 // of them
+	named   int64 // by a consumer whom the gateway knows
 	objects window.Mins
 	agents  window.Mins
 }
@@ -75,7 +82,7 @@ type scraping struct {
 
 // Observe implements detect.Rule.
 func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
-	if ev.Status >= 300 || ev.Crawler == ingest.CrawlerVerified {
+	if ev.Status >= 300 && ev.Status != 404 || ev.Crawler == ingest.CrawlerVerified {
 		return
 	}
 	id := r.env.Object(ev)
@@ -89,6 +96,12 @@ func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
 		r.env.Wake(slot, sec-sec%60+59)
 	}
 	m.n++
+	if ev.Method != "GET" && ev.Method != "HEAD" {
+		m.writes++
+	}
+	if ev.Consumer != "" && ev.Flags&ingest.FlagClaimed == 0 {
+		m.named++
+	}
 	m.objects.Add(hashText(id) ^ hashText(ev.Route)>>1)
 	m.agents.Add(hashText(ev.Agent))
 }
@@ -128,14 +141,19 @@ func (r *scraping) Close(slot detect.Slot, sec int64) {
 	m := s.open[i]
 	s.open = slices.Delete(s.open, i, i+1)
 	if half := sec / walkHalf; s.half != half {
-		*s = reader{open: s.open, half: half, first: sec - 59, now: s.now}
+		*s = reader{open: s.open, half: half, first: sec - 59, run: s.run, last: s.last, now: s.now}
 		r.env.Wake(slot, (half+2)*walkHalf)
 	}
 	s.all.n += m.n
+	s.all.writes += m.writes
+	s.all.named += m.named
 	s.all.objects.Merge(&m.objects)
 	s.all.agents.Merge(&m.agents)
-	s.parts |= 1 << (sec / 60 % 60)
-	s.count++
+	if s.parts |= 1 << (sec / 60 % 60); s.last != sec-60 {
+		s.run = 0
+	}
+	s.run, s.last = s.run+1, sec
+	s.long = max(s.long, s.run)
 	r.judge(s, slot, sec)
 }
 
@@ -144,7 +162,7 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.all.agents.Count())))
 	objects := s.all.objects.Count()
 	limit := int64(r.cfg.Objects) * people
-	if objects < limit || s.all.n*2 > objects*3 || s.count < 10 {
+	if objects < limit || s.all.n*2 > objects*3 || s.long < scrapeRun || s.all.writes*10 > s.all.n {
 		return
 	}
 	if hours := (sec - s.first) / 3600; hours >= 1 && bits.OnesCount64(s.parts) <= 15 {
@@ -157,14 +175,19 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	f := s.now.finding()
 	times := float64(objects) / float64(limit)
 	f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.9, times, 5)
-	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, in %d minutes; a person reads fewer than %d in half a day",
-		objects, clock(s.first), s.all.n, s.count, r.cfg.Objects)
+	if s.all.named*2 > s.all.n {
+		f.Severity = detect.Low // somebody who is known, and can be asked
+	}
+	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, %d minutes of it without a pause; a person reads fewer than %d in half a day",
+		objects, clock(s.first), s.all.n, s.long, r.cfg.Objects)
 	r.env.Report(slot, f)
 }
 
 func (m *read) code(k *window.Codec) {
 	k.I64(&m.minute)
 	k.I64(&m.n)
+	k.I64(&m.writes)
+	k.I64(&m.named)
 	m.objects.Code(k)
 	m.agents.Code(k)
 }
@@ -180,7 +203,7 @@ func (s *reader) code(k *window.Codec) {
 	k.I64(&s.half)
 	s.all.code(k)
 	k.U64(&s.parts)
-	for _, p := range []*int64{&s.count, &s.first} {
+	for _, p := range []*int64{&s.run, &s.long, &s.last, &s.first} {
 		k.I64(p)
 	}
 	s.now.code(k)

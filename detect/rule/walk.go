@@ -10,7 +10,6 @@ import (
 const (
 	walkHalf    = 12 * 3600 // seconds of a half day
 	walkRoutes  = 8         // routes kept of a client in each
-	walkLeast   = 13        // of the 16 ids of a block
 	walkMost    = 1.3       // requests for each
 	walkPending = 12        // requests kept as they are before they are added up; less than half the least limit
 )

@@ -56,18 +56,42 @@ func (b *Blocks) Add(id uint64) bool {
 	return fresh
 }
 
-// Walked is about how many ids lie in blocks that were walked through: at least least of a
-// block's ids were seen, each not more often than most times on average. It is exact up
-// to BlocksLimit blocks.
-func (b *Blocks) Walked(least int, most float64) int64 {
+// Walked is about how many ids lie in blocks that were walked through: nearly all of a
+// block's ids were seen, or every second or third and no other, each not more often than
+// most times on average. It is exact up to BlocksLimit blocks.
+func (b *Blocks) Walked(most float64) int64 {
 	ids := 0
 	for _, x := range b.list {
-		if n := bits.OnesCount16(x.seen); n >= least && float64(x.hits) <= most*float64(n) {
+		if n := bits.OnesCount16(x.seen); float64(x.hits) <= most*float64(n) && walked(x.seen, n) {
 			ids += n
 		}
 	}
 	return b.scale(ids)
 }
+
+// walked reports whether the n ids of a block are those of a walk.
+func walked(seen uint16, n int) bool {
+	if n >= blockFull {
+		return true
+	}
+	if n < 4 {
+		return false
+	}
+	first := bits.TrailingZeros16(seen)
+	step := bits.TrailingZeros16(seen>>(first+1)) + 1
+	if step < 2 || step > 3 || n < BlockIDs/step-1 {
+		return false
+	}
+	var even uint16
+	for i := range n {
+		even |= 1 << (first + i*step)
+	}
+	return seen == even
+}
+
+// blockFull is how many ids of a block are nearly all: chance visits that are so dense
+// have asked for each more than twice.
+const blockFull = 13
 
 // Distinct is about how many different ids were seen.
 func (b *Blocks) Distinct() int64 {

@@ -56,6 +56,22 @@ func TestBlocksTellAWalk(t *testing.T) {
 		}
 		return b
 	}
+	stride := func(b *Blocks, step uint64) *Blocks {
+		for i := range uint64(100) {
+			b.Add(7000 + i*step)
+		}
+		return b
+	}
+	gaps := func(n int) *Blocks {
+		var b Blocks
+		x, id := uint64(9), uint64(100_000)
+		for range n {
+			x = x*6364136223846793005 + 1442695040888963407
+			id += 1 + (x>>33)%9
+			b.Add(id)
+		}
+		return &b
+	}
 	for _, c := range []struct {
 		name     string
 		b        *Blocks
@@ -64,11 +80,15 @@ func TestBlocksTellAWalk(t *testing.T) {
 		{"forty in a row", walk(new(Blocks), 4711, 4751), 30, 40},
 		{"a walk among visits", walk(random(30, 1_000_000), 5000, 5200), 80, 400},
 		{"ten thousand in a row", walk(new(Blocks), 0, 10_000), 6000, 14_000},
+		{"every second", stride(new(Blocks), 2), 80, 100},
+		{"every third", stride(new(Blocks), 3), 80, 100},
+		{"every fourth", stride(new(Blocks), 4), 0, 0},
+		{"one to nine apart", gaps(3000), 0, 300},
 		{"sparse visits", random(2000, 1_000_000), 0, 0},
 		{"many visits to few objects", random(20_000, 1000), 0, 0},
 		{"as many visits as objects", random(1000, 1000), 0, 100},
 	} {
-		if got := c.b.Walked(12, 1.4); got < c.min || got > c.max {
+		if got := c.b.Walked(1.3); got < c.min || got > c.max {
 			t.Errorf("%s: %d ids walked, want %d to %d", c.name, got, c.min, c.max)
 		}
 	}
