@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
@@ -16,7 +17,7 @@ func init() {
 		Tags:    []string{"owasp:api1:2023", "attack:T1213", "attack:T1078", "oat:011"},
 		Needs:   "a consumer, API key or token in the log; path with ids; status",
 		State:   "about 200 bytes for each route of a consumer or key in half a day (4 at most), and as much for each in the last ten seconds",
-		Evasion: "stays silent below ids in half a day, for steps wider than 3, for one visit far away from the walk, and where many callers share the key",
+		Evasion: "stays silent below ids in half a day, for steps wider than 2, for one visit far away from the walk, and where many callers share the key",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(BOLAIdentityConfig) },
@@ -32,7 +33,8 @@ func init() {
 // BOLAIdentityConfig is the "bola-identity" section of the config file.
 type BOLAIdentityConfig struct {
 	IDs     int     `yaml:"ids" default:"40" doc:"different ids of a route within half a day, from which a walk or guessing is found (one more block than bola-client, since the count is an estimate to 9 %)"`
-	Dense   float64 `yaml:"dense" default:"0.3" doc:"share of the ids between the least and the greatest that makes a walk: every third"`
+	Dense   float64 `yaml:"dense" default:"0.45" doc:"share of the ids between the least and the greatest that makes a walk: every second, by an estimate, and each asked for less often than chance would"`
+	Clients int     `yaml:"clients" default:"15" doc:"addresses from which one key asks for twice ids and more, three each, from which it is a fleet with a stolen key: more machines than a partner has, by guess"`
 	Refused float64 `yaml:"refused" default:"0.3" doc:"share of client errors that makes guessing"`
 }
 
@@ -40,6 +42,9 @@ type BOLAIdentityConfig struct {
 func (c *BOLAIdentityConfig) Check(report func(key, message string)) {
 	if c.IDs < 20 {
 		report("ids", "must be at least 20")
+	}
+	if c.Clients < 3 {
+		report("clients", "must be at least 3")
 	}
 	if c.Dense <= 0 || c.Dense > 1 {
 		report("dense", "must be above 0 and at most 1")
@@ -65,6 +70,7 @@ type reach struct {
 	n, bad    int64
 	ids       window.Crowd
 	low, high uint64
+	from      window.Mins // clients
 }
 
 const holderRoutes = 4
@@ -91,6 +97,8 @@ func (r *bolaIdentity) Use(u *detect.Use, slot detect.Slot) {
 		r.env.Wake(slot, u.Bucket+detect.LoadSeconds-1)
 	}
 	x := reach{n: u.N, bad: u.S4xx, ids: u.IDs, low: u.Low, high: u.High}
+	b := u.Client.As16()
+	x.from.Add(hashText(string(b[:])))
 	s.open[i].add(&x)
 }
 
@@ -98,6 +106,7 @@ func (x *reach) add(y *reach) {
 	x.n += y.n
 	x.bad += y.bad
 	x.ids.Merge(&y.ids)
+	x.from.Merge(&y.from)
 	if y.high > 0 {
 		if x.high == 0 || y.low < x.low {
 			x.low = y.low
@@ -180,7 +189,11 @@ func (r *bolaIdentity) weigh(x *reach) (detect.Severity, string) {
 	}
 	refused := float64(x.bad) >= r.cfg.Refused*float64(x.n) && x.bad >= int64(r.cfg.IDs)/2
 	width := float64(x.high - x.low + 1)
-	walk := x.high > 0 && float64(ids) >= r.cfg.Dense*width && float64(x.n) <= 1.5*float64(ids)
+	dense := min(0.99, float64(ids)/width)
+	chance := -math.Log(1-dense) / dense // requests for each, if they were by chance
+	walk := x.high > 0 && dense >= r.cfg.Dense && float64(x.n) <= min((1+chance)/2, 1.3)*float64(ids)
+	clients := x.from.Count()
+	spread := clients >= int64(r.cfg.Clients) && ids >= 3*clients && ids >= 2*int64(r.cfg.IDs)
 	switch {
 	case walk && refused:
 		return detect.High, fmt.Sprintf("about %d of the %d ids in a row of one route, each asked for about once; %d refused", ids, int64(width), x.bad)
@@ -188,6 +201,9 @@ func (r *bolaIdentity) weigh(x *reach) (detect.Severity, string) {
 		return detect.Medium, fmt.Sprintf("about %d of the %d ids in a row of one route, each asked for about once", ids, int64(width))
 	case refused:
 		return detect.Medium, fmt.Sprintf("about %d ids of one route asked for with %d requests; %d refused", ids, x.n, x.bad)
+	}
+	if spread {
+		return detect.Medium, fmt.Sprintf("about %d different ids of one route asked for from %d addresses", ids, clients)
 	}
 	return detect.Info, ""
 }
@@ -207,6 +223,7 @@ func (s *holder) code(k *window.Codec) {
 			x.ids.Code(k)
 			k.U64(&x.low)
 			k.U64(&x.high)
+			x.from.Code(k)
 		}
 	}
 	s.now.code(k)

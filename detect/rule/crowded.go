@@ -199,10 +199,17 @@ func (s *crowd) strangers(sec int64) int {
 	return n
 }
 
+// crowdLeast clients in a minute are many: batch jobs of partners have fewer machines. After
+// crowdLasts seconds it is no moment's fashion.
+const (
+	crowdLeast = 30
+	crowdLasts = 1800
+)
+
 // weigh finds words and a severity.
 func (r *crowded) weigh(s *crowd, sec int64, times, failing float64, volume bool, strangers int) verdict {
 	heads := s.crowd(sec)
-	if strangers == 0 && float64(heads) < max(10, 3*s.heads) {
+	if strangers == 0 && float64(heads) < max(crowdLeast, 3*s.heads) {
 		return verdict{} // few clients are no crowd: other detectors name them
 	}
 	v := verdict{fires: true, severity: detect.Low, confidence: surer(0.4, 0.6, times, 20)}
@@ -215,6 +222,9 @@ func (r *crowded) weigh(s *crowd, sec int64, times, failing float64, volume bool
 	case failing >= max(r.cfg.Errors, 5*s.fails):
 		v.severity, v.confidence = detect.High, surer(0.8, 0.95, times, 20)
 		v.why += fmt.Sprintf("; %d %% of them made the service fail", int(failing*100))
+	case r.what == crowdedByRoute && volume && s.alarming(sec) && sec-s.began >= crowdLasts:
+		v.severity, v.confidence = detect.Medium, 0.75
+		v.why += fmt.Sprintf("; it goes on for %d minutes", (sec-s.began)/60)
 	case r.what == crowdedByRoute && volume && times >= r.cfg.Extreme:
 		v.severity, v.confidence = detect.Medium, surer(0.7, 0.9, times/r.cfg.Extreme, 4)
 	}

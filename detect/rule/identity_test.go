@@ -54,7 +54,8 @@ func TestRateIdentity(t *testing.T) {
 		{"batches of one size", detect.Info, batches(900, 900, 1200, 900, 2000, 900, 1500)},
 		{"the sixth is six times as large, from forty addresses", detect.Low, batches(900, 900, 900, 900, 900, 5400)},
 		{"twenty times as large", detect.Medium, batches(900, 900, 900, 900, 900, 18_000)},
-		{"unknown yet", detect.Info, batches(900, 900, 18_000)},
+		{"unknown yet", detect.Info, batches(900, 900, 3000)},
+		{"unknown yet, and far above the limit", detect.Medium, batches(900, 900, 18_000)},
 	})
 }
 
@@ -73,6 +74,11 @@ func TestBOLAIdentity(t *testing.T) {
 		{"guesses far apart", detect.Medium, func(w *town, as func(float64, int, int, int, uint16)) {
 			for n := range 100 {
 				as(float64(n)*3, n%10, 2, 40_000+n*971, []uint16{200, 403, 404}[n%3])
+			}
+		}},
+		{"a key in the hands of thirty", detect.Medium, func(w *town, as func(float64, int, int, int, uint16)) {
+			for n := range 300 {
+				as(float64(n)*3, n%30, 2, 40_000+n*13, 200)
 			}
 		}},
 		{"its own objects, many times over", detect.Info, func(w *town, as func(float64, int, int, int, uint16)) {

@@ -15,7 +15,7 @@ type load struct {
 	norm    window.Norm
 	mixed   window.Norm // of its share of all traffic, in parts of a million
 	fails   float64     // usual share of server errors, moving average over an hour
-	heads   float64     // usual clients in a minute, moving average over an hour
+	heads   float64     // usual clients in a minute, moving average over six hours
 	alarm   int64       // the last minute with an alarm
 	began   int64       // second in which the alarms began
 }
@@ -93,7 +93,7 @@ func (l *load) learn(sec, all int64, risk float64) {
 	if l.alarm == minute {
 		count, share = l.norm.Cap(minute, count), l.mixed.Cap(minute, share)
 	} else {
-		l.heads += (float64(l.crowd(sec)) - l.heads) / min(60, float64(l.norm.Minutes+1))
+		l.heads += (float64(l.crowd(sec)) - l.heads) / min(window.NormMinutes, float64(l.norm.Minutes+1))
 		if n > 0 {
 			l.fails += (float64(s5xx)/float64(n) - l.fails) / min(60, float64(l.norm.Minutes+1))
 		}

@@ -31,7 +31,7 @@ func init() {
 
 // ScrapingConfig is the "scraping" section of the config file.
 type ScrapingConfig struct {
-	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, seven minutes of it without a pause, from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
+	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, seven minutes of it without a pause (half of both under the name of a browser, which jobs do not take), from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
 	PeopleCap int `yaml:"people_cap" default:"64" doc:"that is multiplied by the people or agents behind the client, at most by so many"`
 }
 
@@ -69,6 +69,7 @@ type read struct {
 	minute  int64
 	n       int64
 	writes  int64 // of them
+	browser int64 // under the name of a browser
 	named   int64 // by a consumer whom the gateway knows
 	objects window.Mins
 	agents  window.Mins
@@ -98,6 +99,9 @@ func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
 	m.n++
 	if ev.Method != "GET" && ev.Method != "HEAD" {
 		m.writes++
+	}
+	if ev.Class == ingest.AgentBrowser {
+		m.browser++
 	}
 	if ev.Consumer != "" && ev.Flags&ingest.FlagClaimed == 0 {
 		m.named++
@@ -147,6 +151,7 @@ func (r *scraping) Close(slot detect.Slot, sec int64) {
 	s.all.n += m.n
 	s.all.writes += m.writes
 	s.all.named += m.named
+	s.all.browser += m.browser
 	s.all.objects.Merge(&m.objects)
 	s.all.agents.Merge(&m.agents)
 	if s.parts |= 1 << (sec / 60 % 60); s.last != sec-60 {
@@ -161,8 +166,11 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	known := r.env.Standing(slot, sec)
 	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.all.agents.Count())))
 	objects := s.all.objects.Count()
-	limit := int64(r.cfg.Objects) * people
-	if objects < limit || s.all.n*2 > objects*3 || s.long < scrapeRun || s.all.writes*10 > s.all.n {
+	limit, run := int64(r.cfg.Objects)*people, int64(scrapeRun)
+	if s.all.browser*2 > s.all.n { // people with browsers look around, jobs have none
+		limit, run = limit/2, scrapeRun/2
+	}
+	if objects < limit || s.all.n*2 > objects*3 || s.long < run || s.all.writes*10 > s.all.n {
 		return
 	}
 	if hours := (sec - s.first) / 3600; hours >= 1 && bits.OnesCount64(s.parts) <= 15 {
@@ -188,6 +196,7 @@ func (m *read) code(k *window.Codec) {
 	k.I64(&m.n)
 	k.I64(&m.writes)
 	k.I64(&m.named)
+	k.I64(&m.browser)
 	m.objects.Code(k)
 	m.agents.Code(k)
 }

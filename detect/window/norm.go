@@ -5,6 +5,9 @@ import "math"
 // NormMinutes is how many minutes a Norm looks back.
 const NormMinutes = 360
 
+// normLag minutes are too new for the threshold.
+const normLag = 120
+
 // weekHours are the hours of a week, UTC.
 const weekHours = 168
 
@@ -21,7 +24,7 @@ type Norm struct {
 
 	Median    float64 // of the last hours
 	Spread    float64 // their robust standard deviation
-	Threshold float64 // that they exceed with the risk asked for; 0 = not known yet
+	Threshold float64 // that those but the last two exceed with the risk asked for; 0 = not known yet
 	stale     int     // minutes since these three were computed
 }
 
@@ -97,9 +100,21 @@ func (n *Norm) fit(risk float64) {
 	}
 	n.Median, n.Spread = MedianSpread(values, values[len(values):])
 	n.Threshold = 0
+	values = values[:0]
+	for i := range max(0, len(n.ring)-normLag) { // what grows slowly must not teach how high is usual
+		values = append(values, float64(n.ring[(n.oldest()+i)%len(n.ring)]))
+	}
 	if t, ok := PeaksOver(values, 0.05, risk); ok {
 		n.Threshold = t
 	}
+}
+
+// oldest is where the earliest minute of the ring is.
+func (n *Norm) oldest() int {
+	if len(n.ring) < NormMinutes {
+		return 0
+	}
+	return n.at
 }
 
 // Expected is what a minute usually has at most in the middle: the greater of the last

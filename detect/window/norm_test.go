@@ -7,14 +7,14 @@ import (
 
 func TestNormLearnsTheLastHours(t *testing.T) {
 	var n Norm
-	for m := int64(1000); m < 1200; m++ {
+	for m := int64(1000); m < 1400; m++ {
 		count := 100 + 10*math.Sin(float64(m)*1.7)
 		if m%20 == 0 {
 			count = 5000 // batches
 		}
 		n.Learn(m, count, 1e-4)
 	}
-	count, spread := n.Expected(1200)
+	count, spread := n.Expected(1400)
 	if math.Abs(count-100) > 3 || spread < 9 || spread > 16 {
 		t.Errorf("expects %.0f ± %.1f, want about 100 ± 11", count, spread)
 	}
@@ -79,5 +79,21 @@ func TestNormCountsGapsAsZeros(t *testing.T) {
 	back.Code(b)
 	if string(a.Bytes()) != string(b.Bytes()) {
 		t.Error("saved and restored it is another")
+	}
+}
+
+// TestNormThresholdIsNotWalkedUp: what doubles every hour is soon far above what it was.
+func TestNormThresholdIsNotWalkedUp(t *testing.T) {
+	var n Norm
+	m, count := int64(9000), 10.0
+	for ; m < 9360; m++ {
+		n.Learn(m, count+float64(m%7), 1e-4)
+	}
+	for ; m < 9600; m++ {
+		count *= math.Pow(2, 1.0/60)
+		n.Learn(m, count, 1e-4)
+	}
+	if n.Threshold == 0 || n.Threshold > count {
+		t.Errorf("the threshold is %.0f when %.0f has grown from 10 in four hours", n.Threshold, count)
 	}
 }
