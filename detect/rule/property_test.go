@@ -19,6 +19,18 @@ func small(rule string, cfg any) {
 	case "auth-account":
 		setInt(cfg, "Limit", 6)
 		setInt(cfg, "Clients", 2)
+	case "auth-slow":
+		setInt(cfg, "Hour", 8)
+		setInt(cfg, "Day", 12)
+	case "auth-takeover":
+		setInt(cfg, "Run", 5)
+	case "auth-spray":
+		setInt(cfg, "Hour", 3)
+	case "auth-enum":
+		setInt(cfg, "Hour", 5)
+	case "auth-token":
+		setInt(cfg, "Hour", 5)
+		setInt(cfg, "Clients", 3)
 	case "scanner":
 		setInt(cfg, "Points", 20)
 	case "error-client":

@@ -1,0 +1,150 @@
+package rule
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+func init() {
+	detect.Register("auth-takeover", detect.Spec{
+		Doc:     "a login or grant that works after a run of refused ones by the same client: a guess was right",
+		Family:  detect.Credential,
+		Tags:    []string{"owasp:api2:2023", "attack:T1110", "attack:T1078", "oat:007", "oat:008"},
+		Needs:   "client address, status, path, method; a login that fails must not be answered like one that works",
+		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
+		Evasion: "silent where fewer than run tries came before, where more than one in four of the client's logins works, and where the right guess comes from another client than the wrong ones: auth-account sees that for accounts it sees under attack",
+		Concern: detect.Credentials,
+		Config:  func() any { return new(AuthTakeoverConfig) },
+		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
+			r := &authTakeover{env: env, cfg: cfg.(*AuthTakeoverConfig)}
+			env.Shape("record1")
+			r.state = detect.NewSparse(env, recordCoder(env))
+			return r, nil
+		},
+	})
+}
+
+// AuthTakeoverConfig is the "auth-takeover" section of the config file.
+type AuthTakeoverConfig struct {
+	Run       int           `yaml:"run" default:"10" doc:"refusals within span before a login that works makes a finding: the limit of auth-burst; people who remember give up or ask for a new password before"`
+	Span      time.Duration `yaml:"span" default:"1h" doc:"how far before the login that works refusals count, in event time"`
+	Visits    int           `yaml:"visits" default:"8" doc:"different hours of a week with refusals and no login that worked, after which one that works makes a finding"`
+	Share     float64       `yaml:"share" default:"0.75" doc:"share of the client's tries that must have been refused; a shared address with hundreds of people has well under half (reasoning, not measured)"`
+	PerPerson int           `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
+	PeopleCap int           `yaml:"people_cap" default:"20" doc:"people that count for that at most"`
+}
+
+// Check implements validation for the config loader.
+func (c *AuthTakeoverConfig) Check(report func(key, message string)) {
+	if c.Run < 5 {
+		report("run", "must be at least 5: people try a few passwords before they remember")
+	}
+	if c.Span < 10*time.Minute || c.Span > 24*time.Hour {
+		report("span", "must be between 10m and 24h")
+	}
+	if c.Visits < 3 {
+		report("visits", "must be at least 3")
+	}
+	if c.PerPerson < 0 || c.PeopleCap < 0 {
+		report("per_person", "must not be negative, nor people_cap")
+	}
+	checkShare(c.Share, report)
+}
+
+// authTakeover judges a login that works by what its client did before.
+type authTakeover struct {
+	env   *detect.Env
+	cfg   *AuthTakeoverConfig
+	state *detect.Sparse[record]
+}
+
+// Observe implements detect.Rule.
+func (r *authTakeover) Observe(ev *ingest.Event, slot detect.Slot) {
+	kind, ok := kindOf(ev)
+	if !ok || kind == triesElsewhere {
+		return
+	}
+	t := r.state.At(slot).observe(r.env, ev, slot, kind, refusalNote)
+	if kind == triesAccepted {
+		keepEarliest(r.env, ev, &t.accepted, acceptedNote)
+	}
+}
+
+// Explain implements detect.Explainer.
+func (r *authTakeover) Explain(ev *ingest.Event) (bool, string) {
+	kind, ok := kindOf(ev)
+	switch {
+	case !ok || kind == triesElsewhere:
+		return false, "neither a login nor a grant that was answered"
+	case kind == triesAccepted:
+		return true, fmt.Sprintf("accepted; a finding where %d or more were refused within %s before", r.cfg.Run, newSpan(int64(r.cfg.Span/time.Second)))
+	}
+	return true, fmt.Sprintf("%s; a finding if one is accepted after %d of them", refusalNote(ev), r.cfg.Run)
+}
+
+// Close implements detect.Rule.
+func (r *authTakeover) Close(slot detect.Slot, sec int64) {
+	x := r.state.Get(slot)
+	if x == nil {
+		return
+	}
+	if x.close(r.env, slot, sec, week, func(sec int64, t *moment) { r.take(x, slot, sec, t) }) {
+		r.state.Drop(slot)
+	}
+}
+
+func (r *authTakeover) take(x *record, slot detect.Slot, sec int64, t *moment) {
+	if t.n[triesAccepted] == 0 {
+		return
+	}
+	s := r.env.Standing(slot, sec)
+	times, run, first := r.weigh(x, s, sec, t.n[triesAccepted])
+	start := detect.WindowOf(sec)
+	if times < 1 {
+		return
+	}
+	if x.now == nil || x.now.start != start {
+		x.now = &episode{start: start, fired: sec, first: first, standing: s}
+		for i := range x.lines {
+			x.now.evidence = append(x.now.evidence, shown(r.env, &x.lines[i]))
+		}
+	}
+	e := x.now
+	e.count += int64(t.n[triesAccepted])
+	e.last, e.times, e.level = sec, max(e.times, times), max(e.level, int64(run))
+	if len(e.evidence) < detect.MaxEvidence {
+		e.evidence = append(e.evidence, shown(r.env, &t.accepted))
+	}
+	r.env.Report(slot, r.judge(e))
+}
+
+// weigh says how many times the run that makes a finding came before, and how long it
+// was. now is what was accepted in the second itself.
+func (r *authTakeover) weigh(x *record, s detect.Standing, sec int64, now uint32) (times float64, run uint32, first int64) {
+	limit := uint32(r.cfg.Run) + uint32(int64(r.cfg.PerPerson)*min(s.People, int64(r.cfg.PeopleCap)))
+	n, first := x.past.Sum(sec - int64(r.cfg.Span/time.Second))
+	if share(n) >= r.cfg.Share && n[triesRefused] >= limit {
+		return float64(n[triesRefused]) / float64(limit), n[triesRefused], first
+	}
+	n, first = x.past.Sum(sec - week)
+	hours := x.past.Hours(sec - week)
+	if hours >= r.cfg.Visits && n[triesAccepted] == now && share(n) >= r.cfg.Share && s.Successes <= 2*int64(n[triesRefused]) {
+		return float64(hours) / float64(r.cfg.Visits), n[triesRefused], first
+	}
+	return 0, 0, 0
+}
+
+func (r *authTakeover) judge(e *episode) detect.Finding {
+	f := e.finding()
+	f.Severity = detect.High
+	if e.times >= 2 {
+		f.Severity = detect.Critical
+	}
+	f.Confidence = surer(0.85, 0.97, e.times, 3)
+	f.Why = fmt.Sprintf("%d logins accepted after %d refused ones since %s, of a client that hardly ever gets in", e.count, e.level,
+		detect.FormatTime(e.first*1e9))
+	return f
+}
