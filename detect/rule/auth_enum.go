@@ -130,7 +130,7 @@ func (r *authEnum) take(x *enumeration, slot detect.Slot, sec int64, t *moment) 
 		return
 	}
 	if x.now == nil || x.now.start != detect.WindowOf(sec) {
-		x.marks = [2]uint64{}
+		x.marks = [2]uint64{} // of this window, or of the second
 	}
 	x.marks[0], x.marks[1] = x.marks[0]|t.marks[0], x.marks[1]|t.marks[1]
 	more := uint32(int64(r.cfg.PerPerson) * min(r.env.Standing(slot, sec).People, int64(r.cfg.PeopleCap)))

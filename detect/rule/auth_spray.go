@@ -106,6 +106,8 @@ func (r *authSpray) Close(slot detect.Slot, sec int64) {
 	}
 	if x.close(r.env, slot, sec, day, func(sec int64, t *moment) { r.take(x, slot, sec, t) }) {
 		r.state.Drop(slot)
+	} else if x.past.Empty() {
+		x.accounts = nil
 	}
 }
 

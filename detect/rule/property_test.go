@@ -31,6 +31,8 @@ func small(rule string, cfg any) {
 	case "auth-token":
 		setInt(cfg, "Hour", 5)
 		setInt(cfg, "Clients", 3)
+	case "auth-route":
+		setInt(cfg, "Clients", 5)
 	case "scanner":
 		setInt(cfg, "Points", 20)
 	case "error-client":

@@ -244,13 +244,7 @@ func (r *record) code(env *detect.Env, k *window.Codec) {
 	}
 	r.open.code(k, (*moment).code)
 	r.past.Code(k)
-	n := k.Len(len(r.lines))
-	if k.Reading() {
-		r.lines = make([]window.Sample, n)
-	}
-	for i := range r.lines {
-		codeSample(k, &r.lines[i])
-	}
+	codeLines(k, &r.lines)
 	codeEpisode(k, &r.now)
 	k.I64(&r.expires)
 }
@@ -267,12 +261,23 @@ func codeEpisode(k *window.Codec, e **episode) {
 	}
 }
 
+func codeLines(k *window.Codec, lines *[]window.Sample) {
+	n := k.Len(len(*lines))
+	if k.Reading() {
+		*lines = make([]window.Sample, n)
+	}
+	for i := range *lines {
+		codeSample(k, &(*lines)[i])
+	}
+}
+
 func codeSample(k *window.Codec, x *window.Sample) {
 	k.I64(&x.Time)
 	k.String(&x.Pos.Source)
 	k.U64(&x.Pos.File)
 	k.I64(&x.Pos.Offset)
 	k.String(&x.Line)
+	k.String(&x.Agent)
 	k.String(&x.Note)
 }
 

@@ -1,0 +1,188 @@
+package rule
+
+import (
+	"math"
+	"slices"
+
+	"github.com/portcullis/portcullis/detect/window"
+)
+
+// norm is what is ordinary at a route: how many clients are refused, and how many of
+// those never get in, for each login that works. Measured by the logins that work it
+// follows the hours of the day, weekends and crowds that a campaign brings, without
+// having seen a week.
+type norm struct {
+	accepted float64          // logins that worked, fading
+	refused  float64          // clients that were refused
+	luckless [classes]float64 // of those, who never got in, by class
+	agents   []agentShare     // of logins that worked, at most normAgents
+	logins   float64          // that agents divide
+	clients  window.Seen      // who got in within a week or two
+	networks window.Seen      // where from, within a day or two
+	done     int64            // learned up to this second
+}
+
+type agentShare struct {
+	hash uint64
+	n    float64
+}
+
+const (
+	normAgents = 128
+	normSpan   = 600   // seconds that are learned at once
+	normFade   = 0.999 // each: half is forgotten in five days
+	normPrior  = 200   // logins that the prior weighs as much as
+
+	priorRefused  = 0.15 // clients refused for each login that works, before anything is learned
+	priorLuckless = 0.02 // of unknown clients that never get in
+	mostRefused   = 0.5  // what is learned never exceeds these: an attack from the first day must not become the norm
+	mostLuckless  = 0.15
+
+	clientBits  = 1 << 20
+	networkBits = 1 << 18
+)
+
+// classes sort unknown, luckless clients by what they did: 1, 2, up to 5 and more
+// refusals, with an agent that people here log in with or another, from a network that
+// people here log in from or another.
+const (
+	tryClasses = 4
+	classes    = 4 * tryClasses
+)
+
+// classPrior is how those of them that are people divide by their refusals, four in five
+// with a familiar agent, three in five from a familiar network.
+var classPrior = [tryClasses]float64{0.6, 0.25, 0.12, 0.03}
+
+func priorOf(class int) float64 {
+	p := classPrior[class%tryClasses] * priorLuckless
+	if class/tryClasses&1 == 0 {
+		p *= 0.8
+	} else {
+		p *= 0.2
+	}
+	if class/tryClasses&2 == 0 {
+		return p * 0.6
+	}
+	return p * 0.4
+}
+
+func (b *norm) class(m *member) int {
+	c := 0
+	switch {
+	case m.refused >= 6:
+		c = 3
+	case m.refused >= 3:
+		c = 2
+	case m.refused == 2:
+		c = 1
+	}
+	if !b.familiar(m.agent) {
+		c += tryClasses
+	}
+	if !b.networks.Has(int64(m.last), m.who.network(), day) {
+		c += 2 * tryClasses
+	}
+	return c
+}
+
+// familiar tells agents that at least one login in a hundred comes from.
+func (b *norm) familiar(agent uint64) bool {
+	i := b.agent(agent)
+	return i >= 0 && b.agents[i].n >= b.logins/100
+}
+
+func (b *norm) agent(hash uint64) int {
+	return slices.IndexFunc(b.agents, func(a agentShare) bool { return a.hash == hash })
+}
+
+// welcome takes in who got in.
+func (b *norm) welcome(sec int64, a *attempt) {
+	b.clients.Add(sec, a.who.hash(), clientBits, week)
+	b.networks.Add(sec, a.who.network(), networkBits, day)
+	n := float64(a.accepted)
+	b.logins += n
+	if i := b.agent(a.agent); i >= 0 {
+		b.agents[i].n += n
+		return
+	}
+	if len(b.agents) < normAgents {
+		b.agents = append(b.agents, agentShare{a.agent, n})
+		return
+	}
+	least := 0
+	for i := range b.agents {
+		if b.agents[i].n < b.agents[least].n {
+			least = i
+		}
+	}
+	b.agents[least] = agentShare{a.agent, n}
+}
+
+// learn takes in the clients that were refused last in (from, to], and how many logins
+// worked then.
+func (b *norm) learn(list []member, from, to int64, accepted float64) {
+	b.accepted = b.accepted*normFade + accepted
+	b.refused *= normFade
+	b.logins *= normFade
+	for i := range b.luckless {
+		b.luckless[i] *= normFade
+	}
+	for i := range b.agents {
+		b.agents[i].n *= normFade
+	}
+	for i := range list {
+		m := &list[i]
+		if last := int64(m.last); last <= from || last > to || m.known {
+			continue
+		}
+		b.refused++
+		if m.luckless() {
+			b.luckless[b.class(m)]++
+		}
+	}
+}
+
+// refusedFor is how many clients are refused, ordinarily, while so many logins work.
+func (b *norm) refusedFor(accepted float64) float64 {
+	return accepted * min(mostRefused, (b.refused+priorRefused*normPrior)/(b.accepted+normPrior))
+}
+
+// lucklessFor is how many of a class never get in.
+func (b *norm) lucklessFor(class int, accepted float64) float64 {
+	return accepted * min(mostLuckless, (b.luckless[class]+priorOf(class)*normPrior)/(b.accepted+normPrior))
+}
+
+func (b *norm) allLucklessFor(accepted float64) float64 {
+	sum := 0.0
+	for c := range classes {
+		sum += b.lucklessFor(c, accepted)
+	}
+	return min(sum, mostLuckless*accepted)
+}
+
+// beyond is how many clients are more than chance makes of an expected number. Clients
+// come in crowds: the spread is taken as twice that of a Poisson distribution.
+func beyond(expected, factor, sigmas float64) float64 {
+	return max(factor*expected, expected+2*sigmas*math.Sqrt(expected+1))
+}
+
+func (b *norm) code(k *window.Codec) {
+	k.F64(&b.accepted)
+	k.F64(&b.refused)
+	for i := range b.luckless {
+		k.F64(&b.luckless[i])
+	}
+	n := k.Len(len(b.agents))
+	if k.Reading() {
+		b.agents = make([]agentShare, n)
+	}
+	for i := range b.agents {
+		k.U64(&b.agents[i].hash)
+		k.F64(&b.agents[i].n)
+	}
+	k.F64(&b.logins)
+	b.clients.Code(k)
+	b.networks.Code(k)
+	k.I64(&b.done)
+}
