@@ -31,6 +31,10 @@ func small(rule string, cfg any) {
 	case "auth-token":
 		setInt(cfg, "Hour", 5)
 		setInt(cfg, "Clients", 3)
+	case "auth-network":
+		setInt(cfg, "Clients", 4)
+		setInt(cfg, "Blocks", 3)
+		setInt(cfg, "Tries", 6)
 	case "auth-route":
 		setInt(cfg, "Clients", 5)
 	case "scanner":
