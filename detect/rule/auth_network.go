@@ -63,13 +63,8 @@ const neighboursLimit = 1024
 
 func (n *neighbours) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		for i := range n.open.list {
-			s := &n.open.list[i].v.line
-			s.Line = env.Redact(s.Line)
-		}
-		for i := range n.lines {
-			n.lines[i].Line = env.Redact(n.lines[i].Line)
-		}
+		redactSeconds(env, n.open.list)
+		redactLines(env, n.lines)
 	}
 	n.open.code(k, (*fleetSecond).code)
 	n.past.Code(k)
@@ -129,30 +124,22 @@ func (r *authNetwork) Close(slot detect.Slot, sec int64) {
 }
 
 func (r *authNetwork) take(n *neighbours, slot detect.Slot, sec int64, s *fleetSecond) {
-	var t tries
-	for i := range s.list {
-		t.n[triesRefused] += s.list[i].refused
-		t.n[triesAccepted] += s.list[i].accepted
-	}
-	if t.n[triesRefused] == 0 && n.past.Empty() {
+	tried := s.sum()
+	if tried[triesRefused] == 0 && n.past.Empty() {
 		return // who gets in is of interest where somebody does not
 	}
-	n.past.Add(sec, t.n)
+	n.past.Add(sec, tried)
 	for i := range s.list {
 		if m := n.clients.take(sec, &s.list[i], neighboursLimit); m != nil {
 			m.known = m.settled()
 		}
 	}
-	if t.n[triesRefused] == 0 {
+	if tried[triesRefused] == 0 {
 		return
 	}
-	if len(n.lines) == recordLines {
-		copy(n.lines, n.lines[1:])
-		n.lines = n.lines[:recordLines-1]
-	}
-	n.lines = append(n.lines, s.line)
+	n.lines = keepLatest(n.lines, s.line)
 	times, v := r.weigh(n, slot, sec)
-	if !n.fire(r.env, sec, &t, s, times >= 1, v) {
+	if !n.fire(r.env, sec, s, times >= 1, v) {
 		return
 	}
 	n.now.times, n.now.level = max(n.now.times, times), max(n.now.level, int64(v.clients))
@@ -194,11 +181,11 @@ func (r *authNetwork) weigh(n *neighbours, slot detect.Slot, sec int64) (float64
 }
 
 // fire takes a second into the finding of its window.
-func (n *neighbours) fire(env *detect.Env, sec int64, t *moment, s *fleetSecond, fires bool, v network) bool {
+func (n *neighbours) fire(env *detect.Env, sec int64, s *fleetSecond, fires bool, v network) bool {
 	start := detect.WindowOf(sec)
 	switch {
 	case n.now != nil && n.now.start == start:
-		n.now.count += int64(t.n[triesRefused])
+		n.now.count += int64(s.sum()[triesRefused])
 		if len(n.now.evidence) < detect.MaxEvidence {
 			n.now.evidence = append(n.now.evidence, shown(env, &s.line))
 		}

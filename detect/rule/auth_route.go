@@ -202,11 +202,7 @@ func (f *fleet) take(env *detect.Env, sec int64, s *fleetSecond) {
 		return
 	}
 	f.users.Merge(&s.users)
-	if len(f.lines) == recordLines {
-		copy(f.lines, f.lines[1:])
-		f.lines = f.lines[:recordLines-1]
-	}
-	f.lines = append(f.lines, s.line)
+	f.lines = keepLatest(f.lines, s.line)
 	if f.now != nil && len(f.now.evidence) < detect.MaxEvidence {
 		f.now.evidence = append(f.now.evidence, shown(env, &s.line))
 	}
@@ -260,13 +256,8 @@ func (f *fleet) logins(after int64) (accepted, refused float64) {
 
 func (f *fleet) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		for i := range f.open.list {
-			s := &f.open.list[i].v.line
-			s.Line = env.Redact(s.Line)
-		}
-		for i := range f.lines {
-			f.lines[i].Line = env.Redact(f.lines[i].Line)
-		}
+		redactSeconds(env, f.open.list)
+		redactLines(env, f.lines)
 	}
 	f.open.code(k, (*fleetSecond).code)
 	f.clients.code(k)

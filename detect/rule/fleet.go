@@ -101,6 +101,23 @@ func (s *fleetSecond) add(env *detect.Env, ev *ingest.Event, kind int) {
 	keepEarliest(env, ev, &s.line, refusalNote)
 }
 
+// sum is what all clients tried in the second.
+func (s *fleetSecond) sum() (n [window.AgingKinds]uint32) {
+	for i := range s.list {
+		n[triesRefused] += s.list[i].refused
+		n[triesAccepted] += s.list[i].accepted
+	}
+	return n
+}
+
+// redactSeconds takes the secrets out of the lines of open seconds.
+func redactSeconds(env *detect.Env, list []dated[fleetSecond]) {
+	for i := range list {
+		s := &list[i].v.line
+		s.Line = env.Redact(s.Line)
+	}
+}
+
 func (s *fleetSecond) code(k *window.Codec) {
 	n := k.Len(len(s.list))
 	if k.Reading() {

@@ -31,6 +31,9 @@ func small(rule string, cfg any) {
 	case "auth-token":
 		setInt(cfg, "Hour", 5)
 		setInt(cfg, "Clients", 3)
+	case "auth-account-slow":
+		setInt(cfg, "Hour", 4)
+		setInt(cfg, "Clients", 2)
 	case "auth-network":
 		setInt(cfg, "Clients", 4)
 		setInt(cfg, "Blocks", 3)

@@ -158,11 +158,22 @@ func (r *record) keep(line window.Sample) {
 	if n, _ := r.past.Sum(0); n[triesRefused]+n[triesElsewhere] < 2 {
 		return
 	}
-	if len(r.lines) == recordLines {
-		copy(r.lines, r.lines[1:])
-		r.lines = r.lines[:recordLines-1]
+	r.lines = keepLatest(r.lines, line)
+}
+
+// keepLatest adds a line to the latest ones, and lets go of the oldest.
+func keepLatest(lines []window.Sample, line window.Sample) []window.Sample {
+	if len(lines) == recordLines {
+		lines = lines[:copy(lines, lines[1:])]
 	}
-	r.lines = append(r.lines, line)
+	return append(lines, line)
+}
+
+// redactLines takes the secrets out of lines.
+func redactLines(env *detect.Env, lines []window.Sample) {
+	for i := range lines {
+		lines[i].Line = env.Redact(lines[i].Line)
+	}
 }
 
 // expire forgets what is older than the horizon and asks once for the next look.
@@ -238,9 +249,7 @@ func (r *record) code(env *detect.Env, k *window.Codec) {
 			t := &r.open.list[i].v
 			t.line.Line, t.accepted.Line = env.Redact(t.line.Line), env.Redact(t.accepted.Line)
 		}
-		for i := range r.lines {
-			r.lines[i].Line = env.Redact(r.lines[i].Line)
-		}
+		redactLines(env, r.lines)
 	}
 	r.open.code(k, (*moment).code)
 	r.past.Code(k)
