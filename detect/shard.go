@@ -161,11 +161,24 @@ func (sh *shard) idle(s Slot, at int64) {
 	if c.flags&flagLive == 0 {
 		return
 	}
-	if due := int64(c.seen) + sh.w.cfg.IdleSeconds; due > at {
+	due := int64(c.seen) + sh.w.cfg.IdleSeconds
+	if due <= at && sh.heldBy(c) > 0 {
+		due = at + sh.w.cfg.IdleSeconds
+	}
+	if due > at {
 		sh.doze(s, due)
 		return
 	}
 	sh.drop(s)
+}
+
+// heldBy is how many detectors hold state for a subject. They let go of it themselves:
+// when it was last seen depends, at level two, on how far one worker is ahead of another.
+func (sh *shard) heldBy(c *client) int {
+	if sh.names != nil {
+		return int(c.suspects) - 1 // its name is kept like a detector's state
+	}
+	return int(c.suspects)
 }
 
 // FindingWindow is the width of a finding's window in seconds: a rule that goes
