@@ -21,7 +21,7 @@ type forwarder struct {
 	now    sums  // to be handed over
 	held   sums  // from a saved state, to be handed over when a second closes
 	list   []Partial
-	shown  map[key]*shown
+	shown  map[shownKey]*shown
 }
 
 // sums are what was counted.
@@ -55,7 +55,13 @@ func (s *sums) clear() {
 	clear(s.uses)
 }
 
-// shown are the lines of one subject and second that were handed over with this
+// shownKey tells apart what some detector may want of a subject and another not.
+type shownKey struct {
+	who  key
+	need Concern
+}
+
+// shown are the lines of one kind, subject and second that were handed over with this
 // batch: the earliest of them, as window.Samples orders lines.
 type shown struct {
 	sec  int64
@@ -63,7 +69,7 @@ type shown struct {
 }
 
 func newForwarder(cfg *Config) *forwarder {
-	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[key]*shown{}}
+	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[shownKey]*shown{}}
 	for _, r := range cfg.Rules {
 		if r.Spec.By < manyBy {
 			f.wants[r.Spec.By] |= r.Spec.Concern &^ Any
@@ -72,7 +78,7 @@ func newForwarder(cfg *Config) *forwarder {
 	return f
 }
 
-// excerpt implements upper. The line is left out where lines of the same subject
+// excerpt implements upper. The line is left out where lines of the same kind, subject
 // and second stand before it that fill any bucket of evidence it could be in.
 func (f *forwarder) excerpt(x *excerpt) {
 	line := x.ev.Line
@@ -83,7 +89,7 @@ func (f *forwarder) excerpt(x *excerpt) {
 		by.parties(&x.ev, x.in(), func(p *party) {
 			out := *x
 			out.ev.Line = ""
-			if f.shows(&x.ev, p.k) {
+			if f.shows(&x.ev, shownKey{p.k, x.need}) {
 				out.ev.Line = capLine(f.cfg.Redact(capLine(line)))
 			}
 			w := window.NewWriter(make([]byte, 0, 256+len(out.ev.Line)))
@@ -111,8 +117,8 @@ func codeParty(k *window.Codec, p *party) {
 	}
 }
 
-// shows notes a line where it is among the earliest of its subject and second.
-func (f *forwarder) shows(ev *ingest.Event, k key) bool {
+// shows notes a line where it is among the earliest of its kind, subject and second.
+func (f *forwarder) shows(ev *ingest.Event, k shownKey) bool {
 	sec := ev.Time / 1e9
 	s := f.shown[k]
 	if s == nil || s.sec != sec {
