@@ -64,6 +64,7 @@ type attempt struct {
 	refused  uint32
 	accepted uint32
 	good     uint32 // requests of its own that went well before, as far as is known
+	asks     bool   // for accounts: the route resets passwords or signs up
 }
 
 // fleetSecond is what one second adds to what is known of a route's or a network's
@@ -89,6 +90,7 @@ func (s *fleetSecond) add(env *detect.Env, ev *ingest.Event, kind int) {
 		s.list = s.list[:min(len(s.list), attemptsPerSecond)]
 	}
 	a := &s.list[i]
+	a.asks = a.asks || ev.Kind == ingest.RouteReset
 	a.agent, a.good = max(a.agent, hashOf(ev.Agent)), max(a.good, uint32(min(env.Known().Successes, 1<<30)))
 	if kind == triesAccepted {
 		a.accepted++
@@ -130,6 +132,7 @@ func (s *fleetSecond) code(k *window.Codec) {
 		k.U32(&a.refused)
 		k.U32(&a.accepted)
 		k.U32(&a.good)
+		k.Bool(&a.asks)
 	}
 	s.users.Code(k)
 	codeSample(k, &s.line)
@@ -145,6 +148,7 @@ type member struct {
 	accepted uint32
 	good     uint32
 	known    bool // it got in before, or does much else, and well
+	asks     bool // it asked for accounts: some answers are no success
 }
 
 // settled reports whether a client that did that much well before is known: then it is
@@ -152,8 +156,11 @@ type member struct {
 // for each.
 func (m *member) settled() bool { return m.good >= 8 && m.good > 3*m.refused }
 
-// luckless reports whether it was never let in.
-func (m *member) luckless() bool { return m.accepted == 0 }
+// luckless reports whether it was never let in; of who asks for accounts, whether it
+// hardly asked for one that exists.
+func (m *member) luckless() bool {
+	return m.accepted == 0 || m.asks && m.refused >= 2 && m.refused >= 2*m.accepted
+}
 
 func (m *member) code(k *window.Codec) {
 	m.who.code(k)
@@ -162,6 +169,7 @@ func (m *member) code(k *window.Codec) {
 		k.U32(p)
 	}
 	k.Bool(&m.known)
+	k.Bool(&m.asks)
 }
 
 // roster keeps the clients that were refused lately, at most limit of them.
@@ -190,6 +198,7 @@ func (r *roster) take(sec int64, a *attempt, limit int) *member {
 	}
 	m := &r.list[i]
 	m.accepted += a.accepted
+	m.asks = m.asks || a.asks
 	m.good = max(m.good, a.good)
 	if a.refused > 0 {
 		m.refused, m.last, m.agent = m.refused+a.refused, uint32(sec), a.agent

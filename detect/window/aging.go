@@ -77,7 +77,7 @@ func (c *agingCell) join(d agingCell) {
 }
 
 // Sum adds up the cells that end after a second. first is the start of the earliest in
-// which the first kind was counted, 0 if there is none.
+// which the first two kinds were counted, 0 if there is none.
 func (a *Aging) Sum(after int64) (n [AgingKinds]uint32, first int64) {
 	for i := range a.cells {
 		c := &a.cells[i]
@@ -87,7 +87,7 @@ func (a *Aging) Sum(after int64) (n [AgingKinds]uint32, first int64) {
 		for k := range n {
 			n[k] += uint32(c.n[k])
 		}
-		if first == 0 && c.n[0] > 0 {
+		if first == 0 && c.n[0]+c.n[1] > 0 {
 			first = int64(c.at) * agingUnit
 		}
 	}
