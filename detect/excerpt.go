@@ -27,8 +27,8 @@ const longestTarget = 256
 // code passes it. Its line has no secrets, is capped, and may be missing, see
 // forwarder.excerpt.
 func (x *excerpt) code(k *window.Codec) {
-	ev, need, kind, class, crawler, flags := &x.ev, uint8(x.need), uint8(x.ev.Kind), uint8(x.ev.Class), uint8(x.ev.Crawler), uint16(x.ev.Flags)
-	k.U8(&need)
+	ev, need, kind, class, crawler, flags := &x.ev, uint16(x.need), uint8(x.ev.Kind), uint8(x.ev.Class), uint8(x.ev.Crawler), uint16(x.ev.Flags)
+	k.U16(&need)
 	k.I64(&x.known.Successes)
 	k.I64(&x.known.People)
 	k.I64(&x.known.Since)

@@ -63,6 +63,8 @@ func unconcerned(c Concern) string {
 		return "no credentials were refused: that is status 401, or 400, 403 or 422 on a login or token route"
 	case c&Suspicious != 0:
 		return "the first pass of the inspection proves it harmless"
+	case c&Leaking != 0:
+		return "no parameter of the target names a credential"
 	case c&(ClientError|Probing) != 0:
 		return "neither a client error nor a path or agent known from scanners"
 	}

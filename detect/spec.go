@@ -40,7 +40,7 @@ type Spec struct {
 
 // Concern is a set of properties of an event; a detector is called for events
 // that have one of those it declares.
-type Concern uint8
+type Concern uint16
 
 // The properties events are sorted by.
 const (
@@ -52,6 +52,7 @@ const (
 	Credentials                     // takes credentials: on a login, token or reset route, or refused
 	ServerError                     // 5xx
 	Fresh                           // within the first minute of its client, or twice the late bound if that is more
+	Leaking                         // a parameter of the target names a credential, and is not empty
 )
 
 // odd are the concerns that tell against a client.

@@ -27,13 +27,14 @@ type worker struct {
 
 	counted tallies
 	upper   upper
-	out     excerpt      // on its way to level two
-	known   Standing     // of the client of the excerpt at hand, at level two
-	wants   Concern      // of which events level two wants an excerpt
-	byNeed  [256][]uint8 // which rules want an event with these concerns
+	out     excerpt              // on its way to level two
+	known   Standing             // of the client of the excerpt at hand, at level two
+	wants   Concern              // of which events level two wants an excerpt
+	byNeed  [2 * Leaking][]uint8 // which rules want an event with these concerns
 	byLate  []uint8
 	inspect bool // whether some rule asks for Suspicious
 	probe   bool // whether some rule asks for Probing
+	leaks   bool // whether some rule asks for Leaking
 	number  int
 	by      By
 	workers int
@@ -63,10 +64,12 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 			w.byLate = append(w.byLate, uint8(i))
 		}
 		w.inspect = w.inspect || r.Spec.Concern&Suspicious != 0
+		w.leaks = w.leaks || r.Spec.Concern&Leaking != 0
 		w.probe = w.probe || r.Spec.Concern&Probing != 0
 	}
 	w.inspect = w.inspect || w.wants&Suspicious != 0
 	w.probe = w.probe || w.wants&Probing != 0
+	w.leaks = w.leaks || w.wants&Leaking != 0
 	if _, err := newShard(w, number); err != nil { // whatever is wrong with the settings shows now
 		return nil, err
 	}
@@ -234,6 +237,9 @@ func (w *worker) concerns(ev *ingest.Event) Concern {
 	}
 	if w.probe && (w.probed.Path != nil || w.probed.Agent != nil) {
 		need |= Probing
+	}
+	if w.leaks && LeakedName(ev.Target) != "" {
+		need |= Leaking
 	}
 	if w.inspect {
 		if w.parts = w.inspector.Parts(ev); w.parts != 0 {
