@@ -22,7 +22,7 @@ type borough struct {
 
 const dawn = 1_772_409_600 // a Monday, 00:00 UTC
 
-func newTown(seed uint64) *borough {
+func newBorough(seed uint64) *borough {
 	return &borough{rnd: rand.New(rand.NewPCG(seed, 1)), agents: []string{"Mozilla/5.0 (Windows)", "Mozilla/5.0 (Mac)", "Mozilla/5.0 (iPhone)", "app/3.1 (Android)"}}
 }
 
@@ -135,7 +135,7 @@ func TestFleets(t *testing.T) {
 		"from the beginning, with nothing learned": {60, 1260, 3600, 500, 2, 10, 0.1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTown(11)
+			w := newBorough(11)
 			w.people(0, c.end, c.people, 0, 5000)
 			agent := own
 			if c.mimics {
@@ -180,7 +180,7 @@ func TestCrowdsAreNoFleets(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTown(12)
+			w := newBorough(12)
 			w.people(0, 60_000, 10, 0, 2000)
 			add(w)
 			for _, f := range w.run(t, "auth-route") {

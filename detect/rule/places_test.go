@@ -132,7 +132,7 @@ func TestWhereIdentitiesAreUsed(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTown(3)
+			w := newBorough(3)
 			w.people(0, 2*day, 0.05, 9, 100) // so that the log has no gap
 			c.make(w)
 			found := w.run(t, "key-shared", "account-place", "impossible-travel")
