@@ -102,11 +102,11 @@ type owaspItem struct {
 }
 
 var owaspAPI = [...]owaspItem{
-	{"Broken Object Level Authorization", "whose object it is: a stranger's order answered with 200 looks like one's own. Walks over many ids can be seen; no detector does so yet"},
+	{"Broken Object Level Authorization", "whose object it is: a stranger's order answered with 200 looks like one's own. Only walks over many ids and refusals at many can be seen"},
 	{"Broken Authentication", "a guess answered with 200, a stolen token that works, how passwords and tokens are made and kept"},
 	{"Broken Object Property Level Authorization", "which fields were read or written: bodies are not in the log"},
 	{"Unrestricted Resource Consumption", "memory, e-mails and third-party costs behind a request; only requests, bytes and time are logged"},
-	{"Broken Function Level Authorization", "which role a caller has. Refused tries at admin paths count for scanner; one that succeeds looks like any other request"},
+	{"Broken Function Level Authorization", "which role a caller has. Refused tries at administrative functions can be seen, by names known from administration; one that succeeds at once looks like any other request"},
 	{"Unrestricted Access to Sensitive Business Flows", "what a flow is worth, and whether a person or a program walks it"},
 	{"Server Side Request Forgery", "which requests the service then makes, and targets in a body that is not logged. A target in the query is looked at by injection (class ssrf), whose tags do not say so"},
 	{"Security Misconfiguration", "headers, TLS settings, verbose errors, open storage: only attempts to use them"},

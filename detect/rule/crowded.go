@@ -225,7 +225,9 @@ func (r *crowded) weigh(s *crowd, sec int64, times, failing float64, volume bool
 	case r.what == crowdedByRoute && volume && s.alarming(sec) && sec-s.began >= crowdLasts:
 		v.severity, v.confidence = detect.Medium, 0.75
 		v.why += fmt.Sprintf("; it goes on for %d minutes", (sec-s.began)/60)
-	case r.what == crowdedByRoute && volume && times >= r.cfg.Extreme:
+	case strangers > 0 && (float64(strangers) >= 10*s.expected(1, 60) || s.alarming(sec) && sec-s.began >= 60):
+		v.severity, v.confidence = detect.Medium, 0.75
+	case volume && strangers > 0 && times >= r.cfg.Extreme:
 		v.severity, v.confidence = detect.Medium, surer(0.7, 0.9, times/r.cfg.Extreme, 4)
 	}
 	return v

@@ -25,7 +25,7 @@ type RateRouteConfig struct {
 	Factor  float64 `yaml:"factor" default:"4" doc:"times the norm, by itself and by the share of all traffic, from which it is found; published floods of login routes were 20 times the norm"`
 	Risk    float64 `yaml:"risk" default:"0.0001" doc:"probability with which an ordinary minute may exceed the extreme value threshold (Siffer et al. 2017 use 1e-3 to 1e-5); it counts once 280 minutes are known"`
 	Errors  float64 `yaml:"errors" default:"0.2" doc:"share of server errors, and five times the usual one, that make a flood graver"`
-	Extreme float64 `yaml:"extreme" default:"10" doc:"times the norm from which a flood of many clients is medium without more signs"`
+	Extreme float64 `yaml:"extreme" default:"10" doc:"times the norm from which a flood by newcomers who ask for nothing else is medium without more signs"`
 }
 
 // Check implements validation for the config loader.

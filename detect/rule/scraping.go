@@ -2,7 +2,6 @@ package rule
 
 import (
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
@@ -16,8 +15,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api6:2023", "owasp:api4:2023", "attack:T1213", "attack:T1119", "oat:011"},
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
-		State:   "about 150 bytes and 4 for each of up to 64 objects a minute and 64 in half a day, only for clients with 50 good requests; nothing for others",
-		Evasion: "stays silent below objects in half a day, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
+		State:   "about 150 bytes and 4 for each of up to 64 objects a minute and 64 since the last pause, only for clients with 50 good requests; nothing for others",
+		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
 		Concern: detect.Any,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -31,7 +30,7 @@ func init() {
 
 // ScrapingConfig is the "scraping" section of the config file.
 type ScrapingConfig struct {
-	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads in half a day, seven minutes of it without a pause (half of both under the name of a browser, which jobs do not take), from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
+	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads, in seven minutes or more without one in which nothing is read (half of both under the name of a browser, which jobs do not take), from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
 	PeopleCap int `yaml:"people_cap" default:"64" doc:"that is multiplied by the people or agents behind the client, at most by so many"`
 }
 
@@ -48,18 +47,22 @@ func (c *ScrapingConfig) Check(report func(key, message string)) {
 // scrapeRun is how many minutes without a pause tell a scraper from a job's batch.
 const scrapeRun = 7
 
+// How often a scraper reads an object at most, on average: people come back, all of them to
+// the same few, which the sample may not have.
+const (
+	scrapeMean = 1.15 // of a sample
+	scrapeAll  = 1.35 // of all, by an estimate of how many there are
+)
+
 // scrapeKnown is how many good requests make a client worth looking at.
 const scrapeKnown = 50
 
 // reader is what is kept of one client.
 type reader struct {
 	open  []read // minutes that are not closed
-	half  int64  // half day that all is of
-	all   read
-	parts uint64 // minutes of the hour with reading, a bit each
-	run   int64  // minutes with reading, without a pause
-	long  int64  // the longest run
-	last  int64  // end of the last minute
+	all   read   // of the minutes since the last pause
+	run   int64  // so many they are
+	last  int64  // end of the last of them
 	first int64
 	now   episode
 }
@@ -71,7 +74,7 @@ type read struct {
 	writes  int64 // of them
 	browser int64 // under the name of a browser
 	named   int64 // by a consumer whom the gateway knows
-	objects window.Mins
+	objects window.Visits
 	agents  window.Mins
 }
 
@@ -125,7 +128,7 @@ func (r *scraping) Explain(ev *ingest.Event) (bool, string) {
 	if r.env.Object(ev) == "" || ev.Status >= 300 {
 		return false, "no object was read"
 	}
-	return true, fmt.Sprintf("one object read; a finding from %d different ones in half a day, for each person", r.cfg.Objects)
+	return true, fmt.Sprintf("one object read; a finding from %d different ones without a pause, for each person", r.cfg.Objects)
 }
 
 // Close implements detect.Rule.
@@ -134,7 +137,7 @@ func (r *scraping) Close(slot detect.Slot, sec int64) {
 	if s == nil {
 		return
 	}
-	if s.half != 0 && sec >= (s.half+2)*walkHalf && len(s.open) == 0 {
+	if len(s.open) == 0 && sec > s.last && s.now.start/1e9+detect.FindingWindow <= sec {
 		r.state.Drop(slot)
 		return
 	}
@@ -144,21 +147,18 @@ func (r *scraping) Close(slot detect.Slot, sec int64) {
 	}
 	m := s.open[i]
 	s.open = slices.Delete(s.open, i, i+1)
-	if half := sec / walkHalf; s.half != half {
-		*s = reader{open: s.open, half: half, first: sec - 59, run: s.run, last: s.last, now: s.now}
-		r.env.Wake(slot, (half+2)*walkHalf)
+	if s.last != sec-60 { // a pause: people rest, and so do jobs
+		*s = reader{open: s.open, first: sec - 59, now: s.now}
 	}
+	s.last = sec
+	s.run++
+	r.env.Wake(slot, sec+60)
 	s.all.n += m.n
 	s.all.writes += m.writes
 	s.all.named += m.named
 	s.all.browser += m.browser
 	s.all.objects.Merge(&m.objects)
 	s.all.agents.Merge(&m.agents)
-	if s.parts |= 1 << (sec / 60 % 60); s.last != sec-60 {
-		s.run = 0
-	}
-	s.run, s.last = s.run+1, sec
-	s.long = max(s.long, s.run)
 	r.judge(s, slot, sec)
 }
 
@@ -170,11 +170,8 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	if s.all.browser*2 > s.all.n { // people with browsers look around, jobs have none
 		limit, run = limit/2, scrapeRun/2
 	}
-	if objects < limit || s.all.n*2 > objects*3 || s.long < run || s.all.writes*10 > s.all.n {
+	if objects < limit || s.all.objects.Mean() > scrapeMean || float64(s.all.n) > scrapeAll*float64(objects) || s.run < run || s.all.writes*10 > s.all.n {
 		return
-	}
-	if hours := (sec - s.first) / 3600; hours >= 1 && bits.OnesCount64(s.parts) <= 15 {
-		return // the same few minutes of every hour: a job
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
 		s.now = episode{start: start, fired: sec, first: s.first, standing: known}
@@ -186,8 +183,8 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	if s.all.named*2 > s.all.n {
 		f.Severity = detect.Low // somebody who is known, and can be asked
 	}
-	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, %d minutes of it without a pause; a person reads fewer than %d in half a day",
-		objects, clock(s.first), s.all.n, s.long, r.cfg.Objects)
+	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, for %d minutes without a pause; a person reads fewer than %d",
+		objects, clock(s.first), s.all.n, s.run, r.cfg.Objects)
 	r.env.Report(slot, f)
 }
 
@@ -209,10 +206,8 @@ func (s *reader) code(k *window.Codec) {
 	for i := range s.open {
 		s.open[i].code(k)
 	}
-	k.I64(&s.half)
 	s.all.code(k)
-	k.U64(&s.parts)
-	for _, p := range []*int64{&s.run, &s.long, &s.last, &s.first} {
+	for _, p := range []*int64{&s.run, &s.last, &s.first} {
 		k.I64(p)
 	}
 	s.now.code(k)

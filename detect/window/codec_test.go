@@ -88,7 +88,7 @@ func TestBlockIsSkippable(t *testing.T) {
 
 // readAll reads a snapshot of all pieces, one behind the other.
 func readAll(k *Codec) {
-	for _, c := range []coded{new(Cells), new(Samples), new(Distinct), new(Ring), new(Mins), new(Blocks)} {
+	for _, c := range []coded{new(Cells), new(Samples), new(Distinct), new(Ring), new(Mins), new(Blocks), new(Visits), new(Norm)} {
 		c.Code(k)
 	}
 	new(everything).code(k)
