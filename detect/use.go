@@ -23,9 +23,11 @@ type Use struct {
 
 	N, Refused, S2xx, S4xx, S5xx int64
 	Bytes, Nanos                 int64
-	First, Last                  int64        // seconds of the first and the last
-	IDs                          window.Crowd // distinct ids of objects: what stands for the last place of the route's template
-	Low, High                    uint64       // least and greatest id that is a number; 0, 0 where none is
+	First, Last                  int64           // seconds of the first and the last
+	Time                         int64           // of the first, Unix nanoseconds
+	Pos                          ingest.Position // where it stands
+	IDs                          window.Crowd    // distinct ids of objects: what stands for the last place of the route's template
+	Low, High                    uint64          // least and greatest id that is a number; 0, 0 where none is
 }
 
 // User is a Rule by identity that wants what it did. Use adds to commutative state, and
@@ -50,8 +52,16 @@ func (u *Use) add(v *Use) {
 		u.First = v.First
 	}
 	u.Last = max(u.Last, v.Last)
+	u.begin(v.Time, v.Pos)
 	u.IDs.Merge(&v.IDs)
 	u.numbers(v.Low, v.High)
+}
+
+// begin notes the first request.
+func (u *Use) begin(at int64, pos ingest.Position) {
+	if u.Time == 0 || at < u.Time || at == u.Time && pos.Less(u.Pos) {
+		u.Time, u.Pos = at, pos
+	}
 }
 
 func (u *Use) numbers(low, high uint64) {
@@ -141,6 +151,7 @@ func (u *Use) count(ev *ingest.Event, sec int64, need Concern) {
 	u.Bytes += ev.BytesOut
 	u.Nanos += ev.Duration
 	u.First, u.Last = min(u.First, sec), max(u.Last, sec)
+	u.begin(ev.Time, ev.Pos)
 	if id := ObjectID(ev.Route, ev.Target); id != "" {
 		u.IDs.Add(stableHash(id))
 		if n, ok := number(id); ok {
@@ -240,9 +251,11 @@ func codeUse(k *window.Codec, x *used) {
 	kind := uint8(u.Kind)
 	k.U8(&kind)
 	u.Kind = ingest.RouteKind(kind)
-	for _, p := range []*int64{&u.Bucket, &u.N, &u.Refused, &u.S2xx, &u.S4xx, &u.S5xx, &u.Bytes, &u.Nanos, &u.First, &u.Last} {
+	for _, p := range []*int64{&u.Bucket, &u.N, &u.Refused, &u.S2xx, &u.S4xx, &u.S5xx, &u.Bytes, &u.Nanos, &u.First, &u.Last, &u.Time, &u.Pos.Offset} {
 		k.I64(p)
 	}
+	k.String(&u.Pos.Source)
+	k.U64(&u.Pos.File)
 	u.IDs.Code(k)
 	k.U64(&u.Low)
 	k.U64(&u.High)

@@ -30,13 +30,17 @@ func init() {
 
 // AccountPlaceConfig is the "account-place" section of the config file.
 type AccountPlaceConfig struct {
-	Settle time.Duration `yaml:"settle" default:"6h" doc:"how long an account must have been in use, with at least 20 requests, before a place can be new to it"`
+	Settle time.Duration `yaml:"settle" default:"4h" doc:"how long an account must have been in use before a place can be new to it"`
+	Uses   int           `yaml:"uses" default:"6" doc:"requests that it must have made by then; where only logins name the account, that many logins"`
 }
 
 // Check implements validation for the config loader.
 func (c *AccountPlaceConfig) Check(report func(key, message string)) {
 	if c.Settle < time.Minute {
 		report("settle", "must be at least 1m")
+	}
+	if c.Uses < 1 {
+		report("uses", "must be at least 1")
 	}
 }
 
@@ -70,18 +74,17 @@ func (r *accountPlace) Close(slot detect.Slot, sec int64) {
 	if w == nil {
 		return
 	}
-	if w.close(r.env, slot, sec, func(sec int64, p, known *place) { r.take(w, slot, sec, p, known) }) {
+	if w.close(r.env, slot, sec, func(sec int64, p *stop, known *place) { r.take(w, slot, sec, p, known) }) {
 		r.state.Drop(slot)
 	}
 }
 
-func (r *accountPlace) take(w *whereabouts, slot detect.Slot, sec int64, p, known *place) {
-	if !known.fresh(p) || !w.settled(sec, int64(r.cfg.Settle/time.Second)) || !w.strange(known, sec) {
+func (r *accountPlace) take(w *whereabouts, slot detect.Slot, sec int64, p *stop, known *place) {
+	if !known.fresh(p) || !w.settled(sec, int64(r.cfg.Settle/time.Second), int64(r.cfg.Uses)) || !w.strange(known, sec) {
 		return
 	}
 	known.odd = uint32(sec)
-	e := w.fire(sec, int64(p.first))
-	e.count += p.n
+	e := w.fire(sec, int64(p.first), p)
 	w.list(known)
 	f := e.finding()
 	f.Severity, f.Confidence = detect.Low, 0.5

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	detect.Register("impossible-travel", detect.Spec{
-		Doc:     "an account, key or session is used in two countries within an hour, in one of them with a program that is new to it: impossible travel",
+		Doc:     "an account, key or session is used in two countries within half an hour, in one of them with a program that is new to it: impossible travel",
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1078", "attack:T1550.001"},
 		Needs:   "the user name, key or session of requests that get in, client address, user agent; countries (enrich.country)",
@@ -30,14 +30,22 @@ func init() {
 
 // ImpossibleTravelConfig is the "impossible-travel" section of the config file.
 type ImpossibleTravelConfig struct {
-	Settle   time.Duration `yaml:"settle" default:"15m" doc:"how long it must have been in use, with at least 20 requests"`
-	Meetings int           `yaml:"meetings" default:"2" doc:"times that both countries must have been used by turns within an hour, for more than a low finding: a traveller does not come back, and a phone abroad keeps its program (reasoning, not measured)"`
+	Span     time.Duration `yaml:"span" default:"30m" doc:"time within which nobody gets from one country to another, customs of airports included; neighbours by road may"`
+	Settle   time.Duration `yaml:"settle" default:"15m" doc:"how long it must have been in use"`
+	Uses     int           `yaml:"uses" default:"6" doc:"requests that it must have made by then; where only logins name the account, that many logins"`
+	Meetings int           `yaml:"meetings" default:"2" doc:"times that both countries must have been used by turns within an hour, for a high finding: a traveller does not come back, and a phone abroad keeps its program (reasoning, not measured)"`
 }
 
 // Check implements validation for the config loader.
 func (c *ImpossibleTravelConfig) Check(report func(key, message string)) {
 	if c.Settle < time.Minute {
 		report("settle", "must be at least 1m")
+	}
+	if c.Uses < 1 {
+		report("uses", "must be at least 1")
+	}
+	if c.Span < time.Minute || c.Span > time.Hour {
+		report("span", "must be between 1m and 1h")
 	}
 	if c.Meetings < 1 {
 		report("meetings", "must be at least 1")
@@ -74,47 +82,43 @@ func (r *impossibleTravel) Close(slot detect.Slot, sec int64) {
 	if w == nil {
 		return
 	}
-	if w.close(r.env, slot, sec, func(sec int64, p, known *place) { r.take(w, slot, sec, p, known) }) {
+	if w.close(r.env, slot, sec, func(sec int64, p *stop, known *place) { r.take(w, slot, sec, p, known) }) {
 		r.state.Drop(slot)
 	}
 }
 
 func abroad(strange, other *place) bool { return strange.country != other.country }
 
-func (r *impossibleTravel) take(w *whereabouts, slot detect.Slot, sec int64, p, known *place) {
-	if known.fresh(p) && w.settled(sec, int64(r.cfg.Settle/time.Second)) && w.strange(known, sec) && w.leapt(known, sec) {
+func (r *impossibleTravel) take(w *whereabouts, slot detect.Slot, sec int64, p *stop, known *place) {
+	if known.fresh(p) && w.settled(sec, int64(r.cfg.Settle/time.Second), int64(r.cfg.Uses)) && w.strange(known, sec) && w.leapt(known, sec, int64(r.cfg.Span/time.Second)) {
 		known.odd = uint32(sec)
-		r.report(w, slot, sec, known, p.n)
+		r.report(w, slot, sec, known, p)
 	}
 	if met := w.meet(p, known, sec, abroad); met != nil && int(met.met) >= r.cfg.Meetings {
-		r.report(w, slot, sec, met, p.n)
+		r.report(w, slot, sec, met, p)
 	}
 }
 
-// leapt reports whether another country was in use within the hour before a place was new.
-func (w *whereabouts) leapt(p *place, sec int64) bool {
+// leapt reports whether another country was in use shortly before a place was new.
+func (w *whereabouts) leapt(p *place, sec, span int64) bool {
 	for i := range w.places {
-		if q := &w.places[i]; abroad(p, q) && sec-int64(q.last) < hour {
+		if q := &w.places[i]; abroad(p, q) && sec-int64(q.last) < span {
 			return true
 		}
 	}
 	return false
 }
 
-func (r *impossibleTravel) report(w *whereabouts, slot detect.Slot, sec int64, p *place, n int64) {
-	e := w.fire(sec, int64(p.first))
-	e.count += n
+func (r *impossibleTravel) report(w *whereabouts, slot detect.Slot, sec int64, p *place, s *stop) {
+	e := w.fire(sec, int64(p.first), s)
 	e.level = max(e.level, int64(p.met))
 	w.list(p)
 	f := e.finding()
-	f.Severity, f.Confidence = detect.Low, 0.5
+	f.Severity, f.Confidence = detect.Medium, 0.7
 	if int(e.level) >= r.cfg.Meetings {
-		f.Severity, f.Confidence = detect.Medium, 0.75
-	}
-	if e.level >= 10 {
 		f.Severity, f.Confidence = detect.High, 0.85
 	}
 	f.Members = w.members()
-	f.Why = fmt.Sprintf("used in %.2q with a program that is new to it, within an hour of a use in another country; %d times by turns since", p.country[:], e.level)
+	f.Why = fmt.Sprintf("used in %.2q with a program that is new to it, within %s of a use in another country; %d times by turns since", p.country[:], newSpan(int64(r.cfg.Span/time.Second)), e.level)
 	r.env.Report(slot, f)
 }

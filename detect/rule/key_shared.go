@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
@@ -33,6 +34,7 @@ func init() {
 type KeySharedConfig struct {
 	Settle   time.Duration `yaml:"settle" default:"15m" doc:"how long a key must have been in use, with at least 20 requests, before a place can be strange to it"`
 	Meetings int           `yaml:"meetings" default:"2" doc:"times that a strange place and an old one must have used it by turns: who moves does not come back (reasoning, not measured)"`
+	Routes   int           `yaml:"routes" default:"2" doc:"routes that a strange place asks and no other ever did, that make a finding at once, where the key has been in use for two hours (reasoning, not measured)"`
 	Networks int           `yaml:"networks" default:"6" doc:"networks within ten minutes that make a finding at least; besides they must be four times as many as is usual for the key"`
 }
 
@@ -43,6 +45,9 @@ func (c *KeySharedConfig) Check(report func(key, message string)) {
 	}
 	if c.Meetings < 1 {
 		report("meetings", "must be at least 1")
+	}
+	if c.Routes < 1 {
+		report("routes", "must be at least 1")
 	}
 	if c.Networks < 3 || c.Networks > mostPlaces {
 		report("networks", fmt.Sprintf("must be between 3 and %d", mostPlaces))
@@ -58,7 +63,14 @@ type holders struct {
 	full    uint32 // stretches with a use
 }
 
-const holdersStretch = 600 // seconds
+const (
+	holdersStretch = 600      // seconds
+	longSettled    = 2 * hour // in use for so long, a key's routes are known
+	keyUses        = 20
+)
+
+// doors is how many routes are asked from a strange place and from no other, at least.
+func (h *holders) doors(p *place) int { return bits.OnesCount64(p.routes &^ h.routes) }
 
 func (h *holders) code(k *window.Codec) {
 	h.whereabouts.code(k)
@@ -99,15 +111,15 @@ func (r *keyShared) Close(slot detect.Slot, sec int64) {
 	if h == nil {
 		return
 	}
-	if h.close(r.env, slot, sec, func(sec int64, p, known *place) { r.take(h, slot, sec, p, known) }) {
+	if h.close(r.env, slot, sec, func(sec int64, p *stop, known *place) { r.take(h, slot, sec, p, known) }) {
 		r.state.Drop(slot)
 	} else if h.first == 0 {
 		*h = holders{whereabouts: h.whereabouts}
 	}
 }
 
-func (r *keyShared) take(h *holders, slot detect.Slot, sec int64, p, known *place) {
-	settled := h.settled(sec, int64(r.cfg.Settle/time.Second))
+func (r *keyShared) take(h *holders, slot detect.Slot, sec int64, p *stop, known *place) {
+	settled := h.settled(sec, int64(r.cfg.Settle/time.Second), keyUses)
 	if known.fresh(p) && settled && h.strange(known, sec) {
 		known.odd = uint32(sec)
 	}
@@ -115,18 +127,19 @@ func (r *keyShared) take(h *holders, slot detect.Slot, sec int64, p, known *plac
 	needed := max(uint32(r.cfg.Networks), 4*h.usual+2)
 	fires := h.full >= 3 && networks >= needed
 	if met := h.meet(p, known, sec, func(*place, *place) bool { return true }); met != nil && int(met.met) >= r.cfg.Meetings {
-		e := h.fire(sec, int64(met.first))
-		e.count += p.n
+		e := h.fire(sec, int64(met.first), p)
 		e.level = max(e.level, int64(met.met))
-		if met.routes&^h.routes != 0 {
-			e.told = 1 // it is used for something else, too
-		}
+		e.told = max(e.told, int64(h.doors(met)))
 		h.list(met)
+		r.env.Report(slot, r.judge(h))
+	} else if known.odd != 0 && h.doors(known) >= r.cfg.Routes && int64(known.odd)-int64(h.first) >= longSettled {
+		e := h.fire(sec, int64(known.first), p)
+		e.told = max(e.told, int64(h.doors(known)))
+		h.list(known)
 		r.env.Report(slot, r.judge(h))
 	}
 	if fires {
-		e := h.fire(sec, sec)
-		e.count += p.n
+		e := h.fire(sec, sec, p)
 		e.shown = max(e.shown, int64(networks))
 		for i := range h.places {
 			if q := &h.places[i]; int64(q.last) > sec-holdersStretch {
@@ -170,16 +183,13 @@ func (r *keyShared) judge(h *holders) detect.Finding {
 	e := h.now
 	f := e.finding()
 	f.Severity, f.Confidence = detect.Medium, 0.75
-	if e.told != 0 || e.level >= 10 || len(h.listed) >= 3 {
+	if e.level > 0 && e.told != 0 || e.level >= 10 || len(h.listed) >= 3 {
 		f.Severity, f.Confidence = detect.High, 0.85
 	}
 	f.Members = h.members()
-	if e.level > 0 {
-		f.Why = fmt.Sprintf("used since %s from a network and with a program that are strange to it, %d times by turns with where it was used before",
-			detect.FormatTime(e.first*1e9), e.level)
-		if e.told != 0 {
-			f.Why += ", and on other routes"
-		}
+	if e.level > 0 || e.told > 0 {
+		f.Why = fmt.Sprintf("used since %s from a network and with a program that are strange to it, %d times by turns with where it was used before, and for %d routes that it never was used for",
+			detect.FormatTime(e.first*1e9), e.level, e.told)
 	} else {
 		f.Why = fmt.Sprintf("used from %d networks within ten minutes; usual are %d", e.shown, h.usual)
 	}

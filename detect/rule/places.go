@@ -2,10 +2,12 @@ package rule
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
 )
 
 // place is where an identity is used from: a network with an agent.
@@ -43,17 +45,31 @@ func (p *place) compare(q *place) int {
 	return cmp.Or(cmp.Compare(p.who.network(), q.who.network()), cmp.Compare(p.agent, q.agent))
 }
 
+// stop is what one bucket says of a place, and where its first request stands.
+type stop struct {
+	place
+	at    int64 // Unix nanoseconds
+	pos   ingest.Position
+	route string
+}
+
+// evidence is the first request. Its line is not kept: too many places are never said.
+func (s *stop) evidence() detect.Evidence {
+	return detect.Evidence{Source: s.pos.Source, Offset: s.pos.Offset, Time: s.at,
+		Note: fmt.Sprintf("%s from %s", s.route, s.who.subject().Value)}
+}
+
 // used is what one bucket adds: its places, in order.
-type used struct{ list []place }
+type used struct{ list []stop }
 
 // usedPerBucket bounds them: the least are kept.
 const usedPerBucket = 256
 
 // add takes a use in.
 func (b *used) add(u *detect.Use) {
-	p := place{who: whoOf(u.Client), agent: u.Agent, asn: u.ASN, country: u.Country, first: uint32(u.First), last: uint32(u.Last),
-		n: u.N, routes: 1 << (hashOf(u.Route) >> 58)}
-	i, known := slices.BinarySearchFunc(b.list, p, func(a, b place) int { return a.compare(&b) })
+	p := stop{at: u.Time, pos: u.Pos, route: u.Route, place: place{who: whoOf(u.Client), agent: u.Agent, asn: u.ASN, country: u.Country, first: uint32(u.First), last: uint32(u.Last),
+		n: u.N, routes: 1 << (hashOf(u.Route) >> 58)}}
+	i, known := slices.BinarySearchFunc(b.list, p, func(a, b stop) int { return a.compare(&b.place) })
 	if !known {
 		if i < usedPerBucket {
 			b.list = slices.Insert(b.list, i, p)
@@ -67,12 +83,26 @@ func (b *used) add(u *detect.Use) {
 	if string(p.country[:]) > string(x.country[:]) {
 		x.country = p.country
 	}
-	if p.who.compare(x.who) < 0 {
-		x.who = p.who
+	if p.at < x.at || p.at == x.at && p.pos.Less(x.pos) {
+		x.who, x.at, x.pos, x.route = p.who, p.at, p.pos, p.route
 	}
 }
 
-func (b *used) code(k *window.Codec) { codePlaces(k, &b.list) }
+func (b *used) code(k *window.Codec) {
+	n := k.Len(len(b.list))
+	if k.Reading() {
+		b.list = make([]stop, n)
+	}
+	for i := range b.list {
+		s := &b.list[i]
+		s.place.code(k)
+		k.I64(&s.at)
+		k.String(&s.pos.Source)
+		k.U64(&s.pos.File)
+		k.I64(&s.pos.Offset)
+		k.String(&s.route)
+	}
+}
 
 func codePlaces(k *window.Codec, list *[]place) {
 	n := k.Len(len(*list))
@@ -114,18 +144,18 @@ func (w *whereabouts) use(env *detect.Env, u *detect.Use, slot detect.Slot) {
 
 // close takes the buckets up to sec in. seen is called for each place of a bucket, p, with
 // what is known of it by now. It reports whether nothing is left.
-func (w *whereabouts) close(env *detect.Env, slot detect.Slot, sec int64, seen func(sec int64, p, known *place)) bool {
+func (w *whereabouts) close(env *detect.Env, slot detect.Slot, sec int64, seen func(sec int64, p *stop, known *place)) bool {
 	w.open.take(sec, func(sec int64, b *used) {
 		if w.first == 0 {
 			w.first = uint32(sec)
 		}
 		for i := range b.list {
 			p := &b.list[i]
-			known := w.find(p)
+			known := w.find(&p.place)
 			if known == nil {
-				known = w.put(p)
+				known = w.put(&p.place)
 			} else {
-				known.merge(p)
+				known.merge(&p.place)
 			}
 			seen(sec, p, known)
 			w.n += p.n
@@ -189,15 +219,13 @@ func (p *place) merge(q *place) {
 }
 
 // fresh reports whether a place was new with what the bucket says of it.
-func (p *place) fresh(q *place) bool { return p.first == q.first && p.n == q.n }
+func (p *place) fresh(q *stop) bool { return p.first == q.first && p.n == q.n }
 
-// settled reports whether enough is known of an identity to find a place strange.
-func (w *whereabouts) settled(sec, settle int64) bool {
-	return w.first != 0 && sec-int64(w.first) >= settle && w.n >= settledUses
+// settled reports whether enough is known of an identity to find a place strange: so
+// many seconds and so many requests.
+func (w *whereabouts) settled(sec, settle, uses int64) bool {
+	return w.first != 0 && sec-int64(w.first) >= settle && w.n >= uses
 }
-
-// settledUses is how many requests an identity must have made before.
-const settledUses = 20
 
 // strange reports whether nothing of a place was known: neither its network nor its
 // agent nor, where it is known, its autonomous system. Places that were strange
@@ -231,7 +259,7 @@ func (w *whereabouts) oddities() (n int) {
 // meet counts, for strange places, the buckets in which they and the others were in use
 // by turns within an hour. It returns the strange place that p makes meet another, nil
 // if there is none. Others are those that apart accepts.
-func (w *whereabouts) meet(p, known *place, sec int64, apart func(strange, other *place) bool) *place {
+func (w *whereabouts) meet(p *stop, known *place, sec int64, apart func(strange, other *place) bool) *place {
 	if known.odd != 0 {
 		for i := range w.places {
 			if q := &w.places[i]; q.odd == 0 && q.last > known.first && sec-int64(q.last) < hour && apart(known, q) {
@@ -252,12 +280,16 @@ func (w *whereabouts) meet(p, known *place, sec int64, apart func(strange, other
 }
 
 // fire begins the finding of a window, or goes on with it.
-func (w *whereabouts) fire(sec, first int64) *episode {
+func (w *whereabouts) fire(sec, first int64, p *stop) *episode {
 	if start := detect.WindowOf(sec); w.now == nil || w.now.start != start {
 		w.now = &episode{start: start, fired: sec, first: first}
 		w.listed = nil
 	}
 	w.now.last = sec
+	w.now.count += p.n
+	if len(w.now.evidence) < detect.MaxEvidence {
+		w.now.evidence = append(w.now.evidence, p.evidence())
+	}
 	return w.now
 }
 

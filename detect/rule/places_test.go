@@ -115,7 +115,7 @@ func TestWhereIdentitiesAreUsed(t *testing.T) {
 			w.calls(0, 9000, 60, alice, "/v1/me")
 			w.calls(5000, 5200, 60, at(spain(alice), "198.51.100.7", "Mozilla/5.0"), "/v1/me")
 		}},
-		"two countries, and back once": {"impossible-travel", detect.Medium, func(w *borough) {
+		"two countries, and back once": {"impossible-travel", detect.High, func(w *borough) {
 			w.calls(0, 9000, 1000, alice, "/v1/me")
 			w.calls(0, 1000, 30, alice, "/v1/me")
 			w.calls(4500, 4600, 60, at(spain(alice), "198.51.100.7", "Mozilla/5.0"), "/v1/me")
