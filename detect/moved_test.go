@@ -195,7 +195,7 @@ func TestManyEnginesCostLittle(t *testing.T) {
 	}
 	idle, four := measure(0), measure(4)
 	t.Logf("an engine without clients takes %d bytes, with one in each of four shards %d", idle, four)
-	if idle > 32<<10 || four > 320<<10 {
+	if idle > 64<<10 || four > 448<<10 {
 		t.Errorf("an engine without clients takes %d bytes, with four %d", idle, four)
 	}
 }

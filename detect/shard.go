@@ -163,7 +163,7 @@ func (sh *shard) idle(s Slot, at int64) {
 	}
 	due := int64(c.seen) + sh.w.cfg.IdleSeconds
 	if due <= at && sh.heldBy(c) > 0 {
-		due = at + sh.w.cfg.IdleSeconds
+		due = at + FindingWindow
 	}
 	if due > at {
 		sh.doze(s, due)

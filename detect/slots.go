@@ -18,6 +18,7 @@ type Sparse[T any] struct {
 	items []T
 	free  []uint32
 	each  func(*T, *window.Codec)
+	plain bool // it tells nothing against a client
 }
 
 // NewSparse makes a container that the engine drops, saves and restores with
@@ -25,6 +26,14 @@ type Sparse[T any] struct {
 func NewSparse[T any](env *Env, code func(*T, *window.Codec)) *Sparse[T] {
 	s := &Sparse[T]{env: env, each: code}
 	env.adopt(s)
+	return s
+}
+
+// Ordinary says that having an item tells nothing against a client, as of state that any
+// client may get by ordinary requests: it then neither keeps an idle client from being
+// forgotten nor one from making room for others. It returns the container.
+func (s *Sparse[T]) Ordinary() *Sparse[T] {
+	s.plain = true
 	return s
 }
 
@@ -52,7 +61,9 @@ func (s *Sparse[T]) At(slot Slot) *T {
 		s.items = append(s.items, *new(T))
 	}
 	s.index[slot] = i + 1
-	s.env.suspect(slot, 1)
+	if !s.plain {
+		s.env.suspect(slot, 1)
+	}
 	return &s.items[i]
 }
 
@@ -77,7 +88,9 @@ func (s *Sparse[T]) drop(slot Slot) {
 	s.index[slot] = 0
 	s.items[i] = *new(T)
 	s.free = append(s.free, i)
-	s.env.suspect(slot, -1)
+	if !s.plain {
+		s.env.suspect(slot, -1)
+	}
 }
 
 func (s *Sparse[T]) code(k *window.Codec, slots int) {

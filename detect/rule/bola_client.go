@@ -21,13 +21,13 @@ func init() {
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &bolaClient{env: env, cfg: cfg.(*BOLAClientConfig), span: newSpan(600)}
 			env.Shape("walk1")
-			r.state = detect.NewSparse(env, (*walker).code)
+			r.state = detect.NewSparse(env, (*walker).code).Ordinary()
 			r.lines = detect.NewSparse(env, func(s *window.Samples, k *window.Codec) {
 				if !k.Reading() {
 					s.Rewrite(env.Redact) // nothing is saved with its secrets
 				}
 				s.Code(k)
-			})
+			}).Ordinary()
 			return r, nil
 		},
 	})

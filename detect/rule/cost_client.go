@@ -23,7 +23,7 @@ func init() {
 			r := &costClient{env: env, cfg: cfg.(*CostClientConfig)}
 			r.span = newSpan(int64(r.cfg.Span / time.Second))
 			env.Shape("cost1")
-			r.state = detect.NewSparse(env, (*costs).code)
+			r.state = detect.NewSparse(env, (*costs).code).Ordinary()
 			return r, nil
 		},
 	})

@@ -22,7 +22,7 @@ func init() {
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig)}
 			env.Shape("heavy1")
-			r.state = detect.NewSparse(env, (*repeats).code)
+			r.state = detect.NewSparse(env, (*repeats).code).Ordinary()
 			return r, nil
 		},
 	})

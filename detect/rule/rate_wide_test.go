@@ -3,6 +3,7 @@ package rule_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -207,12 +208,8 @@ func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
 		w.log[i].ASN = 64_500 + uint32(w.log[i].Client.As4()[1]/40)
 	}
 	want := w.run(t, rules...)
-	rulesFound := map[string]bool{}
-	for _, f := range want {
-		rulesFound[f.Rule] = true
-	}
 	for _, rule := range []string{"rate-route", "rate-identity", "scraping"} {
-		if !rulesFound[rule] {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(want)), func(f detect.Finding) bool { return f.Rule == rule }) {
 			t.Errorf("nothing found by %s: the test shows nothing", rule)
 		}
 	}

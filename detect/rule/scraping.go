@@ -22,7 +22,7 @@ func init() {
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig)}
 			env.Shape("scrape1")
-			r.state = detect.NewSparse(env, (*reader).code)
+			r.state = detect.NewSparse(env, (*reader).code).Ordinary()
 			return r, nil
 		},
 	})
