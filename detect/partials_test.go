@@ -96,7 +96,12 @@ func TestLinesOfAFloodAreNotAllSent(t *testing.T) {
 	for i := range log {
 		log[i].Line = "the line of a request"
 	}
-	e := forwarding(t, log)
+	cfg := detecttest.Config(t, detecttest.Setup{Late: 30, Rules: []string{"auth-account"}}, log)
+	cfg.Forward = true
+	e, err := detect.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer e.Close()
 	feed(e, 0, 100)
 	p := e.Partials()

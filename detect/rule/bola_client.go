@@ -79,9 +79,9 @@ func (r *bolaClient) Observe(ev *ingest.Event, slot detect.Slot) {
 	if id%32 == 0 {
 		r.keep(ev, slot)
 	}
-	if w.isHot(x.sec/walkHalf) && w.woke != x.sec {
-		w.woke = x.sec
-		r.env.Wake(slot, int64(x.sec))
+	if end := x.end(); w.isHot(x.sec/walkHalf) && w.woke != end {
+		w.woke = end
+		r.env.Wake(slot, int64(end))
 	}
 	if n := uint32(len(w.steps)); n >= walkPending && n >= w.next {
 		w.fold(r.env.Closed())
@@ -100,7 +100,7 @@ func (r *bolaClient) warm(w *walker, slot detect.Slot) {
 		w.hot[half%2] = half
 		for _, x := range w.steps {
 			if x.sec/walkHalf == half {
-				r.env.Wake(slot, int64(x.sec))
+				r.env.Wake(slot, int64(x.end()))
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (r *bolaClient) Explain(ev *ingest.Event) (bool, string) {
 	if _, ok := objectNumber(r.env.Object(ev)); !ok || ev.RouteID == 0 {
 		return false, "the path names no object by number"
 	}
-	return true, fmt.Sprintf("one object; a finding from %d neighbours, each asked for about once", r.cfg.IDs)
+	return true, fmt.Sprintf("one object; looked at every ten seconds; a finding from %d neighbours, each asked for about once", r.cfg.IDs)
 }
 
 // Close implements detect.Rule.
@@ -149,14 +149,14 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 		}()
 	}
 	w := r.state.Get(slot)
-	if w == nil || !w.isHot(uint32(sec/walkHalf)) || !w.has(sec) {
+	if w == nil || !w.isHot(uint32(sec/walkHalf)) || sec%walkTick != walkTick-1 {
 		return
 	}
 	w.fold(sec)
 	best, ids := (*walk)(nil), int64(0)
 	for i := range w.more.cells {
 		c := &w.more.cells[i]
-		if c.half != uint32(sec/walkHalf) {
+		if c.half != uint32(sec/walkHalf) || int64(c.last) <= sec-walkTick {
 			continue
 		}
 		if n := c.ids.Walked(walkMost); n >= int64(r.cfg.IDs) && n*2 >= c.ids.Distinct() && n > ids {
@@ -170,10 +170,10 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 
 func (r *bolaClient) judge(s *strolls, c *walk, ids int64, slot detect.Slot, sec int64) detect.Finding {
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now = episode{start: start, fired: sec, first: int64(c.first), shown: max(int64(c.first), sec-r.span.secs) * 1e9, standing: r.env.Standing(slot, sec)}
+		s.now = episode{start: start, fired: int64(c.last), first: int64(c.first), shown: max(int64(c.first), sec-r.span.secs) * 1e9, standing: r.env.Standing(slot, sec)}
 		s.worst = 0
 	}
-	s.now.last, s.now.count = sec, max(s.now.count, int64(c.n))
+	s.now.last, s.now.count = max(s.now.last, int64(c.last)), max(s.now.count, int64(c.n))
 	if lines := r.lines.Get(slot); lines != nil {
 		have := len(s.now.evidence)
 		s.now.show(lines, sec)

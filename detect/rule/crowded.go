@@ -58,7 +58,7 @@ func newCrowded(env *detect.Env, shape string, cfg crowdedLimits, what crowdedBy
 	return r
 }
 
-// Observe implements detect.Rule.
+// Observe implements detect.Rule. Only routes look at newcomers.
 func (r *crowded) Observe(ev *ingest.Event, slot detect.Slot) { r.state.At(slot).see(ev) }
 
 // Load implements detect.Loader.

@@ -54,9 +54,9 @@ func (r *exposedDocs) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 	switch {
 	case docsRefused(ev.Status):
-		r.try(ev, slot, hashPath(ev.Target), 1, func() string { return fmt.Sprintf("documentation, answered %d", ev.Status) })
+		r.try(ev, slot, hashTarget(ev.Target), 1, func() string { return fmt.Sprintf("documentation, answered %d", ev.Status) })
 	case ev.Status >= 200 && ev.Status < 300:
-		r.win(ev, slot, hashPath(ev.Target))
+		r.win(ev, slot, hashTarget(ev.Target))
 	}
 }
 

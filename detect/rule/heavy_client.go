@@ -92,7 +92,7 @@ func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 	x := &s.open[i]
 	x.n++
-	x.cells[hashPath(ev.Target)*0x9e3779b97f4a7c15>>61]++ // the upper bits depend on all of the path
+	x.cells[hashTarget(ev.Target)*0x9e3779b97f4a7c15>>61]++ // the upper bits depend on all of the path
 }
 
 // Explain implements detect.Explainer.

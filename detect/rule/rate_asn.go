@@ -8,10 +8,10 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "client address and enrich.geoip's database of autonomous systems",
-		State:   "about 12 KB for each, as rate-route keeps; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes, below factor times the norm, and without a database; where few clients do it, rate-client and rate-identity name them; never above low without server errors or agents that are not usual there",
+		State:   "about 12 KB for each, as rate-route keeps",
+		Evasion: "silent below least requests in a minute, in the first five minutes, below factor times the norm, and without a database; where few clients do it, rate-client and rate-identity name them; never above low without server errors",
 		By:      detect.ByASN,
-		Concern: detect.Fresh,
+		Concern: detect.Any,
 		Config:  func() any { return new(RateASNConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			return newCrowded(env, "asn1", cfg.(*RateASNConfig).limits(), crowdedByASN), nil

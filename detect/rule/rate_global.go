@@ -4,14 +4,14 @@ import "github.com/portcullis/portcullis/detect"
 
 func init() {
 	detect.Register("rate-global", detect.Spec{
-		Doc:     "all traffic together is far more than its norm; graver where the newcomers carry agents that are not usual",
+		Doc:     "all traffic together is far more than its norm",
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
-		Needs:   "time, client address; user agent",
-		State:   "about 12 KB for each, as rate-route keeps; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes and below factor times the norm; a newsletter looks the same, so that it is low unless half of the newcomers have agents that are not usual",
+		Needs:   "time, client address",
+		State:   "about 12 KB for each, as rate-route keeps",
+		Evasion: "silent below least requests in a minute, in the first five minutes and below factor times the norm; a newsletter looks the same, so that it is never above low",
 		By:      detect.ByGlobal,
-		Concern: detect.Fresh,
+		Concern: detect.Any,
 		Config:  func() any { return new(RateGlobalConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			return newCrowded(env, "global1", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil

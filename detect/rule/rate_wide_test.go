@@ -213,14 +213,7 @@ func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
 			t.Errorf("nothing found by %s: the test shows nothing", rule)
 		}
 	}
-	shuffled := slices.Clone(w.log)
-	delay := map[int64]int64{}
-	for i := range shuffled {
-		delay[shuffled[i].Pos.Offset] = shuffled[i].Time + w.rnd.Int64N(bound*1e9)
-	}
-	slices.SortFunc(shuffled, func(a, b ingest.Event) int {
-		return int(max(-1, min(1, delay[a.Pos.Offset]-delay[b.Pos.Offset])))
-	})
+	shuffled := w.shuffled()
 	for _, workers := range []int{1, 3} {
 		got := detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules, Workers: workers}, shuffled)
 		if d := detecttest.Diff(digest(want), digest(got)); d != "" {
@@ -242,6 +235,18 @@ func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
 	if d := detecttest.Diff(digest(want), digest(got)); d != "" {
 		t.Fatalf("resumed:\n%.4000s", d)
 	}
+}
+
+// shuffled is the log with each line delayed by less than the late bound.
+func (w *town) shuffled() detecttest.Log {
+	log, due := slices.Clone(w.log), map[int64]int64{}
+	for i := range log {
+		due[log[i].Pos.Offset] = log[i].Time + w.rnd.Int64N(bound*1e9)
+	}
+	slices.SortFunc(log, func(a, b ingest.Event) int {
+		return int(max(-1, min(1, due[a.Pos.Offset]-due[b.Pos.Offset])))
+	})
+	return log
 }
 
 // digest has the members of findings by their number and hash: thousands are no message.

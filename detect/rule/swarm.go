@@ -54,7 +54,7 @@ const anybody = 0x5bd1e995 << 20
 func (s *swarm) see(ev *ingest.Event) {
 	agent := hashText(ev.Agent) ^ hashText(ev.Print)*31
 	s.hits = append(s.hits, newcomer{client: detect.ClientOf(ev.Client), sec: ev.Time / 1e9, n: 1, keys: [swarmKeys]uint64{
-		1, agent, agent ^ hashPath(ev.Target)*7, agent ^ uint64(ev.ASN+1)*0x9e3779b97f4a7c15}})
+		1, agent, agent ^ hashTarget(ev.Target)*7, agent ^ uint64(ev.ASN+1)*0x9e3779b97f4a7c15}})
 }
 
 // fold takes in the hits up to sec, in an order that does not depend on how they came.

@@ -124,12 +124,3 @@ func (r *verbTampering) weighed(t tally, _ detect.Standing) verdict {
 	}
 	return v
 }
-
-// hashText is the same in every process.
-func hashText(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
-}

@@ -9,6 +9,7 @@ import (
 
 const (
 	walkHalf    = 12 * 3600 // seconds of a half day
+	walkTick    = 10        // seconds
 	walkRoutes  = 8         // routes kept of a client in each
 	walkMost    = 1.3       // requests for each
 	walkPending = 12        // requests kept as they are before they are added up; less than half the least limit
@@ -43,6 +44,7 @@ type walk struct {
 	half  uint32
 	route uint32
 	first uint32 // second
+	last  uint32
 	n     uint32
 	bad   uint32
 	crawl uint32
@@ -108,6 +110,7 @@ func (c *walk) add(x *step) {
 	if c.first == 0 || x.sec < c.first {
 		c.first = x.sec
 	}
+	c.last = max(c.last, x.sec)
 	c.n++
 	if x.flags&stepBad != 0 {
 		c.bad++
@@ -118,7 +121,7 @@ func (c *walk) add(x *step) {
 	c.ids.Add(x.id)
 }
 
-// asked is how many objects a client asked for in a half day, pending ones too.
+// asked is at most so many different objects of a half day, pending ones too.
 func (w *walker) asked(half uint32) (n int) {
 	for i := range w.steps {
 		if w.steps[i].sec/walkHalf == half {
@@ -126,19 +129,17 @@ func (w *walker) asked(half uint32) (n int) {
 		}
 	}
 	for i := range w.more.cells {
-		if w.more.cells[i].half == half {
-			n += int(w.more.cells[i].n)
+		if c := &w.more.cells[i]; c.half == half {
+			n += int(max(c.ids.Distinct(), c.ids.Kept()))
 		}
 	}
 	return n
 }
 
-func (w *walker) isHot(half uint32) bool { return w.hot[half%2] == half }
+// end is the last second of the ten in which a step falls: walks are looked at then.
+func (x *step) end() uint32 { return x.sec - x.sec%walkTick + walkTick - 1 }
 
-// has reports whether there is a step of that second that is not added up.
-func (w *walker) has(sec int64) bool {
-	return slices.ContainsFunc(w.steps, func(x step) bool { return int64(x.sec) == sec })
-}
+func (w *walker) isHot(half uint32) bool { return w.hot[half%2] == half }
 
 func (w *walker) code(k *window.Codec) {
 	n := k.Len(len(w.steps))
@@ -173,7 +174,7 @@ func (s *strolls) code(k *window.Codec) {
 	}
 	for i := range s.cells {
 		c := &s.cells[i]
-		for _, p := range []*uint32{&c.half, &c.route, &c.first, &c.n, &c.bad, &c.crawl} {
+		for _, p := range []*uint32{&c.half, &c.route, &c.first, &c.last, &c.n, &c.bad, &c.crawl} {
 			k.U32(p)
 		}
 		c.ids.Code(k)
