@@ -95,8 +95,15 @@ func holds(t *testing.T, r *scenario.Report, wanted []string) {
 			t.Errorf("%s, seed %d: %s was not found", r.Truth.Name, r.Truth.Seed, o.Episode.ID)
 		}
 	}
-	if len(r.False) > 0 || len(r.Members) > 0 {
-		t.Errorf("%s, seed %d: %d false accusations, honest members listed: %v", r.Truth.Name, r.Truth.Seed, len(r.False), r.Members)
+	listed, honest := 0, 0
+	for _, o := range r.Outcomes {
+		listed += o.Listed
+	}
+	for _, n := range r.Members {
+		honest += n
+	}
+	if len(r.False) > 0 || honest*100 > listed {
+		t.Errorf("%s, seed %d: %d false accusations, of %d members listed these are honest: %v", r.Truth.Name, r.Truth.Seed, len(r.False), listed, r.Members)
 	}
 }
 

@@ -199,6 +199,12 @@ func (s *crowd) strangers(sec int64) int {
 	return n
 }
 
+// newcomers counts the lonely ones.
+func (s *crowd) newcomers(from, to int64) int {
+	n, _ := s.lonely(from, to)
+	return n
+}
+
 // crowdLeast clients in a minute are many: batch jobs of partners have fewer machines. After
 // crowdLasts seconds it is no moment's fashion.
 const (
@@ -247,7 +253,7 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		}
 	}
 	list, odd := s.swarm.members(s.began-90, sec)
-	if odd >= 40 && odd*2 > len(list) && v.severity == detect.Low {
+	if odd >= 40 && odd*2 > s.newcomers(s.began-90, sec) && v.severity == detect.Low {
 		v.severity, v.confidence = detect.Medium, 0.8
 		v.why += fmt.Sprintf("; %d newcomers have agents that are not usual here", odd)
 	}

@@ -28,6 +28,7 @@ type newcomer struct {
 	sec    int64 // first seen here
 	n      int64
 	more   bool // was seen at another route too
+	in     bool // its password was right, so that it is a customer
 	keys   [swarmKeys]uint64
 }
 
@@ -53,7 +54,7 @@ const anybody = 0x5bd1e995 << 20
 // see takes in a request of a new client.
 func (s *swarm) see(ev *ingest.Event) {
 	agent := hashText(ev.Agent) ^ hashText(ev.Print)*31
-	s.hits = append(s.hits, newcomer{client: detect.ClientOf(ev.Client), sec: ev.Time / 1e9, n: 1, keys: [swarmKeys]uint64{
+	s.hits = append(s.hits, newcomer{client: detect.ClientOf(ev.Client), sec: ev.Time / 1e9, n: 1, in: ev.Kind == ingest.RouteLogin && ev.Status < 400, keys: [swarmKeys]uint64{
 		1, agent, agent ^ hashTarget(ev.Target)*7, agent ^ uint64(ev.ASN+1)*0x9e3779b97f4a7c15}})
 }
 
@@ -86,6 +87,7 @@ func (s *swarm) fold(sec, from int64) {
 		switch {
 		case known:
 			x.n++
+			x.in = x.in || h.in
 			s.who[h.client] = x
 		case len(s.who) < swarmMost && h.sec >= from:
 			s.who[h.client] = h
@@ -181,9 +183,11 @@ func (s *swarm) excess(from, to int64) map[uint64]float64 {
 // members ranks the lonely ones who came between from and to, and lists those who together
 // are as pure as swarmPurity. One's score is the share beyond the usual among those with the
 // same agent and path, or the same agent and operator, whichever is surer, or else agent,
-// or else all. odd is how many have an agent that is five times more frequent among them
-// than among usual newcomers.
+// or else all. Who came in the last half minute may still ask for more, and is not listed
+// yet, nor is who logged in. odd is how many have an agent that is five times more frequent among them than among
+// usual newcomers.
 func (s *swarm) members(from, to int64) (list []detect.Member, odd int) {
+	n := 0
 	excess := s.excess(from, to)
 	all, agents := excess[1], map[uint64]int{}
 	for _, x := range s.who {
@@ -196,12 +200,14 @@ func (s *swarm) members(from, to int64) (list []detect.Member, odd int) {
 			m.Score = max(agent, excess[x.keys[2]], excess[x.keys[3]])
 		}
 		agents[x.keys[1]]++
-		list = append(list, m)
+		if n++; x.sec <= to-30 && !x.in {
+			list = append(list, m)
+		}
 	}
-	for agent, n := range agents {
+	for agent, same := range agents {
 		usual := (s.expected(agent^anybody, 600) - 0.5) / max(s.expected(1^anybody, 600)-0.5, 1)
-		if float64(n)/float64(len(list)) >= 5*max(usual, 0.01) {
-			odd += n
+		if float64(same)/float64(n) >= 5*max(usual, 0.01) {
+			odd += same
 		}
 	}
 	slices.SortFunc(list, func(a, b detect.Member) int {
@@ -264,6 +270,7 @@ func codeNewcomers(k *window.Codec, list *[]newcomer) {
 		k.I64(&x.sec)
 		k.I64(&x.n)
 		k.Bool(&x.more)
+		k.Bool(&x.in)
 		for j := range x.keys {
 			k.U64(&x.keys[j])
 		}
