@@ -64,7 +64,7 @@ const (
 
 func (a *target) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		redactSeconds(env, a.open.list)
+		redactSeconds(env, a.open.waiting())
 		redactLines(env, a.lines)
 	}
 	a.open.code(k, (*fleetSecond).code)

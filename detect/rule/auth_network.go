@@ -63,7 +63,7 @@ const neighboursLimit = 1024
 
 func (n *neighbours) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		redactSeconds(env, n.open.list)
+		redactSeconds(env, n.open.waiting())
 		redactLines(env, n.lines)
 	}
 	n.open.code(k, (*fleetSecond).code)

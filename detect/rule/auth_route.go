@@ -147,7 +147,7 @@ func (r *authRoute) Close(slot detect.Slot, sec int64) {
 		*f = fleet{open: f.open} // as if it were dropped: what is open may have come early
 	}
 	if !f.open.empty() {
-		f.ask(r.env, slot, f.open.list[0].sec)
+		f.ask(r.env, slot, f.open.waiting()[0].sec)
 	} else if idle {
 		r.state.Drop(slot)
 	}
@@ -256,7 +256,7 @@ func (f *fleet) logins(after int64) (accepted, refused float64) {
 
 func (f *fleet) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		redactSeconds(env, f.open.list)
+		redactSeconds(env, f.open.waiting())
 		redactLines(env, f.lines)
 	}
 	f.open.code(k, (*fleetSecond).code)

@@ -67,8 +67,9 @@ type leak struct {
 
 func (l *leak) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		for i := range l.open.list {
-			s := &l.open.list[i].v.line
+		list := l.open.waiting()
+		for i := range list {
+			s := &list[i].v.line
 			s.Line = env.Redact(s.Line)
 		}
 		redactLines(env, l.lines)

@@ -245,8 +245,9 @@ func recordCoder(env *detect.Env) func(*record, *window.Codec) {
 
 func (r *record) code(env *detect.Env, k *window.Codec) {
 	if !k.Reading() { // nothing is saved with its secrets
-		for i := range r.open.list {
-			t := &r.open.list[i].v
+		list := r.open.waiting()
+		for i := range list {
+			t := &list[i].v
 			t.line.Line, t.accepted.Line = env.Redact(t.line.Line), env.Redact(t.accepted.Line)
 		}
 		redactLines(env, r.lines)
