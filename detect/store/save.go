@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/ingest"
@@ -18,7 +19,7 @@ const rejectsKept = 20
 // State is what Save makes durable at once, and what Load gives back.
 type State struct {
 	Findings []detect.Finding
-	Rollups  []detect.Rollup    // absolute values: they replace what is stored
+	Rollups  []detect.Rollup    // absolute values: they replace what is stored, unless that counts more
 	Ledger   []ingest.LedgerRow // absolute values
 	Rejects  []ingest.Reject
 	Marks    []ingest.Mark     // replace all marks of the sources they name
@@ -63,8 +64,8 @@ func (db *DB) saveAll(ctx context.Context, tx *sql.Tx, s State, staged map[strin
 	return nil
 }
 
-// SaveFindings writes findings by id; the last write of an id wins, since a
-// later copy of a finding only knows more.
+// SaveFindings writes findings by id. Of several copies of one the newest stays,
+// in whatever order they come.
 func (db *DB) SaveFindings(ctx context.Context, fs []detect.Finding) error {
 	return db.Save(ctx, State{Findings: fs})
 }
@@ -116,9 +117,32 @@ func saveLedger(ctx context.Context, tx *sql.Tx, rows []ingest.LedgerRow) error 
 		})
 }
 
+// A copy may come late: a detector that has lost its partition can still have a word
+// on its way when its successor has said more. While a window is open its finding is
+// seen later, grows graver and counts more, and never the other way: so the copies of an
+// id are ordered by these three, as they are in Elasticsearch. Copies that are equal
+// in them replace each other, so that what was stored can be hidden.
+var (
+	saveFinding = upsert("findings", findingColumns, "id", "last_seen, severity, count")
+	saveRollup  = upsert("rollups", rollupColumns, "minute, source, route", "requests")
+)
+
+// upsert is the statement that writes a row unless there is one that comes behind it
+// in the order of some columns.
+func upsert(table, columns, key, order string) string {
+	names := strings.Fields(strings.ReplaceAll(columns, ",", " "))
+	set := make([]string, len(names))
+	for i, n := range names {
+		set[i] = n + " = excluded." + n
+	}
+	of := func(row string) string { return "(" + row + "." + strings.ReplaceAll(order, ", ", ", "+row+".") + ")" }
+	return "INSERT INTO " + table + " (" + columns + ") VALUES (?" + strings.Repeat(",?", len(names)-1) + ")" +
+		" ON CONFLICT (" + key + ") DO UPDATE SET " + strings.Join(set, ", ") +
+		" WHERE " + of("excluded") + " >= " + of(table)
+}
+
 func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding) error {
-	return each(ctx, tx, `INSERT OR REPLACE INTO findings (`+findingColumns+`)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, fs, func(_ int, f detect.Finding) []any {
+	return each(ctx, tx, saveFinding, fs, func(_ int, f detect.Finding) []any {
 		db.hideFinding(&f)
 		return []any{f.ID, f.Rule, f.Version, string(f.Family), int(f.Severity), f.Confidence,
 			f.Subject.Kind, f.Subject.Value, f.Window, f.FirstSeen, f.LastSeen, f.FiredAt, f.Count, f.Why, f.Route,
@@ -127,11 +151,10 @@ func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding)
 }
 
 func (db *DB) saveRollups(ctx context.Context, tx *sql.Tx, rows []detect.Rollup) error {
-	return each(ctx, tx, `INSERT OR REPLACE INTO rollups (`+rollupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
-		rows, func(_ int, r detect.Rollup) []any {
-			return []any{r.Minute, r.Source, db.hidden(r.Route, 0), r.Requests, r.S2xx, r.S3xx, r.S4xx, r.S5xx,
-				r.Refused, r.Denied, r.BytesOut, r.Nanos}
-		})
+	return each(ctx, tx, saveRollup, rows, func(_ int, r detect.Rollup) []any {
+		return []any{r.Minute, r.Source, db.hidden(r.Route, 0), r.Requests, r.S2xx, r.S3xx, r.S4xx, r.S5xx,
+			r.Refused, r.Denied, r.BytesOut, r.Nanos}
+	})
 }
 
 // saveRejects keeps the newest few of each source and reason. A line read again
