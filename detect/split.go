@@ -40,6 +40,7 @@ type Splitter struct {
 	cut    map[string]*cut // by source
 	spare  ingest.Spare    // memory of parts
 	taken  ingest.Batch    // what was added last, without its lines
+	freed  []ingest.Reject // what stood between the parts of lines that ended since Parts
 	out    []Part
 }
 
@@ -50,11 +51,14 @@ type Part struct {
 }
 
 // cut holds the beginnings of a line that came in parts until its end tells whose
-// it is. The parser that recognises them bounds them.
+// it is, and what the source refused between them: partition 0 would take the beginnings
+// for seen when it has heard of something behind them. The parser that recognises the
+// beginnings bounds them; a refused line is longer than what is kept of it.
 type cut struct {
-	lines  []ingest.Batch
-	format string
-	mark   ingest.Mark // from which they are read again
+	lines   []ingest.Batch
+	format  string
+	mark    ingest.Mark // from which they are read again
+	rejects []ingest.Reject
 }
 
 // NewSplitter makes a Splitter.
@@ -189,6 +193,7 @@ func (s *Splitter) finishCut(source string, to int) {
 		return
 	}
 	delete(s.cut, source)
+	s.freed = append(s.freed, c.rejects...)
 	for i := range c.lines {
 		b := &c.lines[i]
 		for at := b.Begin(); b.Next(&at); {
@@ -220,18 +225,33 @@ func (s *Splitter) emit(to int) {
 	s.out = append(s.out, Part{to, b})
 }
 
-// refused gives what the source refused to partition 0.
+// refused gives what the source refused to partition 0, but for what stands behind
+// the beginning of a line whose end is to come.
 func (s *Splitter) refused(b *ingest.Batch) {
-	if len(b.Rejects) == 0 {
-		return
-	}
-	for i := range s.out {
-		if to := &s.out[i]; to.Partition == 0 && to.Batch.File == b.File {
-			to.Batch.Rejects = b.Rejects
-			return
+	list := s.freed
+	s.freed = nil
+	for _, r := range b.Rejects {
+		if c := s.cut[b.Source]; c != nil && c.lines[0].File == r.Pos.File && r.Pos.Offset > c.mark.Offset {
+			c.rejects = append(c.rejects, r)
+		} else {
+			list = append(list, r)
 		}
 	}
-	s.out = append(s.out, Part{0, ingest.Batch{Source: b.Source, File: b.File, Offset: b.Offset, Rejects: b.Rejects, Newest: s.mark.newest}})
+	for _, r := range list {
+		to := s.refusedPart(&r)
+		to.Rejects = append(to.Rejects, r)
+	}
+}
+
+// refusedPart is the part that tells partition 0 of a refused line.
+func (s *Splitter) refusedPart(r *ingest.Reject) *ingest.Batch {
+	for i := range s.out {
+		if to := &s.out[i]; to.Partition == 0 && to.Batch.Source == r.Pos.Source && to.Batch.File == r.Pos.File {
+			return &to.Batch
+		}
+	}
+	s.out = append(s.out, Part{0, ingest.Batch{Source: r.Pos.Source, File: r.Pos.File, Offset: r.Pos.Offset, Newest: s.mark.newest}})
+	return &s.out[len(s.out)-1].Batch
 }
 
 // Kept is how much of a source is kept back: lines, and bytes as they were handed over.
