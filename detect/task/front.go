@@ -111,6 +111,7 @@ func (f *front) feed(ctx context.Context, m *bus.Message) error {
 	if err != nil {
 		return foreignError{err}
 	}
+	b.Free = m.Free // the engine gives the lines back when it has taken them in
 	f.compare(b.Source, string(m.Header(collect.HeaderIdentity)))
 	if key := (place{b.Source, b.File}); len(b.Data) > 0 || len(b.Rejects) > 0 {
 		end := b.End()

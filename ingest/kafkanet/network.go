@@ -16,8 +16,8 @@ import (
 // as dead.
 const Patience = 10 * time.Second
 
-// clientID is the name in the broker's logs and quotas.
-const clientID = "portcullis"
+// ClientID is the name in the broker's logs and quotas.
+const ClientID = "portcullis"
 
 // Network is how to reach the brokers.
 type Network struct {
@@ -50,6 +50,7 @@ type Link struct {
 	Client    kafkago.Client
 	transport *kafkago.Transport
 	dialer    *kafkago.Dialer
+	tls       *tls.Config
 }
 
 // Open prepares connections that end with ctx. What is known of the topics is
@@ -64,13 +65,13 @@ func (n *Network) Open(ctx context.Context, topics []string, ttl time.Duration) 
 		err = c.SetDeadline(time.Now().Add(Patience))
 		return &boundConn{Conn: c, free: context.AfterFunc(ctx, func() { c.Close() })}, err
 	}
-	l := &Link{}
+	l := &Link{tls: n.tls}
 	l.transport = &kafkago.Transport{
-		Dial: dial, DialTimeout: Patience, ClientID: clientID, TLS: n.tls, SASL: n.sasl,
+		Dial: dial, DialTimeout: Patience, ClientID: ClientID, TLS: n.tls, SASL: n.sasl,
 		MetadataTopics: topics, MetadataTTL: ttl, Context: ctx,
 	}
 	l.Client = kafkago.Client{Addr: kafkago.TCP(n.Brokers...), Timeout: Patience, Transport: l.transport}
-	l.dialer = &kafkago.Dialer{ClientID: clientID, Timeout: Patience, DialFunc: dial, TLS: n.tls, SASLMechanism: n.sasl}
+	l.dialer = &kafkago.Dialer{ClientID: ClientID, Timeout: Patience, DialFunc: dial, TLS: n.tls, SASLMechanism: n.sasl}
 	return l
 }
 
@@ -122,6 +123,46 @@ func (l *Link) Partitions(ctx context.Context, topic string) ([]int, error) {
 
 // Leader connects to the broker that serves a partition.
 func (l *Link) Leader(ctx context.Context, topic string, id int) (*kafkago.Conn, error) {
+	return l.lead(ctx, l.dialer, topic, id)
+}
+
+// Wire is Leader, and the connection that lies below, after the login: for who asks for
+// records without the library. Use one of both at a time.
+func (l *Link) Wire(ctx context.Context, topic string, id int) (*kafkago.Conn, net.Conn, error) {
+	d := *l.dialer
+	var below net.Conn
+	dial := d.DialFunc
+	d.TLS, d.DialFunc = nil, func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err == nil && l.tls != nil {
+			c, err = secure(ctx, c, l.tls, address)
+		}
+		below = c
+		return c, err
+	}
+	conn, err := l.lead(ctx, &d, topic, id)
+	return conn, below, err
+}
+
+// secure speaks TLS over a connection to HOST:PORT.
+func secure(ctx context.Context, c net.Conn, cfg *tls.Config, address string) (net.Conn, error) {
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	t := tls.Client(c, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = c.Close() // the handshake's error is the reason
+		return nil, err
+	}
+	return t, nil
+}
+
+func (l *Link) lead(ctx context.Context, d *kafkago.Dialer, topic string, id int) (*kafkago.Conn, error) {
 	t, err := l.Describe(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -132,7 +173,7 @@ func (l *Link) Leader(ctx context.Context, topic string, id int) (*kafkago.Conn,
 				return nil, errNoLeader
 			}
 			p.Topic = topic
-			return l.dialer.DialPartition(ctx, "tcp", "", p)
+			return d.DialPartition(ctx, "tcp", "", p)
 		}
 	}
 	return nil, kafkago.UnknownTopicOrPartition

@@ -43,6 +43,9 @@ type Client struct {
 	end     context.CancelFunc
 	packer  *packer
 	layout  layoutBox
+
+	unpacker *unpacker
+	spare    *spare // what was read, and what it was decompressed to
 }
 
 // Open checks the settings and the way to the brokers. Where none answers it tries
@@ -64,7 +67,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network, packer: packer}
+	unpacker, err := newUnpacker()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network, packer: packer, unpacker: unpacker, spare: &spare{}}
 	var life context.Context
 	life, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	c.link = network.Open(life, c.known(), metadataTTL)

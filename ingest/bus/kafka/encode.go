@@ -46,10 +46,10 @@ func (e *encoder) batch(messages []entry, now time.Time) ([]byte, error) {
 	if e.packer.pack == nil {
 		b = appendRecords(b, messages)
 	} else {
-		plain := appendRecords(e.packer.get(), messages)
+		plain := appendRecords(e.packer.spare.get(), messages)
 		var err error
 		b, err = e.packer.pack(b, plain)
-		e.packer.put(plain)
+		e.packer.spare.put(plain)
 		if err != nil {
 			return nil, fmt.Errorf("kafka: encode: %w", err)
 		}

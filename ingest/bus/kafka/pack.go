@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -18,25 +17,12 @@ import (
 type packer struct {
 	code  int16                                   // in the batch's attributes
 	pack  func(dst, plain []byte) ([]byte, error) // appends; nil: records go as they are
-	spare sync.Pool                               // of *[]byte, for what is to be packed
+	spare spare                                   // for what is to be packed
 }
 
 // mostSpare bounds what is kept of memory between batches: what one large message took
 // is not kept for good.
 const mostSpare = 8 << 20
-
-func (p *packer) get() []byte {
-	if b, ok := p.spare.Get().(*[]byte); ok {
-		return (*b)[:0]
-	}
-	return nil
-}
-
-func (p *packer) put(b []byte) {
-	if cap(b) <= mostSpare {
-		p.spare.Put(&b)
-	}
-}
 
 // packers by their name in the settings.
 var packers = map[string]func() (*packer, error){

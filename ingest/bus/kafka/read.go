@@ -21,7 +21,7 @@ const (
 // How records are asked for: an answer comes as soon as there is one, and has up
 // to so many compressed bytes.
 const (
-	fetchBytes = 2 << 20
+	fetchBytes = 1 << 20
 	fetchWait  = 500 * time.Millisecond
 )
 
@@ -60,12 +60,12 @@ type fetcher struct {
 	level     bool // the end was reached and said
 	queue     *queue[arrival]
 	trouble   kafkanet.Trouble
-	ask       kafkanet.Fetch
 }
 
 // Read gives each message of a partition from an offset on to each, in order, with
 // the offset behind the partition's last one as it was known when the message came:
-// their difference is the lag. The bytes of a message are each's to keep. Where
+// their difference is the lag. The bytes of a message are each's to keep, or to give
+// back by Free: those that came in one batch share their memory. Where
 // level is not nil it is called each time that all messages up to end were given:
 // who follows a topic is caught up then, also where the last ones were compacted
 // away and never come.
@@ -75,8 +75,7 @@ type fetcher struct {
 // ctx, or a *GoneError.
 func (c *Client) Read(ctx context.Context, topic string, partition int, from int64, each func(m *bus.Message, end int64) error, level func(end int64) error) error {
 	fetching, cancel := context.WithCancel(ctx)
-	f := &fetcher{Client: c, topic: topic, partition: partition, next: from, queue: newQueue[arrival](c.cfg.QueueBytes),
-		ask: kafkanet.Fetch{MinBytes: 1, MaxBytes: fetchBytes, MaxWait: fetchWait}}
+	f := &fetcher{Client: c, topic: topic, partition: partition, next: from, queue: newQueue[arrival](c.cfg.QueueBytes)}
 	f.trouble = kafkanet.Trouble{Log: c.log, Down: "kafka: cannot be read", Up: "kafka: can be read again",
 		Args: []any{"topic", c.Topic(topic), "partition", partition}}
 	var gone error
@@ -201,7 +200,7 @@ func (f *fetcher) run(ctx context.Context) error {
 
 // session reads over one connection until an error.
 func (f *fetcher) session(ctx context.Context, well func()) error {
-	conn, err := f.link.Leader(ctx, f.Topic(f.topic), f.partition)
+	conn, below, err := f.link.Wire(ctx, f.Topic(f.topic), f.partition)
 	if err != nil {
 		return err
 	}
@@ -224,6 +223,7 @@ func (f *fetcher) session(ctx context.Context, well func()) error {
 	case f.astray && (f.next < first || f.next > end):
 		return &GoneError{f.Topic(f.topic), f.partition, f.next, Range{first, end}}
 	}
+	w := wire{conn: below, topic: f.Topic(f.topic), id: int32(f.partition)}
 	for {
 		if f.next < end {
 			f.level = false
@@ -233,7 +233,7 @@ func (f *fetcher) session(ctx context.Context, well func()) error {
 				return err
 			}
 		}
-		place, now, err := f.ask.Once(conn, f.next, func(m *kafkago.Message, end int64) error { return f.give(ctx, m, end) })
+		place, now, err := f.fetch(ctx, &w)
 		if err != nil {
 			f.next = place
 			return err
@@ -246,16 +246,4 @@ func (f *fetcher) session(ctx context.Context, well func()) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// give hands one record over.
-func (f *fetcher) give(ctx context.Context, m *kafkago.Message, end int64) error {
-	if kafkanet.ControlRecord(m) {
-		return nil
-	}
-	out := &bus.Message{Topic: f.topic, Partition: f.partition, Offset: m.Offset, Key: m.Key, Value: m.Value}
-	for _, h := range m.Headers {
-		out.Headers = append(out.Headers, bus.Header{Key: h.Key, Value: h.Value})
-	}
-	return f.queue.put(ctx, arrival{out, end}, sizeOf(out))
 }
