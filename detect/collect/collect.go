@@ -117,8 +117,8 @@ type Stats struct {
 // Bounds of what is in memory.
 const (
 	maxGroups    = 8         // sent and not acknowledged
-	leastGroup   = 256 << 10 // lines are sent when they have so many bytes,
-	perPartition = 64 << 10  // or so many for each partition,
+	leastGroup   = 1 << 20   // lines are sent when they have so many bytes,
+	perPartition = 256 << 10 // or so many for each partition,
 	mostGroup    = 4 << 20   // and at this size at the latest
 	beatEvery    = time.Second
 )

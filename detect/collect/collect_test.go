@@ -72,7 +72,7 @@ func squeeze(list []string) []string {
 // TestGroupsHaveASize: lines are sent once there are enough for a message for each
 // partition, though more is behind them.
 func TestGroupsHaveASize(t *testing.T) {
-	for partitions, least := range map[int]int{1: 256 << 10, 16: 1 << 20, 256: 4 << 20} {
+	for partitions, least := range map[int]int{1: 1 << 20, 8: 2 << 20, 256: 4 << 20} {
 		r := newRig(t, newBroker(partitions), nil, nil)
 		data, at := strings.Repeat("1 1700000000\n", 5000), int64(0)
 		for len(r.broker.waiting) == 0 {
@@ -264,7 +264,7 @@ func TestPutWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newBroker(2), nil, nil)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		data := strings.Repeat("1 1700000000\n", 300<<10/13)
+		data := strings.Repeat("1 1700000000\n", 1100<<10/13)
 		taken, ended := int64(0), make(chan error, 1)
 		go func() {
 			for {
@@ -278,7 +278,7 @@ func TestPutWaits(t *testing.T) {
 		}()
 		synctest.Wait()
 		if got := r.c.Stats().Waiting; got != 8 || taken != 8 {
-			t.Fatalf("%d groups wait, %d batches of 300 KB taken, want 8", got, taken)
+			t.Fatalf("%d groups wait, %d batches of 1.1 MB taken, want 8", got, taken)
 		}
 		r.broker.ack(len(r.broker.waiting) - 1) // not the oldest
 		synctest.Wait()
