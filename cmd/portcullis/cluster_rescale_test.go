@@ -56,6 +56,17 @@ func (s *scaled) write() {
 	s.t.Helper()
 	part := s.parts[0]
 	s.parts = s.parts[1:]
+	s.append(part)
+	var last *statusObject
+	awaitFor(s.t, time.Minute, fmt.Sprintf("%d lines are counted", s.lines), func() string { text, _ := json.Marshal(last); return tail(string(text), 3000) }, func() bool {
+		last = s.members["enforce"].status()
+		return last != nil && last.taken(s.lines)
+	})
+}
+
+// append writes to the log.
+func (s *scaled) append(part []byte) {
+	s.t.Helper()
 	f, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -67,11 +78,6 @@ func (s *scaled) write() {
 		s.t.Fatal(err)
 	}
 	s.lines += int64(bytes.Count(part, []byte("\n")))
-	var last *statusObject
-	awaitFor(s.t, time.Minute, fmt.Sprintf("%d lines are counted", s.lines), func() string { text, _ := json.Marshal(last); return tail(string(text), 3000) }, func() bool {
-		last = s.members["enforce"].status()
-		return last != nil && last.taken(s.lines)
-	})
 }
 
 // rest stops the collector, waits until the detectors are level, and stops them.

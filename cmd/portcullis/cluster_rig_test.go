@@ -34,6 +34,9 @@ type member struct {
 	running    bool
 }
 
+// newFleet makes an installation on a Kafka: the addresses of its brokers, with commas
+// between them, and other settings of kafka may follow behind a semicolon, each begun
+// with a comma.
 func newFleet(t *testing.T, kafka string, partitions int, more string) *fleet {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,7 +46,9 @@ func newFleet(t *testing.T, kafka string, partitions int, more string) *fleet {
 	}
 	prefix := fmt.Sprintf("t%d", time.Now().UnixNano())
 	f := &fleet{t: t, dir: dir, kafka: kafka, prefix: prefix, log: filepath.Join(dir, "access.log"), ring: ring, members: map[string]*member{}}
-	f.more = fmt.Sprintf("kafka: {enabled: true, brokers: [%q], prefix: %s, partitions: %d, wait: 60s}\n%s", kafka, prefix, partitions, more)
+	addresses, settings, _ := strings.Cut(kafka, ";")
+	f.more = fmt.Sprintf("kafka: {enabled: true, brokers: ['%s'], prefix: %s, partitions: %d, wait: 60s%s}\n%s",
+		strings.ReplaceAll(addresses, ",", "', '"), prefix, partitions, settings, more)
 	return f
 }
 

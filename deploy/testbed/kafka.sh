@@ -88,6 +88,10 @@ log.initial.task.delay.ms=1000
 file.delete.delay.ms=100
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 PROPERTIES
+  [ ! -e "$5/acls" ] || cat >>"$dir/server.properties" <<PROPERTIES
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+PROPERTIES
   local listener mechanism
   for listener in sasl_plaintext sasl_ssl; do
     echo "listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$user=\"$password\";"
@@ -190,5 +194,5 @@ case "${1:-}:$#" in
   stop3:2) stop3 "$2" ;;
   kill3:2) kill3 "$2" ;;
   node:4) node "$2" "$3" "$4" ;;
-  *) sed -n '2,24s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,26s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
