@@ -178,7 +178,10 @@ func (c *chaos) cut() {
 
 // addPartitions makes the access topic wider, as an operator may.
 func (c *chaos) addPartitions() {
-	client := &kafkago.Client{Addr: kafkago.TCP(c.broker.Plain()), Timeout: 10 * time.Second}
+	// A connection that was kept from the last time may be one to a broker that is gone.
+	transport := &kafkago.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafkago.Client{Addr: kafkago.TCP(c.broker.Plain()), Timeout: 10 * time.Second, Transport: transport}
 	topic := c.prefix + ".access"
 	answer, err := client.CreatePartitions(context.Background(), &kafkago.CreatePartitionsRequest{
 		Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: int32(6 + 2*c.counts["partitions added"])}}})
