@@ -11,7 +11,6 @@ import (
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
-	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest/identity"
 	"github.com/portcullis/portcullis/internal/telemetry"
 )
@@ -68,13 +67,9 @@ func (b *base) close() {
 // newEnforcer makes the enforcer of the settings, with their gateways.
 func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) (*enforce.Enforcer, error) {
 	s := b.settings
-	var gateways []enforce.Gateway
-	if s.Gateways.Nginx.Enabled {
-		gw, err := gateway.NewNginx(s.Gateways.Nginx.NginxConfig)
-		if err != nil {
-			return nil, err
-		}
-		gateways = append(gateways, gw)
+	gateways, err := s.openGateways()
+	if err != nil {
+		return nil, err
 	}
 	cfg := s.Enforce
 	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)

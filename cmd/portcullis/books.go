@@ -110,7 +110,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	}
 	add("circuit breaker", h.Breaker)
 	if len(h.Gateways) == 0 {
-		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup nginx)")
+		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup)")
 	}
 	return list
 }

@@ -61,7 +61,7 @@ func (r *enforceRole) trouble(c *cluster) []string {
 		}
 	}
 	if len(h.Gateways) == 0 {
-		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup nginx)")
+		list = append(list, "no gateway is connected: decisions are made and not pushed (portcullis setup)")
 	}
 	return list
 }

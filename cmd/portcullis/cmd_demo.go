@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/deploy/demo"
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/internal/config"
 )
 
@@ -107,9 +108,13 @@ func (s *stage) settings() (*Settings, error) {
 	f.Credential, f.Rate, f.Injection, f.Recon = "enforce", "enforce", "enforce", "enforce"
 	if s.site != nil {
 		gw := s.site.Gateway("")
-		set.Gateways.Nginx.Enabled = true
-		n := &set.Gateways.Nginx
+		g, err := newGatewaySettings("nginx")
+		if err != nil {
+			return nil, err
+		}
+		n := g.section().(*gateway.NginxConfig)
 		n.Conf, n.Dir, n.PIDFile = gw.Conf, gw.Dir, gw.PIDFile
+		set.Gateways = []GatewaySettings{g}
 	}
 	if l, err := net.Listen("tcp", set.Console.Listen); err != nil {
 		set.Console.Listen = "127.0.0.1:0"

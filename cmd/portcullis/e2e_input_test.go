@@ -81,7 +81,7 @@ func TestE2EGatewayTrouble(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, fmt.Sprintf("gateways: {nginx: {enabled: true, binary: %s, conf: %s, dir: %s}}\n", c.binary, conf, c.dir))
+			r := newRig(t, fmt.Sprintf("gateways: [{type: nginx, nginx: {binary: %s, conf: %s, dir: %s}}]\n", c.binary, conf, c.dir))
 			write(t, r.log, attackLine("203.0.113.81"))
 			r.up()
 			d := r.awaitDecision("203.0.113.81", "says why it is not pushed", func(d decisionObject) bool {

@@ -336,7 +336,7 @@ func newSite(t *testing.T, enforcement string) *site {
 
 // gateway is the section of the settings that names the site's nginx.
 func (s *site) gateway() string {
-	return fmt.Sprintf("gateways: {nginx: {enabled: true, binary: %s, conf: %s, dir: %s, pid_file: %s}}\n", s.binary, s.Conf, s.IncludeDir, s.PIDFile)
+	return fmt.Sprintf("gateways: [{type: nginx, nginx: {binary: %s, conf: %s, dir: %s, pid_file: %s}}]\n", s.binary, s.Conf, s.IncludeDir, s.PIDFile)
 }
 
 // ask sends one request as a client and returns the status; 0 = no answer.

@@ -11,7 +11,6 @@ import (
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/detect/store/elastic"
 	"github.com/portcullis/portcullis/enforce"
-	"github.com/portcullis/portcullis/enforce/gateway"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/identity"
@@ -30,24 +29,13 @@ type Settings struct {
 	Detectors     config.Sections     `yaml:"detectors" doc:"the detectors, each with its own section"`
 	Disable       []string            `yaml:"disable" doc:"names of detectors to switch off"`
 	Enforce       enforce.Config      `yaml:"enforce" doc:"from findings to decisions"`
-	Gateways      GatewaySettings     `yaml:"gateways" doc:"what decisions are pushed to; a gateway takes part once it is enabled"`
+	Gateways      []GatewaySettings   `yaml:"gateways" doc:"what decisions are pushed to: any kinds, several of a kind"`
 	Kafka         KafkaSettings       `yaml:"kafka" doc:"the log between the processes of an installation that has several"`
 	Elasticsearch elastic.Config      `yaml:"elasticsearch" doc:"where findings, decisions, traffic and requests are written for Kibana"`
 	Console       console.Config      `yaml:"console" doc:"the web page and the API"`
 	Retention     store.Retention     `yaml:"retention" doc:"how long things are kept"`
 	Snapshot      time.Duration       `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
 	Log           LogSettings         `yaml:"log" doc:"Portcullis' own log, on standard error"`
-}
-
-// GatewaySettings are the gateways that decisions are pushed to.
-type GatewaySettings struct {
-	Nginx NginxSettings `yaml:"nginx" doc:"NGINX, by generated include files"`
-}
-
-// NginxSettings is the NGINX gateway.
-type NginxSettings struct {
-	Enabled             bool `yaml:"enabled" default:"false" doc:"push decisions to this NGINX; see portcullis setup nginx"`
-	gateway.NginxConfig `yaml:",inline"`
 }
 
 // KafkaSettings are the brokers between the processes.
@@ -81,6 +69,7 @@ func (s *Settings) Check(report func(key, message string)) {
 			report(fmt.Sprintf("disable[%d]", i), fmt.Sprintf("there is no detector %q%s", n, hint))
 		}
 	}
+	s.checkGateways(report)
 	if s.Snapshot < 100*time.Millisecond {
 		report("snapshot", "must be at least 100ms")
 	}
@@ -111,15 +100,6 @@ func (s *Settings) rules() []detect.RuleConfig {
 		list = append(list, detect.RuleConfig{Name: sec.Name, Spec: spec, Config: sec.Value})
 	}
 	return list
-}
-
-// gateways names the gateways that take part.
-func (s *Settings) gateways() []string {
-	names := []string{}
-	if s.Gateways.Nginx.Enabled {
-		names = append(names, "nginx")
-	}
-	return names
 }
 
 func sectionOf(r detect.RuleConfig) config.Section {

@@ -7,8 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-
-	"github.com/portcullis/portcullis/enforce/gateway"
 )
 
 // workable says why settings that are well-formed cannot be worked with, as far
@@ -17,12 +15,8 @@ func (s *Settings) workable() error {
 	if len(s.Sources) == 0 {
 		return errors.New("no source: name the gateway's log under sources in the settings (portcullis config example shows how)")
 	}
-	if s.Gateways.Nginx.Enabled {
-		if _, err := gateway.NewNginx(s.Gateways.Nginx.NginxConfig); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := s.openGateways()
+	return err
 }
 
 // replaceable says why these settings cannot take the place of old ones: it

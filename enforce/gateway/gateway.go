@@ -23,6 +23,9 @@ var ErrNotRunning = errors.New("not running")
 // Spec describes one kind of gateway.
 type Spec struct {
 	Doc     string           // one sentence
+	How     string           // by which means it is pushed to, in a few words
+	Tested  string           // with which version of the real one, or that it was none
+	Holds   string           // what it can hold, in words
 	Actions []enforce.Action // what it can do; Apply refuses anything else
 	Config  func() any       // pointer to a fresh settings struct, with config tags
 	// Open makes the gateway from a pointer as Config returns it.
@@ -55,3 +58,26 @@ func Lookup(name string) (Spec, error) {
 	}
 	return s, nil
 }
+
+// Open makes a gateway of a kind, from a pointer as its Spec.Config returns it,
+// that goes by a name of its own; "" is the kind.
+func Open(kind, name string, config any) (enforce.Gateway, error) {
+	spec, err := Lookup(kind)
+	if err != nil {
+		return nil, err
+	}
+	gw, err := spec.Open(config)
+	if err != nil || name == "" || name == gw.Name() {
+		return gw, err
+	}
+	return named{gw, name}, nil
+}
+
+// named is a gateway beside others of its kind.
+type named struct {
+	enforce.Gateway
+	name string
+}
+
+// Name implements enforce.Gateway.
+func (n named) Name() string { return n.name }

@@ -21,6 +21,9 @@ import (
 func init() {
 	Register("nginx", Spec{
 		Doc:     "NGINX 1.17.6 or later through generated include files: 403 for a block, 429 for a throttle",
+		How:     "generated include files, `nginx -t`, reload",
+		Tested:  "1.22.1 (Debian 12)",
+		Holds:   "addresses and prefixes; 100 000 entries measured",
 		Actions: []enforce.Action{enforce.Block, enforce.Throttle},
 		Config:  func() any { return new(NginxConfig) },
 		Open: func(config any) (enforce.Gateway, error) {

@@ -4,7 +4,7 @@
 // example file and the reference page from the same tags.
 //
 // The tags of a field: `yaml:"key"` (without it the field is no setting; a
-// struct tagged `yaml:",inline"` lends its keys to its parent), `default:"30s"`,
+// struct or Sections tagged `yaml:",inline"` lends its keys to its parent), `default:"30s"`,
 // `doc:"one sentence"`, and where needed `min:"1"`, `max:"100"`, `enum:"a,b"`,
 // `unit:"bytes"` (sizes such as 64MiB are then understood) and `secret:"file"`
 // (the value comes from the file named by key_file or from the environment,
@@ -12,8 +12,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // Section is a named mapping whose struct the config package does not know at
@@ -43,6 +46,11 @@ type Chooser interface {
 	// inlined, by the name of its type.
 	Unused(section string) bool
 }
+
+// Starter is implemented by entries of lists whose sections are not known at
+// compile time: Start fills its Sections in. It is called on every new entry,
+// before its defaults.
+type Starter interface{ Start() }
 
 // loader carries what one call of Load found out.
 type loader struct {
@@ -109,20 +117,17 @@ func cloned(v reflect.Value) reflect.Value {
 	c.Set(v)
 	switch {
 	case v.Type() == sectionsType:
-		list := v.Interface().(Sections)
-		out := make(Sections, len(list))
-		for i, s := range list {
-			out[i] = s
-			if s.Value != nil {
-				p := reflect.New(reflect.TypeOf(s.Value).Elem())
-				p.Elem().Set(cloned(reflect.ValueOf(s.Value).Elem()))
-				out[i].Value = p.Interface()
-			}
-		}
-		c.Set(reflect.ValueOf(out))
+		c.Set(reflect.ValueOf(clonedSections(v.Interface().(Sections))))
 	case v.Kind() == reflect.Struct:
 		for _, f := range ownFields(v) {
-			c.FieldByIndex(f.index).Set(cloned(f.v))
+			if f.index != nil {
+				c.FieldByIndex(f.index).Set(cloned(f.v))
+			}
+		}
+		for i := range v.NumField() {
+			if inlinedSections(v.Type().Field(i)) {
+				c.Field(i).Set(cloned(v.Field(i)))
+			}
 		}
 	case v.Kind() == reflect.Slice && !v.IsNil():
 		c.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
@@ -136,4 +141,47 @@ func cloned(v reflect.Value) reflect.Value {
 		}
 	}
 	return c
+}
+
+func clonedSections(list Sections) Sections {
+	out := make(Sections, len(list))
+	for i, s := range list {
+		out[i] = s
+		if s.Value != nil {
+			p := reflect.New(reflect.TypeOf(s.Value).Elem())
+			p.Elem().Set(cloned(reflect.ValueOf(s.Value).Elem()))
+			out[i].Value = p.Interface()
+		}
+	}
+	return out
+}
+
+// Set gives one setting of dst, a pointer to a settings struct, the value that a
+// text stands for, as a variable would; key is a path such as tls.server_name.
+func Set(dst any, key, text string) error {
+	v, err := rootOf(dst)
+	if err != nil {
+		return err
+	}
+	for {
+		step, rest, deeper := strings.Cut(key, ".")
+		fs := fields(v)
+		i := slices.IndexFunc(fs, func(f field) bool { return f.key == step && f.v.IsValid() })
+		switch {
+		case i < 0:
+			return errors.New("no such setting" + hinted(didYouMean(step, keysOf(fs))))
+		case !deeper:
+			return setText(fs[i].v, fs[i].tag, text)
+		case shapeOf(fs[i].v.Type()) != mapping:
+			return fmt.Errorf("%s has no settings of its own", step)
+		}
+		v, key = fs[i].v, rest
+	}
+}
+
+func hinted(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return " (" + hint + ")"
 }

@@ -94,6 +94,7 @@ func (l *loader) decodeMappings(n *node, v reflect.Value, key string) {
 	for i, it := range n.items {
 		k, entry := item(key, i), out.Index(i)
 		l.where[k] = it.at
+		start(entry)
 		if err := setDefaults(entry, k); err != nil {
 			l.fault(it.at, k, err.Error(), "")
 			continue

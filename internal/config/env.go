@@ -106,7 +106,7 @@ func compareSteps(a, b []target) int {
 // entries need not exist yet, so v may be invalid where only the type is known.
 func match(t reflect.Type, v reflect.Value, rest string) []target {
 	if !v.IsValid() {
-		v = reflect.New(t).Elem()
+		v = started(t)
 	}
 	var out []target
 	for _, f := range fields(v) {
@@ -164,7 +164,7 @@ func (l *loader) override(v variable, t target, root reflect.Value) {
 			l.fault(at, v.name, fmt.Sprintf("%s has %d entries, so the next one is number %d", key, n, n), "")
 			return
 		} else if s.index == n {
-			entry := reflect.New(f.v.Type().Elem()).Elem()
+			entry := started(f.v.Type().Elem())
 			if err := setDefaults(entry, item(key, n)); err != nil {
 				l.fault(at, v.name, err.Error(), "")
 				return
@@ -205,7 +205,7 @@ func envNames(v reflect.Value, path string) []string {
 		case mapping:
 			out = append(out, envNames(f.v, p)...)
 		case mappings:
-			out = append(out, envNames(reflect.New(f.v.Type().Elem()).Elem(), item(p, 0))...)
+			out = append(out, envNames(started(f.v.Type().Elem()), item(p, 0))...)
 		default:
 			out = append(out, envName(p))
 			if f.secret() {

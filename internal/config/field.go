@@ -19,7 +19,7 @@ type field struct {
 	doc   string
 	tag   reflect.StructTag
 	v     reflect.Value // settable; invalid for a section without settings
-	index []int         // within the struct
+	index []int         // within the struct; nil for a section
 }
 
 // secret reports whether the value may not stand in the YAML.
@@ -38,8 +38,12 @@ func fields(v reflect.Value) []field {
 	if v.Type() != sectionsType {
 		return ownFields(v)
 	}
+	return sectionFields(v.Interface().(Sections))
+}
+
+func sectionFields(list Sections) []field {
 	var out []field
-	for _, s := range v.Interface().(Sections) {
+	for _, s := range list {
 		f := field{key: s.Name, doc: s.Doc}
 		if s.Value != nil {
 			f.v = reflect.ValueOf(s.Value).Elem()
@@ -47,6 +51,12 @@ func fields(v reflect.Value) []field {
 		out = append(out, f)
 	}
 	return out
+}
+
+// inlinedSections tells a field whose sections stand among its parent's keys.
+func inlinedSections(sf reflect.StructField) bool {
+	_, options, _ := strings.Cut(sf.Tag.Get("yaml"), ",")
+	return sf.IsExported() && options == "inline" && sf.Type == sectionsType
 }
 
 // ownFields lists the tagged fields of a struct, those of inlined structs in place.
@@ -58,9 +68,13 @@ func ownFields(v reflect.Value) []field {
 		key, options, _ := strings.Cut(sf.Tag.Get("yaml"), ",")
 		switch {
 		case !sf.IsExported():
+		case inlinedSections(sf):
+			out = append(out, sectionFields(v.Field(i).Interface().(Sections))...)
 		case options == "inline" && sf.Type.Kind() == reflect.Struct:
 			for _, f := range ownFields(v.Field(i)) {
-				f.index = append([]int{i}, f.index...)
+				if f.index != nil {
+					f.index = append([]int{i}, f.index...)
+				}
 				out = append(out, f)
 			}
 		case key != "" && key != "-":
@@ -118,6 +132,20 @@ func shapeOf(t reflect.Type) shape {
 	return unsupported
 }
 
+// started is a new value of a settings struct, with its sections.
+func started(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	start(v)
+	return v
+}
+
+// start gives a new entry of a list its sections.
+func start(v reflect.Value) {
+	if s, ok := v.Addr().Interface().(Starter); ok {
+		s.Start()
+	}
+}
+
 // deepest bounds the nesting of settings structs, so that one that contains
 // itself is a clear error.
 const deepest = 20
@@ -160,7 +188,7 @@ func verifyField(f field, path string) error {
 		}
 		return verify(f.v, path)
 	case mappings:
-		return verify(reflect.New(f.v.Type().Elem()).Elem(), path+"[]")
+		return verify(started(f.v.Type().Elem()), path+"[]")
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func fieldSchema(f field) object {
 // newEntry is an entry of a list of mappings with its defaults, which verify has
 // seen to be well.
 func newEntry(list reflect.Type) reflect.Value {
-	v := reflect.New(list.Elem()).Elem()
+	v := started(list.Elem())
 	_ = setDefaults(v, "")
 	return v
 }

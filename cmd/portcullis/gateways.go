@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/gateway"
+	"github.com/portcullis/portcullis/internal/config"
+)
+
+// GatewaySettings is one gateway that decisions are pushed to: its kind, and that
+// kind's own section.
+type GatewaySettings struct {
+	Type  string          `yaml:"type" doc:"what it is: the name of one of the sections beside it, of which it reads that one; docs/gateways.md lists them"`
+	Name  string          `yaml:"name" doc:"what it is called in decisions, metrics and messages; needed where there are several of a type"`
+	Kinds config.Sections `yaml:",inline"`
+}
+
+// Start implements config.Starter.
+func (g *GatewaySettings) Start() {
+	for _, name := range gateway.Names() {
+		spec, err := gateway.Lookup(name)
+		if err != nil {
+			continue // Names lists what there is
+		}
+		g.Kinds = append(g.Kinds, config.Section{Name: name, Doc: "type " + name + ": " + spec.Doc, Value: spec.Config()})
+	}
+}
+
+// Unused implements config.Chooser.
+func (g *GatewaySettings) Unused(section string) bool { return section != g.Type }
+
+// newGatewaySettings is a gateway of a kind with its defaults.
+func newGatewaySettings(kind string) (GatewaySettings, error) {
+	if _, err := gateway.Lookup(kind); err != nil {
+		return GatewaySettings{}, err
+	}
+	var one struct {
+		List []GatewaySettings `yaml:"list"`
+	}
+	err := config.Load("defaults", []byte("list: [{type: "+kind+"}]"), nil, &one)
+	if err != nil && len(one.List) == 0 {
+		return GatewaySettings{}, err
+	}
+	return one.List[0], nil // what has to be given is said by who needs it
+}
+
+// section is the settings of the gateway's own kind.
+func (g *GatewaySettings) section() any {
+	for _, s := range g.Kinds {
+		if s.Name == g.Type {
+			return s.Value
+		}
+	}
+	return nil
+}
+
+func (g *GatewaySettings) open() (enforce.Gateway, error) {
+	return gateway.Open(g.Type, g.Name, g.section())
+}
+
+func (g *GatewaySettings) name() string {
+	if g.Name != "" {
+		return g.Name
+	}
+	return g.Type
+}
+
+// plainName is how a gateway may be called: it stands in metrics and messages.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (s *Settings) checkGateways(report func(key, message string)) {
+	names := map[string]bool{}
+	for i := range s.Gateways {
+		g := &s.Gateways[i]
+		at := fmt.Sprintf("gateways[%d].", i)
+		_, err := gateway.Lookup(g.Type)
+		switch {
+		case g.Type == "":
+			report(at+"type", "is missing")
+		case err != nil:
+			hint := ""
+			if near, ok := config.Nearest(g.Type, gateway.Names()); ok {
+				hint = fmt.Sprintf("; did you mean %s?", near)
+			}
+			report(at+"type", err.Error()+hint)
+		case g.Name != "" && !plainName.MatchString(g.Name):
+			report(at+"name", fmt.Sprintf("%.64q: want letters, digits and ._- only, 64 at most", g.Name))
+		case names[g.name()]:
+			report(at+"name", fmt.Sprintf("%q is the name of another gateway: give each its own", g.name()))
+		}
+		names[g.name()] = true
+	}
+}
+
+// gateways names the gateways that take part.
+func (s *Settings) gateways() []string {
+	names := []string{}
+	for i := range s.Gateways {
+		names = append(names, s.Gateways[i].name())
+	}
+	return names
+}
+
+// openGateways makes all of them.
+func (s *Settings) openGateways() ([]enforce.Gateway, error) {
+	var list []enforce.Gateway
+	for i := range s.Gateways {
+		gw, err := s.Gateways[i].open()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, gw)
+	}
+	return list, nil
+}
