@@ -21,11 +21,12 @@ type Rollup struct {
 // Sighting is a request of a watched subject: what the enforcer needs to know
 // whether its decision holds. Values are owned.
 type Sighting struct {
-	Client netip.Addr
-	Time   int64 // event time, Unix nanoseconds
-	Status uint16
-	Route  string
-	Source string
+	Subject Subject // the watched one, if that is no address or prefix; else it is that of Client
+	Client  netip.Addr
+	Time    int64 // event time, Unix nanoseconds
+	Status  uint16
+	Route   string
+	Source  string
 }
 
 // Watch asks the engine to report every request of a subject, and not to hold

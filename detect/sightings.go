@@ -20,6 +20,8 @@ type Sightings struct {
 
 type sightingsWire struct {
 	V      int        `json:"v"`
+	Kind   exact.Text `json:"kind,omitempty"`
+	Value  exact.Text `json:"value,omitempty"`
 	Client netip.Addr `json:"client"`
 	First  int64      `json:"first"`
 	Last   int64      `json:"last"`
@@ -32,7 +34,7 @@ type sightingsWire struct {
 // EncodeSightings gives the JSON from which DecodeSightings makes the same.
 func EncodeSightings(s Sightings) []byte {
 	b, _ := json.Marshal(sightingsWire{ // strings and numbers always marshal
-		V: wireVersion, Client: s.Client, First: s.First, Last: s.Time, N: s.N, Status: s.Status,
+		V: wireVersion, Kind: exact.Text(s.Subject.Kind), Value: exact.Text(s.Subject.Value), Client: s.Client, First: s.First, Last: s.Time, N: s.N, Status: s.Status,
 		Route: exact.Text(s.Route), Source: exact.Text(s.Source),
 	})
 	return b
@@ -48,7 +50,8 @@ func DecodeSightings(data []byte) (Sightings, error) {
 		return Sightings{}, fmt.Errorf("detect: decode a sighting: it has no client, no number, or ends before it begins")
 	}
 	return Sightings{First: in.First, N: in.N, Sighting: Sighting{
-		Client: in.Client, Time: in.Last, Status: in.Status, Route: string(in.Route), Source: string(in.Source),
+		Subject: Subject{Kind: string(in.Kind), Value: string(in.Value)},
+		Client:  in.Client, Time: in.Last, Status: in.Status, Route: string(in.Route), Source: string(in.Source),
 	}}, nil
 }
 
@@ -138,7 +141,10 @@ func (s *coalesced) drain() (out []Sightings) {
 func (c *Coalescer) take(s Sighting) (out []Sightings) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key, second := c.subject(s.Client), s.Time/1e9
+	key, second := s.Subject, s.Time/1e9
+	if key == (Subject{}) {
+		key = c.subject(s.Client)
+	}
 	sub := c.subjects[key]
 	if sub == nil {
 		if len(c.subjects) >= subjectsCoalesced {

@@ -99,3 +99,29 @@ func TestWatchOneOfANetwork(t *testing.T) {
 		t.Errorf("seen %+v, want 2001:db8::2 alone", seen)
 	}
 }
+
+// TestNamedSubjectsAreWatched: by what a request tells of itself, whoever sends it.
+func TestNamedSubjectsAreWatched(t *testing.T) {
+	is := func(kind, value string) detect.Subject { return detect.Subject{Kind: kind, Value: value} }
+	evs := logOf(each(6, start, func(sec int64) ingest.Event { return plain(sec, "192.0.2.9") }))
+	evs[0].Consumer, evs[1].Key, evs[2].Token, evs[3].Session, evs[4].Print = "acme", "k_1", "k_1", "s_1", "ja4"
+	evs[5].ASN, evs[5].Country, evs[5].User = 64500, [2]byte{'D', 'E'}, "ann"
+	for s, want := range map[detect.Subject]int{
+		is("consumer", "acme"): 1, is("key", "k_1"): 2, is("session", "s_1"): 1, is("fingerprint", "ja4"): 1, is("asn", "AS64500"): 1,
+		is("country", "DE"): 1, is("account", "ann"): 1, is("route", "/items/{id}"): 6, is("consumer", "ACME"): 0, is("key", "acme"): 0,
+	} {
+		var seen []detect.Sighting
+		e := detecttest.Engine(t, detecttest.Setup{Late: 30, Saw: func(s detect.Sighting) { seen = append(seen, s) }}, evs)
+		e.Watch([]detect.Watch{{Subject: s, Deny: 403}})
+		feed(e, 0, len(evs))
+		e.Close()
+		if len(seen) != want {
+			t.Errorf("%v was seen %d times, want %d", s, len(seen), want)
+		}
+		for _, x := range seen {
+			if x.Subject != s || x.Client != netip.MustParseAddr("192.0.2.9") {
+				t.Errorf("%v: seen as %+v", s, x)
+			}
+		}
+	}
+}

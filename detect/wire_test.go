@@ -92,6 +92,7 @@ func TestWireRefuses(t *testing.T) {
 func FuzzDecodeWire(f *testing.F) {
 	f.Add([]byte(`{"v":1,"id":"x","rule":"r","severity":"high","subject":{"kind":"ip","value":{"raw":"/w=="}},"evidence":[{"raw":"AA=="}]}`))
 	f.Add([]byte(`{"v":1,"client":"2001:db8::1","n":3,"first":1,"last":2,"status":403,"route":{"raw":"/w=="}}`))
+	f.Add([]byte(`{"v":1,"kind":"key","value":"k_1","client":"192.0.2.1","n":1,"first":1,"last":1,"status":200}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if got, err := detect.DecodeFinding(data); err == nil {
 			again, err := detect.EncodeFinding(&got)

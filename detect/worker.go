@@ -151,7 +151,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	s := sh.slot(k, h, sec)
 	c := &sh.clients[s]
 	w.probed = w.prober.look(ev)
-	if c.flags&flagWatched != 0 && w.sighted(ev) {
+	if w.watches(c) && w.sighted(ev) {
 		w.counted.add(ev, sec, h, denied)
 		return // our own answer is not the client's offence
 	}
@@ -212,7 +212,7 @@ func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	sh := w.shard(int(h >> 56))
 	sh.touched = true
 	s := sh.slot(k, h, sec)
-	if sh.clients[s].flags&flagWatched != 0 && w.sighted(ev) {
+	if w.watches(&sh.clients[s]) && w.sighted(ev) {
 		return
 	}
 	ev.Time = sec * 1e9

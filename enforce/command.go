@@ -139,8 +139,15 @@ func (e *Enforcer) approveCommand(ctx context.Context, b *batch, c Command, now 
 		if e.mem.panics != "" {
 			return "error: the panic switch is on: resume first", nil
 		}
-		if r := e.rule(d.Subject, d.Action, detect.Standing{}, now, true); r.Action == "" {
+		r := e.rule(Case{Subject: d.Subject, Action: d.Action, Person: true}, now)
+		switch {
+		case r.Action == "":
 			return "error: " + r.Why, nil
+		case r.Action != d.Action:
+			return fmt.Sprintf("error: no gateway here can %s it", d.Action), nil
+		}
+		if err := e.can(d.Subject, d.Route, d.Action); err != nil {
+			return "error: " + clean(err.Error()), nil
 		}
 		live, _ := e.mem.on(d.Subject)
 		if live != nil && stronger(live.Action, d.Action) {

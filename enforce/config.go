@@ -41,6 +41,8 @@ type PolicyConfig struct {
 	Repeat      time.Duration  `yaml:"repeat" default:"1m" doc:"a finding this long after a decision is a repetition; earlier ones belong to the same offence"`
 	Rate        float64        `yaml:"rate" default:"2" doc:"requests a second that a throttled subject keeps"`
 	Burst       int            `yaml:"burst" default:"10" doc:"requests above the rate that it may send at once"`
+	Tarpit      bool           `yaml:"tarpit" default:"false" doc:"keep requests of a blocked subject waiting before they are refused, where a gateway can"`
+	Revoke      int            `yaml:"revoke" default:"0" doc:"offence from which it is proposed to revoke an API key or a token instead of blocking it; a person approves; 0 = never"`
 }
 
 // FamilyModes are the modes of the rule families.
@@ -84,6 +86,7 @@ type GuardConfig struct {
 	WidestV4       int           `yaml:"widest_v4" default:"24" doc:"shortest IPv4 prefix that is acted on"`
 	WidestV6       int           `yaml:"widest_v6" default:"56" doc:"shortest IPv6 prefix that is acted on"`
 	People         int           `yaml:"people" default:"3" doc:"people with successful requests in 24 h behind a subject that may be blocked; above it a block becomes a throttle"`
+	Challenge      bool          `yaml:"challenge" default:"false" doc:"a block that is too much for the people behind a subject becomes a challenge instead of a throttle, where a gateway can"`
 	PeopleWait     int           `yaml:"people_wait" default:"50" doc:"above this many people any action waits for a person"`
 	Successes      int64         `yaml:"successes" default:"0" doc:"successful requests in 24 h above which a subject shared by at least two people is throttled instead of blocked; 0 = no bound"`
 	PerMinute      int           `yaml:"per_minute" default:"60" doc:"new decisions a minute; further ones wait for a person"`
@@ -176,6 +179,9 @@ func (c PolicyConfig) check(report func(key, message string)) {
 	}
 	if c.Rate <= 0 || c.Burst < 0 {
 		report("rate", "needs rate > 0 and burst >= 0")
+	}
+	if c.Revoke < 0 {
+		report("revoke", "must not be negative")
 	}
 	if c.Forget <= 0 || c.Repeat < 0 {
 		report("forget", "needs forget > 0 and repeat >= 0")

@@ -9,10 +9,11 @@ type Action string
 
 // The actions.
 const (
-	Block     Action = "block"
+	Challenge Action = "challenge" // prove that you are a person, or who you are
 	Throttle  Action = "throttle"
-	Challenge Action = "challenge"
-	Revoke    Action = "revoke"
+	Tarpit    Action = "tarpit" // kept waiting, then refused
+	Block     Action = "block"
+	Revoke    Action = "revoke" // its key or token is taken away, which nothing undoes
 )
 
 // State of a decision; every change is kept in the ledger with who, when, why.
@@ -49,6 +50,8 @@ const (
 	CodeWide        = "wide"         // a prefix wider than configured
 	CodeUnsupported = "unsupported"  // no gateway can hold this kind of subject
 	CodePeople      = "people"       // too many people stand behind the subject
+	CodeUnknown     = "unknown"      // who else stands behind the subject is not known
+	CodeFinal       = "final"        // it cannot be undone, so a person has to ask for it
 	CodeBreaker     = "breaker"      // the circuit breaker is open
 	CodeLag         = "lag"          // detection is too far behind
 	CodePanic       = "panic"        // the panic switch is on

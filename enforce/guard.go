@@ -3,6 +3,7 @@ package enforce
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
@@ -46,7 +47,9 @@ type Inputs struct {
 // Case is one action the policy wants, and what else is in force.
 type Case struct {
 	Subject  detect.Subject
+	Route    string // the route most concerned; "" = none
 	Action   Action
+	Blind    bool // the Standing is not known: the subject is one of many that were found together
 	Standing detect.Standing
 	Allows   []Allow // the allow-list of the ledger
 	Now      int64   // Unix nanoseconds
@@ -56,12 +59,27 @@ type Case struct {
 	Recent   int     // decisions put in force within the last minute
 	Good     int64   // successful requests of the shared subjects in force
 	Inputs   Inputs
+	// Can says why no gateway can hold such a decision; nil = as if there were one
+	// that lists addresses.
+	Can func(s detect.Subject, route string, a Action) error
+}
+
+func (c *Case) can(route string, a Action) error {
+	if c.Can != nil {
+		return c.Can(c.Subject, route, a)
+	}
+	t, err := targetOf(c.Subject, route)
+	if err != nil {
+		return err
+	}
+	return Holds(noGateway{}, t, a)
 }
 
 // Ruling is the guard's answer. Code "" lets the action pass as asked; with
 // Action set to a weaker one it passes narrowed; otherwise it waits.
 type Ruling struct {
 	Action Action // what may be done; "" = nothing
+	Route  string // confined to this route; "" = everywhere
 	Code   string
 	Why    string
 	Hard   bool // not even a person can overrule it; the configuration can
@@ -76,15 +94,18 @@ func (g *Guard) Check(c Case) Ruling {
 	if a, ok := g.allowed(c); ok {
 		return withheld(CodeAllowed, true, "%s is on the allow-list (%s)", a.Value, clean(a.Why))
 	}
-	p, err := Prefix(c.Subject)
+	t, err := targetOf(c.Subject, "")
 	if err != nil {
-		return withheld(CodeUnsupported, true, "the gateways here list addresses, they cannot hold a subject of kind %s", quoted(c.Subject.Kind))
+		return withheld(CodeUnsupported, true, "%s", strings.TrimPrefix(err.Error(), "enforce: "))
 	}
-	if r := g.place(p); r.Code != "" {
-		return r
+	if t.Prefix.IsValid() {
+		if r := g.place(t.Prefix); r.Code != "" {
+			return r
+		}
 	}
-	if c.Action != Block && c.Action != Throttle {
-		return withheld(CodeUnsupported, true, "no gateway here can do %s", quoted(string(c.Action)))
+	asked := c.Action
+	if err := c.settle(); err != nil {
+		return withheld(CodeUnsupported, true, "%s", strings.TrimPrefix(err.Error(), "enforce: "))
 	}
 	if c.Person {
 		return Ruling{Action: c.Action}
@@ -92,7 +113,27 @@ func (g *Guard) Check(c Case) Ruling {
 	if r := g.brakes(c); r.Code != "" {
 		return r
 	}
-	return g.blast(c)
+	r := g.blast(c)
+	if r.Action != "" && r.Action == c.Action && asked != c.Action {
+		r.Code, r.Why = CodeUnsupported, fmt.Sprintf("narrowed to %s: no gateway here can %s it", c.Action, asked)
+	}
+	return r
+}
+
+// settle makes the action of a case one that a gateway can hold: the strongest that is
+// no stronger than what was asked for. Nothing takes the place of what cannot be undone.
+func (c *Case) settle() error {
+	err := c.can("", c.Action)
+	if err == nil || c.Action == Revoke {
+		return err
+	}
+	for _, a := range [...]Action{Block, Tarpit, Throttle, Challenge} {
+		if stronger(c.Action, a) && c.can("", a) == nil {
+			c.Action = a
+			return nil
+		}
+	}
+	return err
 }
 
 func (g *Guard) allowed(c Case) (Allow, bool) {
@@ -182,22 +223,47 @@ func shared(s detect.Standing) int64 {
 	return s.Successes
 }
 
+// wide tells the kinds of subjects that stand for everybody of a place, a network or
+// a route: whoever hits one hits strangers, however few were seen so far.
+func wide(kind string) bool { return kind == "asn" || kind == "country" || kind == "route" }
+
 // blast rules on who else would be hit.
 func (g *Guard) blast(c Case) Ruling {
 	s := c.Standing
 	switch {
+	case c.Action == Revoke:
+		return withheld(CodeFinal, false, "what is revoked stays so: approve it if that is meant")
+	case wide(c.Subject.Kind):
+		return withheld(CodeWide, false, "everybody of that %s would be hit: approve it if they may be", c.Subject.Kind)
 	case s.People > int64(g.cfg.PeopleWait):
 		return withheld(CodePeople, false, "about %d people with successful requests stand behind it (guard.people_wait: %d): approve it if they may be hit",
 			s.People, g.cfg.PeopleWait)
-	case c.Action == Throttle:
+	case c.Blind:
+		return g.narrowed(c, CodeUnknown, "it was found together with others, and who else stands behind it is not known")
 	case s.People > int64(g.cfg.People):
-		return Ruling{Action: Throttle, Code: CodePeople,
-			Why: fmt.Sprintf("narrowed to a throttle: about %d people with successful requests stand behind it (guard.people: %d)", s.People, g.cfg.People)}
+		return g.narrowed(c, CodePeople, "about %d people with successful requests stand behind it (guard.people: %d)", s.People, g.cfg.People)
 	case g.cfg.Successes > 0 && shared(s) > g.cfg.Successes:
-		return Ruling{Action: Throttle, Code: CodePeople,
-			Why: fmt.Sprintf("narrowed to a throttle: %d successful requests of about %d people in 24 h (guard.successes: %d)", s.Successes, s.People, g.cfg.Successes)}
+		return g.narrowed(c, CodePeople, "%d successful requests of about %d people in 24 h (guard.successes: %d)", s.Successes, s.People, g.cfg.Successes)
 	}
 	return Ruling{Action: c.Action}
+}
+
+// narrowed picks the narrowest that is left to do about a subject that others share: a
+// throttle on the route in question, where a gateway can confine it; else a challenge,
+// where those are wanted; else a throttle.
+func (g *Guard) narrowed(c Case, code, format string, args ...any) Ruling {
+	why := fmt.Sprintf(format, args...)
+	switch {
+	case c.Route != "" && c.can(c.Route, Throttle) == nil:
+		return Ruling{Action: Throttle, Route: c.Route, Code: code, Why: fmt.Sprintf("narrowed to a throttle on %s: %s", clean(c.Route), why)}
+	case c.Action == Throttle || c.Action == Challenge:
+		return Ruling{Action: c.Action}
+	case g.cfg.Challenge && c.can("", Challenge) == nil:
+		return Ruling{Action: Challenge, Code: code, Why: "narrowed to a challenge: " + why}
+	case c.can("", Throttle) == nil:
+		return Ruling{Action: Throttle, Code: code, Why: "narrowed to a throttle: " + why}
+	}
+	return withheld(code, false, "%s, and no gateway here can throttle it: approve it if they may be hit", why)
 }
 
 // Cap bounds how long a decision lasts.

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,20 @@ var (
 	crowd = detect.Standing{Successes: 500, People: 12}
 	mass  = detect.Standing{Successes: 5000, People: 400}
 )
+
+var key = detect.Subject{Kind: "key", Value: "k_0011223344556677"}
+
+func anything(detect.Subject, string, Action) error { return nil }
+
+// only is a gateway with one action, which cannot tell routes apart.
+func only(a Action) func(detect.Subject, string, Action) error {
+	return func(_ detect.Subject, route string, b Action) error {
+		if a != b || route != "" {
+			return errors.New("cannot")
+		}
+		return nil
+	}
+}
 
 var guardCases = map[string]struct {
 	c      Case
@@ -70,6 +85,21 @@ var guardCases = map[string]struct {
 	"breaker, by a person": {c: Case{Subject: ip("192.0.2.7"), Recent: 60, Live: 10000, Person: true}, action: Block},
 	"too much good traffic": {c: Case{Subject: ip("192.0.2.7"), Standing: detect.Standing{Successes: 60, People: 2}, Good: 50, Inputs: Inputs{Good: 1000}},
 		code: CodeBreaker},
+	"people, on a route": {c: Case{Subject: ip("192.0.2.7"), Route: "/login", Standing: crowd, Can: anything}, action: Throttle, code: CodePeople},
+	"people, challenged": {c: Case{Subject: ip("192.0.2.7"), Standing: crowd, Can: anything},
+		change: func(c *GuardConfig) { c.Challenge = true }, action: Challenge, code: CodePeople},
+	"people, no throttle to be had":  {c: Case{Subject: ip("192.0.2.7"), Standing: crowd, Can: only(Block)}, code: CodePeople},
+	"members, not known":             {c: Case{Subject: ip("192.0.2.7"), Blind: true}, action: Throttle, code: CodeUnknown},
+	"a key":                          {c: Case{Subject: key, Can: anything}, action: Block},
+	"a key without a value":          {c: Case{Subject: detect.Subject{Kind: "key"}, Can: anything}, code: CodeUnsupported, hard: true},
+	"a system":                       {c: Case{Subject: detect.Subject{Kind: "asn", Value: "AS64500"}, Can: anything}, code: CodeWide},
+	"a system, by a person":          {c: Case{Subject: detect.Subject{Kind: "asn", Value: "AS64500"}, Can: anything, Person: true}, action: Block},
+	"all traffic":                    {c: Case{Subject: detect.Subject{Kind: "global", Value: "all"}, Can: anything, Person: true}, code: CodeUnsupported, hard: true},
+	"only throttles to be had":       {c: Case{Subject: key, Can: only(Throttle)}, action: Throttle, code: CodeUnsupported},
+	"only blocks to be had":          {c: Case{Subject: key, Action: Throttle, Can: only(Block)}, code: CodeUnsupported, hard: true},
+	"revoke":                         {c: Case{Subject: key, Action: Revoke, Can: anything}, code: CodeFinal},
+	"revoke, by a person":            {c: Case{Subject: key, Action: Revoke, Can: anything, Person: true}, action: Revoke},
+	"revoke, to nobody":              {c: Case{Subject: key, Action: Revoke, Can: only(Block)}, code: CodeUnsupported, hard: true},
 	"a lone flooder's own successes": {c: Case{Subject: ip("192.0.2.7"), Standing: detect.Standing{Successes: 900, People: 1}, Inputs: Inputs{Good: 1000}}, action: Block},
 }
 

@@ -17,6 +17,21 @@ const policyName = "policy"
 
 // judge counts a finding and decides what it leads to.
 func (e *Enforcer) judge(ctx context.Context, b *batch, f *detect.Finding, now time.Time) error {
+	if err := e.judgeOne(ctx, b, f, false, now); err != nil || f.Members == "" {
+		return err
+	}
+	list := f.MemberList()
+	for _, m := range list[:min(len(list), membersJudged)] {
+		one := member(f, m)
+		if err := e.judgeOne(ctx, b, &one, true, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeOne does it for one subject. blind says that its standing is not known.
+func (e *Enforcer) judgeOne(ctx context.Context, b *batch, f *detect.Finding, blind bool, now time.Time) error {
 	rec, err := e.record(ctx, f.Subject)
 	if err != nil {
 		return err
@@ -42,7 +57,7 @@ func (e *Enforcer) judge(ctx context.Context, b *batch, f *detect.Finding, now t
 	if known {
 		trigger = when(f) // it crossed the threshold by what is new in it
 	}
-	w := wanted{f: f, rec: rec, v: v, trigger: trigger, ruling: e.rule(f.Subject, v.Action, f.Standing, now, false)}
+	w := wanted{f: f, rec: rec, v: v, trigger: trigger, blind: blind, ruling: e.rule(Case{Subject: f.Subject, Route: f.Route, Action: v.Action, Standing: f.Standing, Blind: blind}, now)}
 	return e.decide(ctx, b, w, live, proposed, now)
 }
 
@@ -53,6 +68,7 @@ type wanted struct {
 	v       Verdict
 	trigger int64
 	ruling  Ruling
+	blind   bool
 }
 
 // outcome is the state in which the decision is made, and why.
@@ -73,19 +89,21 @@ func (w *wanted) outcome() (action Action, state State, code, why string) {
 	return action, state, code, why
 }
 
-// rule asks the guard.
-func (e *Enforcer) rule(s detect.Subject, a Action, st detect.Standing, now time.Time, person bool) Ruling {
+// rule asks the guard, who is told the rest.
+func (e *Enforcer) rule(c Case, now time.Time) Ruling {
 	m := &e.mem
-	return e.guard.Check(Case{
-		Subject: s, Action: a, Standing: st, Allows: m.allows, Now: now.UnixNano(), Person: person,
-		Panic: m.panics != "", Live: m.live, Recent: len(m.recent), Good: m.good, Inputs: e.inputs(),
-	})
+	c.Allows, c.Now, c.Panic, c.Live, c.Recent = m.allows, now.UnixNano(), m.panics != "", m.live, len(m.recent)
+	c.Good, c.Inputs, c.Can = m.good, e.inputs(), e.can
+	return e.guard.Check(c)
 }
 
 // decide makes a decision, or changes the one that is already open.
 func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, proposed *Decision, now time.Time) error {
 	action, state, code, why := w.outcome()
-	if live != nil && !stronger(action, live.Action) {
+	route := w.ruling.Route
+	if live != nil && evades(w.f, live) && action == live.Action {
+		route = "" // it went elsewhere: everywhere, then
+	} else if live != nil && !stronger(action, live.Action) {
 		e.attach(b, live, w.f, w.v.Score)
 		return nil
 	}
@@ -97,13 +115,13 @@ func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, propose
 		}
 		return nil
 	}
-	if proposed != nil && state == Approved && action == proposed.Action {
+	if proposed != nil && state == Approved && action == proposed.Action && route == proposed.Route {
 		e.attach(b, proposed, w.f, w.v.Score)
 		proposed.Expires = e.expires(w.v, w.trigger, now)
 		e.approve(b, proposed, live, policyName, code, why, now)
 		return nil
 	}
-	d := e.draft(w, action, now)
+	d := e.draft(w, action, route, now)
 	if _, done, err := e.ledger.Decision(ctx, d.ID); err != nil || done || e.mem.open[d.ID] != nil {
 		return err // it was made before and has ended, or a person released it
 	}
@@ -128,13 +146,16 @@ func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, propose
 	return nil
 }
 
-func (e *Enforcer) draft(w wanted, action Action, now time.Time) Decision {
+func (e *Enforcer) draft(w wanted, action Action, route string, now time.Time) Decision {
 	f, v := w.f, w.v
 	d := Decision{
-		ID: decisionID(e.ledger.hiddenSubject(f.Subject), action, "", v.Offence, f.ID), Subject: f.Subject, Action: action,
+		ID: decisionID(e.ledger.hiddenSubject(f.Subject), action, route, v.Offence, f.ID), Subject: f.Subject, Route: route, Action: action,
 		Rule: v.Rule, Findings: f.ID, Score: v.Score, Why: clean(f.Why), Collateral: collateral(f.Standing),
 		By: policyName, Offence: v.Offence, People: f.Standing.People, Good: f.Standing.Successes,
 		Created: now.UnixNano(), Expires: e.expires(v, w.trigger, now), Trigger: w.trigger,
+	}
+	if w.blind {
+		d.Collateral = "not known: it was found together with others"
 	}
 	if action != v.Action {
 		d.Collateral += "; " + w.ruling.Why

@@ -225,7 +225,7 @@ func (e *Enforcer) push() {
 	}
 	want := entries(live)
 	for _, p := range e.pushers {
-		p.give(push{gen: m.gen, want: slices.Clone(want)}, m.urgent)
+		p.give(push{gen: m.gen, want: fitting(p.gw, want)}, m.urgent)
 	}
 	m.dirty, m.urgent = false, false
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -170,32 +169,6 @@ func (m *memory) inForce() []Decision {
 		}
 	}
 	slices.SortFunc(out, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
-	return out
-}
-
-// entries is what the gateways should hold: one entry a prefix, the strongest.
-func entries(live []Decision) []Entry {
-	best := map[netip.Prefix]Entry{}
-	for _, d := range live {
-		p, err := Prefix(d.Subject)
-		if err != nil {
-			continue // the guard lets none through
-		}
-		if have, ok := best[p]; ok && !stronger(d.Action, have.Action) {
-			continue
-		}
-		best[p] = Entry{Decision: d.ID, Prefix: p, Action: d.Action, Rate: d.Rate, Burst: d.Burst, Why: d.Why}
-	}
-	out := make([]Entry, 0, len(best))
-	for _, en := range best {
-		out = append(out, en)
-	}
-	slices.SortFunc(out, func(a, b Entry) int {
-		if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
-			return c
-		}
-		return a.Prefix.Bits() - b.Prefix.Bits()
-	})
 	return out
 }
 

@@ -208,7 +208,8 @@ func (p *Policy) Judge(r *Record, f *detect.Finding, live *Decision) Verdict {
 		v.Code = CodeObserve
 		v.Reason = fmt.Sprintf("observed only: set policy.families.%s to enforce, or approve it", f.Family)
 	}
-	if v.Action == "" || (live != nil && !stronger(v.Action, live.Action)) {
+	v.Action = p.finished(v.Action, f.Subject, v.Offence)
+	if v.Action == "" || (live != nil && !stronger(v.Action, live.Action) && !evades(f, live)) {
 		return Verdict{}
 	}
 	if why := p.simulated(f); why != "" {
@@ -238,6 +239,24 @@ func (p *Policy) action(r *Record, at int64, score float64, hardOnly, repeat boo
 		return Throttle
 	}
 	return Block
+}
+
+// finished is the form that the settings give a block.
+func (p *Policy) finished(a Action, s detect.Subject, offence int) Action {
+	switch {
+	case a != Block:
+		return a
+	case p.cfg.Revoke > 0 && offence >= p.cfg.Revoke && s.Kind == "key":
+		return Revoke
+	case p.cfg.Tarpit:
+		return Tarpit
+	}
+	return Block
+}
+
+// evades reports whether a subject goes on where its decision does not reach.
+func evades(f *detect.Finding, live *Decision) bool {
+	return live.Route != "" && f.Route != live.Route
 }
 
 func (p *Policy) simulated(f *detect.Finding) string {
@@ -274,7 +293,7 @@ func (p *Policy) expiry(offence int) time.Duration {
 // stronger reports whether an action denies more than another.
 func stronger(a, b Action) bool {
 	rank := func(x Action) int {
-		return slices.Index([]Action{"", Challenge, Throttle, Block, Revoke}, x)
+		return slices.Index([]Action{"", Challenge, Throttle, Tarpit, Block, Revoke}, x)
 	}
 	return rank(a) > rank(b)
 }

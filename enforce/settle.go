@@ -40,14 +40,14 @@ func (e *Enforcer) held(b *batch, d *Decision, h Holding, now time.Time) {
 // It looks at states, not at events, so that nothing is missed after a restart
 // or a failed write.
 func (e *Enforcer) settle(b *batch, now time.Time) {
-	acked, names, failing := e.acked()
+	acked, failing := e.acked()
 	lag := e.inputs().Lag
 	for _, d := range e.sorted() {
 		switch {
 		case d.Expires <= now.UnixNano():
 			e.expire(b, d, acked, failing, now)
 		case d.State == Approved:
-			e.pushed(b, d, acked, names, failing, now)
+			e.pushed(b, d, acked, failing, now)
 		case d.State == Proposed && d.Code == CodeLag && lag <= e.cfg.Guard.MaxLag:
 			e.retry(b, d, now)
 		}
@@ -56,16 +56,15 @@ func (e *Enforcer) settle(b *batch, now time.Time) {
 }
 
 // acked is the newest push that every gateway took.
-func (e *Enforcer) acked() (gen uint64, names []string, failing string) {
+func (e *Enforcer) acked() (gen uint64, failing string) {
 	gen = e.mem.gen
 	for _, g := range e.mem.gateways {
 		gen = min(gen, g.acked)
-		names = append(names, g.Name)
 		if g.Error != "" && failing == "" {
 			failing = fmt.Sprintf("gateway %s: %s", g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 		}
 	}
-	return gen, names, failing
+	return gen, failing
 }
 
 func (e *Enforcer) expire(b *batch, d *Decision, acked uint64, failing string, now time.Time) {
@@ -85,11 +84,13 @@ func (e *Enforcer) expire(b *batch, d *Decision, acked uint64, failing string, n
 	}
 }
 
-func (e *Enforcer) pushed(b *batch, d *Decision, acked uint64, names []string, failing string, now time.Time) {
-	since := e.mem.since[d.ID]
+func (e *Enforcer) pushed(b *batch, d *Decision, acked uint64, failing string, now time.Time) {
+	since, names := e.mem.since[d.ID], e.holders(d)
 	switch {
-	case len(names) == 0:
+	case len(e.pushers) == 0:
 		e.reason(b, d, CodeGateway, "no gateway is configured: add one under gateways")
+	case len(names) == 0:
+		e.reason(b, d, CodeUnsupported, "no gateway here can hold it any longer: release it, or add one that can")
 	case since != 0 && since <= acked:
 		d.PushedAt = now.UnixNano()
 		b.move(d, Pushed, "gateway", "", "taken by "+strings.Join(names, ", ")+"; no request of the subject seen since", now)
@@ -113,7 +114,7 @@ func (e *Enforcer) reason(b *batch, d *Decision, code, why string) {
 
 // retry asks the guard again about what waited only because we were behind.
 func (e *Enforcer) retry(b *batch, d *Decision, now time.Time) {
-	r := e.rule(d.Subject, d.Action, detect.Standing{Successes: d.Good, People: d.People}, now, false)
+	r := e.rule(Case{Subject: d.Subject, Action: d.Action, Standing: detect.Standing{Successes: d.Good, People: d.People}}, now)
 	live, _ := e.mem.on(d.Subject)
 	switch {
 	case r.Action == "":

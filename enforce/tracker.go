@@ -17,12 +17,13 @@ type tracker struct {
 	mu       sync.Mutex
 	byID     map[string]*track
 	byPrefix map[netip.Prefix]*track
-	bits     [2][]int // prefix lengths in use, of IPv4 and IPv6, the narrowest first
+	byName   map[detect.Subject]*track // subjects of other kinds
+	bits     [2][]int                  // prefix lengths in use, of IPv4 and IPv6, the narrowest first
 	changed  map[string]Holding
 }
 
 func newTracker(cfg VerifyConfig) *tracker {
-	return &tracker{cfg: cfg, byID: map[string]*track{}, byPrefix: map[netip.Prefix]*track{}, changed: map[string]Holding{}}
+	return &tracker{cfg: cfg, byID: map[string]*track{}, byPrefix: map[netip.Prefix]*track{}, byName: map[detect.Subject]*track{}, changed: map[string]Holding{}}
 }
 
 // set replaces the decisions that are followed; what was counted of those that
@@ -32,11 +33,12 @@ func (t *tracker) set(live []Decision) {
 	defer t.mu.Unlock()
 	byID := make(map[string]*track, len(live))
 	clear(t.byPrefix)
+	clear(t.byName)
 	t.bits = [2][]int{}
 	for _, d := range live {
-		p, err := Prefix(d.Subject)
-		if err != nil {
-			continue // no gateway holds it, so there is nothing to see
+		target, err := targetOf(d.Subject, d.Route)
+		if err != nil || d.Action == Challenge {
+			continue // no gateway holds it; or the log does not tell what a challenge led to
 		}
 		tr := t.byID[d.ID]
 		if tr == nil {
@@ -46,7 +48,13 @@ func (t *tracker) set(live []Decision) {
 			}
 		}
 		tr.d = d
-		byID[d.ID], t.byPrefix[p] = tr, tr
+		byID[d.ID] = tr
+		p := target.Prefix
+		if !p.IsValid() {
+			t.byName[d.Subject] = tr
+			continue
+		}
+		t.byPrefix[p] = tr
 		f := family(p.Addr())
 		if !slices.Contains(t.bits[f], p.Bits()) {
 			t.bits[f] = append(t.bits[f], p.Bits())
@@ -69,8 +77,11 @@ func family(a netip.Addr) int {
 func (t *tracker) saw(s detect.Sightings) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tr := t.find(s.Client.Unmap().WithZone(""))
-	if tr == nil || !tr.see(s) {
+	tr := t.byName[s.Subject]
+	if s.Subject == (detect.Subject{}) {
+		tr = t.find(s.Client.Unmap().WithZone(""))
+	}
+	if tr == nil || tr.d.Route != "" && tr.d.Route != s.Route || !tr.see(s) {
 		return false
 	}
 	t.changed[tr.d.ID] = tr.holding

@@ -37,8 +37,11 @@ type track struct {
 
 // deny is the status with which a gateway answers by this action.
 func deny(a Action) uint16 {
-	if a == Throttle {
+	switch a {
+	case Throttle:
 		return 429
+	case Revoke: // RFC 6750, section 3.1
+		return 401
 	}
 	return 403
 }

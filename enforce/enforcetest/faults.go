@@ -60,6 +60,11 @@ func (f *Faults) Apply(ctx context.Context, want []enforce.Entry) (enforce.Appli
 	return f.Gateway.Apply(ctx, want)
 }
 
+// Holds implements enforce.Holder.
+func (f *Faults) Holds(t enforce.Target, a enforce.Action) error {
+	return enforce.Holds(f.Gateway, t, a)
+}
+
 func (f *Faults) draw() (fail bool, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

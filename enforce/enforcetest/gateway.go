@@ -27,6 +27,14 @@ type Probe struct {
 	Restart func(t testing.TB)
 	// Held returns all the text that the gateway was given: files, commands.
 	Held func(t testing.TB) string
+	// Ask sends one request and returns the status it got; needed where the gateway
+	// holds more than addresses. Routes are asked for where it says that it can.
+	Ask func(t testing.TB, a Ask) int
+	// Kinds of subjects besides addresses that the gateway must hold, as Ask can ask.
+	Kinds []string
+	// Values gives a subject of a kind that the gateway can hold, and another one,
+	// where they are not free to choose.
+	Values func(kind string) (value, other string)
 	// Patience is how long after Apply a request may still be answered by the old
 	// state; 0 = 5 s. The suite polls.
 	Patience time.Duration
@@ -53,6 +61,11 @@ func Gateway(t *testing.T, open func(t *testing.T) (enforce.Gateway, Probe)) {
 		{"an ended context", ended},
 		{"a restart that forgot everything", restart},
 		{"check", check},
+		{"other subjects", subjects},
+		{"other subjects, throttled", throttledSubjects},
+		{"routes", routes},
+		{"hostile subjects", hostileSubjects},
+		{"hostile routes", hostileRoutes},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			gw, probe := open(t)
@@ -109,17 +122,23 @@ func (h *harness) apply(want ...enforce.Entry) enforce.Applied {
 // may leave the old state in force for a moment.
 func (h *harness) want(status int, clients ...string) {
 	h.Helper()
-	deadline := time.Now().Add(h.probe.Patience)
+	again := h.patience()
 	for _, c := range clients {
 		a := netip.MustParseAddr(c)
 		got := h.probe.Status(h, a)
-		for got != status && time.Now().Before(deadline) {
+		for got != status && again() {
 			got = h.probe.Status(h, a)
 		}
 		if got != status {
 			h.Errorf("%s got status %d, want %d", c, got, status)
 		}
 	}
+}
+
+// patience tells, each time it is asked, whether it is worth asking again.
+func (h *harness) patience() func() bool {
+	deadline := time.Now().Add(h.probe.Patience)
+	return func() bool { return time.Now().Before(deadline) }
 }
 
 func blockAndRelease(h *harness) {
@@ -145,8 +164,7 @@ func throttle(h *harness) {
 	for _, c := range []string{"203.0.113.5", "2001:db8::5"} {
 		a := netip.MustParseAddr(c)
 		passed, denied := 0, 0
-		deadline := time.Now().Add(h.probe.Patience)
-		for denied == 0 && time.Now().Before(deadline) {
+		for again := h.patience(); denied == 0 && again(); {
 			switch got := h.probe.Status(h, a); got {
 			case 429:
 				denied++

@@ -3,6 +3,8 @@ package enforcetest_test
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,10 +15,14 @@ import (
 // The simulated gateway keeps the contract that real ones keep.
 func TestSim(t *testing.T) {
 	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
-		sim := enforcetest.NewSim("sim", time.Now)
+		sim := enforcetest.NewSim("sim", time.Now).Able(true, "consumer", "key")
 		faults := enforcetest.NewFaults(sim, 1)
 		return faults, enforcetest.Probe{
-			Status:  func(_ testing.TB, client netip.Addr) int { return sim.Status(client) },
+			Status: func(_ testing.TB, client netip.Addr) int { return sim.Status(client) },
+			Ask: func(_ testing.TB, a enforcetest.Ask) int {
+				return sim.StatusOf(a.Client, a.As, simRoute(a.Path))
+			},
+			Kinds:   []string{"consumer", "key"},
 			Restart: func(testing.TB) { sim.Forget() },
 			Held: func(testing.TB) string { // what a generated file would hold
 				text := ""
@@ -31,4 +37,13 @@ func TestSim(t *testing.T) {
 			},
 		}
 	})
+}
+
+// simRoute is what enrichment makes of the paths that the suite asks for.
+func simRoute(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	if m := regexp.MustCompile(`^/orders/[^/]+/items$`); m.MatchString(path) {
+		return "/orders/{id}/items"
+	}
+	return path
 }

@@ -79,5 +79,10 @@ type named struct {
 	name string
 }
 
+// Holds implements enforce.Holder.
+func (n named) Holds(t enforce.Target, a enforce.Action) error {
+	return enforce.Holds(n.Gateway, t, a)
+}
+
 // Name implements enforce.Gateway.
 func (n named) Name() string { return n.name }
