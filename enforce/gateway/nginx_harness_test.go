@@ -196,7 +196,7 @@ func (s *site) gateway() *Nginx {
 }
 
 // apply pushes and fails the test on an error.
-func apply(t testing.TB, g *Nginx, want ...enforce.Entry) enforce.Applied {
+func apply(t testing.TB, g enforce.Gateway, want ...enforce.Entry) enforce.Applied {
 	t.Helper()
 	done, err := g.Apply(context.Background(), want)
 	if err != nil {
