@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/enforce"
 )
@@ -20,6 +21,7 @@ type ability struct {
 	kinds   map[string]string // kinds of subjects besides addresses, with where the gateway finds them
 	routes  bool              // entries can be confined to a route
 	longest int               // bytes of a subject's value; 0 = any
+	refuse  string            // bytes that a subject's value must not have; valid UTF-8 is demanded if set
 }
 
 // Holds implements enforce.Holder. What it says holds no word of the subject's
@@ -39,6 +41,8 @@ func (a ability) Holds(t enforce.Target, act enforce.Action) error {
 		return fmt.Errorf("gateway %s: a subject of kind %.32q has no value", a.name, kind)
 	case a.longest > 0 && len(t.Subject.Value) > a.longest:
 		return fmt.Errorf("gateway %s: a subject of kind %.32q is longer than %d bytes", a.name, kind, a.longest)
+	case kind != "route" && a.refuse != "" && (strings.ContainsAny(t.Subject.Value, a.refuse) || !utf8.ValidString(t.Subject.Value)):
+		return fmt.Errorf("gateway %s: a subject of kind %.32q has bytes that cannot be written for it", a.name, kind)
 	}
 	if t.Route == "" && kind != "route" {
 		return nil

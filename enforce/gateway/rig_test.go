@@ -241,6 +241,11 @@ func (r *rig) held(dirs ...string) string {
 func (r *rig) pushes(gw enforce.Gateway, n, times int) time.Duration {
 	r.t.Helper()
 	list := addresses(n)
+	for i := range list {
+		if enforce.Holds(gw, list[i].Target(), list[i].Action) != nil {
+			list[i].Action = enforce.Block
+		}
+	}
 	apply(r.t, gw, list...)
 	var took []time.Duration
 	for i := range times {
