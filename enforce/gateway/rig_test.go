@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,7 @@ type rig struct {
 	proc    *exec.Cmd
 	client  *http.Client
 	header  map[string]string // kind of a subject → the header that tells it
+	proxy   bool              // clients are told by the PROXY protocol instead of X-Forwarded-For
 	drops   bool              // a reload of it may close a connection that a request is under way on
 }
 
@@ -166,12 +168,32 @@ func (r *rig) fetch(a enforcetest.Ask) (*http.Response, error) {
 	if h := r.header[a.As.Kind]; h != "" {
 		req.Header.Set(h, a.As.Value)
 	}
-	resp, err := r.client.Do(req)
+	client := r.client
+	if r.proxy {
+		client = &http.Client{Timeout: r.client.Timeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: r.proxied(a.Client)}}
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	return resp, errors.Join(err, resp.Body.Close())
+}
+
+// proxied dials and says who the client is, by the PROXY protocol, version 1.
+func (r *rig) proxied(client netip.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		family, us := "TCP4", "192.0.2.255"
+		if client.Is6() {
+			family, us = "TCP6", "2001:db8::ffff"
+		}
+		_, err = fmt.Fprintf(conn, "PROXY %s %s %s 40000 80\r\n", family, client, us)
+		return conn, err
+	}
 }
 
 // status is the Status of a probe.
