@@ -40,7 +40,7 @@ func entries(live []Decision) []Entry {
 			continue
 		}
 		best[t] = Entry{Decision: d.ID, Prefix: t.Prefix, Subject: t.Subject, Route: t.Route,
-			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Why: d.Why}
+			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Until: d.Expires, Why: d.Why}
 	}
 	out := make([]Entry, 0, len(best))
 	for _, en := range best {
