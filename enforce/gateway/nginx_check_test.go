@@ -132,15 +132,20 @@ func TestClassOf(t *testing.T) {
 			t.Errorf("classOf(%v, %d) = %s, want %s", c.rate, c.burst, got, c.name)
 		}
 	}
-	s, err := newNginxState([]enforce.Entry{throttle("192.0.2.1/32", 50, 0), throttle("192.0.2.1/32", 1, 5), throttle("192.0.2.1/32", 1, 0), block("192.0.2.1/32")}, nil)
-	if err != nil || s.len() != 2 || s.throttle[0].class.name() != "r1b0" {
-		t.Errorf("of several throttles the tightest counts: %+v, %v", s, err)
+	g, err := NewNginx(NginxConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := g.normal([]enforce.Entry{throttle("192.0.2.1/32", 50, 0), throttle("192.0.2.1/32", 1, 5), throttle("192.0.2.1/32", 1, 0), throttle("192.0.2.2/32", 1, 0), block("192.0.2.2/32")})
+	s := newNginxState(list, nil)
+	if err != nil || len(s.throttle) != 1 || len(s.deny) != 1 || s.throttle[0].class.name() != "r1b0" {
+		t.Errorf("of several actions on a prefix the tightest counts: %+v, %v", s, err)
 	}
 	// A class stays on offer once used, so that the server file never refers to
 	// a zone that is not there.
-	later, err := newNginxState([]enforce.Entry{throttle("192.0.2.1/32", 2, 10)}, s.httpFile(NginxConfig{}))
-	if err != nil || len(later.classes) != 2 || later.classes[0].name() != "r1b0" || later.classes[1].name() != "r2b10" {
-		t.Errorf("classes %+v, %v", later.classes, err)
+	later := newNginxState([]enforce.Entry{throttle("192.0.2.1/32", 2, 10)}, s.httpFile(g.cfg))
+	if len(later.classes) != 2 || later.classes[0].name() != "r1b0" || later.classes[1].name() != "r2b10" {
+		t.Errorf("classes %+v", later.classes)
 	}
 }
 

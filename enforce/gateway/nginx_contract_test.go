@@ -17,6 +17,15 @@ func TestNginxContract(t *testing.T) {
 		s.start()
 		return s.gateway(), enforcetest.Probe{
 			Status: func(_ testing.TB, client netip.Addr) int { return s.get(client.String()) },
+			Ask: func(_ testing.TB, a enforcetest.Ask) int {
+				header := map[string]string{"consumer": "X-Consumer", "key": "X-Api-Key"}[a.As.Kind]
+				resp, err := s.requestAs(a.Client.String(), a.Path, header, a.As.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return resp.StatusCode
+			},
+			Kinds: []string{"consumer", "key"},
 			Break: func(testing.TB) func() {
 				good := readString(t, s.cfg.Conf)
 				s.write("nginx.conf", good+"\nno_such_directive on;\n")

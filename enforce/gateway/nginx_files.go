@@ -3,16 +3,12 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"net/netip"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
-)
-
-// The first lines of the geo blocks, also how the file is read back.
-const (
-	geoDeny    = "geo $portcullis_deny {\n"
-	geoClass   = "geo $portcullis_class {\n"
-	geoSubject = "geo $portcullis_subject {\n"
-	denyValue  = "1"
 )
 
 const nginxBanner = "# Written by Portcullis and replaced at every push: changes made here are lost.\n"
@@ -23,22 +19,94 @@ func (s *nginxState) httpFile(cfg NginxConfig) []byte {
 	b := make([]byte, 0, 16<<10+48*len(s.deny)+96*len(s.throttle))
 	b = append(b, nginxBanner...)
 	b = append(b, "# It belongs into http {}, behind any map_hash_ line.\n\n"...)
-	b = append(b, "# Whom to refuse; the longest prefix decides, by the address after realip.\n"+geoDeny+"\tdefault 0;\n"...)
+	b = append(b, "# Whom to refuse; the longest prefix decides, by the address after realip.\ngeo $portcullis_deny {\n\tdefault 0;\n"...)
 	for _, p := range s.deny {
-		b = append(p.AppendTo(append(b, '\t')), " "+denyValue+";\n"...)
+		b = append(p.AppendTo(append(b, '\t')), " 1;\n"...)
 	}
-	b = append(b, "}\n\n# Whom to throttle: by which class, and who shares one budget.\n"+geoClass+"\tdefault \"\";\n"...)
+	b = append(b, "}\n\n# Whom to throttle: by which class, and who shares one budget.\ngeo $portcullis_everywhere {\n\tdefault \"\";\n"...)
 	for _, t := range s.throttle {
 		b = append(t.prefix.AppendTo(append(b, '\t')), ' ')
 		b = append(append(b, t.class.name()...), ";\n"...)
 	}
-	b = append(b, "}\n\n"+geoSubject+"\tdefault \"\";\n"...)
+	b = append(b, "}\n\ngeo $portcullis_who {\n\tdefault \"\";\n"...)
 	for _, t := range s.throttle {
 		b = append(t.prefix.AppendTo(append(b, '\t')), ' ')
 		b = append(t.prefix.AppendTo(b), ";\n"...)
 	}
 	b = append(b, "}\n\n"...)
+	b = append(b, s.routesPart()...)
+	b = append(b, s.namesPart(cfg)...)
 	return append(b, nginxZones(cfg, s.classes)...)
+}
+
+// routesPart renders who is refused or throttled on which route, all by labels: a
+// prefix and a route make a pair.
+func (s *nginxState) routesPart() string {
+	var b strings.Builder
+	b.WriteString("# Routes, and prefixes that are hit on some only.\nmap $uri $portcullis_route {\n\tdefault \"\";\n")
+	for _, r := range s.routes() {
+		pattern, _ := routePattern(r) // normal has asked for it
+		fmt.Fprintf(&b, "\t\"~%s\" r%s;\n", pattern, label(r))
+	}
+	b.WriteString("}\nmap $portcullis_route $portcullis_closed {\n\tdefault \"\";\n")
+	for _, r := range s.closed {
+		fmt.Fprintf(&b, "\tr%s 1;\n", label(r))
+	}
+	b.WriteString("}\ngeo $portcullis_prefix {\n\tdefault \"\";\n")
+	last := netip.Prefix{}
+	for _, p := range s.pairs {
+		if p.prefix != last {
+			fmt.Fprintf(&b, "\t%s p%s;\n", p.prefix, label(p.prefix.String()))
+		}
+		last = p.prefix
+	}
+	const key = `"$portcullis_prefix $portcullis_route"`
+	b.WriteString("}\nmap " + key + " $portcullis_pair {\n\tdefault \"\";\n")
+	for _, p := range s.pairs {
+		if p.deny {
+			fmt.Fprintf(&b, "\t\"p%s r%s\" 1;\n", label(p.prefix.String()), label(p.route))
+		}
+	}
+	b.WriteString("}\nmap " + key + " $portcullis_pair_class {\n\tdefault \"\";\n")
+	for _, p := range s.pairs {
+		if !p.deny {
+			fmt.Fprintf(&b, "\t\"p%s r%s\" %s;\n", label(p.prefix.String()), label(p.route), p.class.name())
+		}
+	}
+	b.WriteString("}\nmap $portcullis_pair_class $portcullis_class { \"\" $portcullis_everywhere; default $portcullis_pair_class; }\n")
+	b.WriteString("map $portcullis_pair_class $portcullis_subject { \"\" $portcullis_who; default " + key + "; }\n\n")
+	return b.String()
+}
+
+// namesPart renders subjects that are no addresses. A map takes no notice of case, so what
+// it yields is compared once more: it is the name itself, or a blank, which no name is.
+// All kinds are there, so that the server file never refers to one that is not.
+func (s *nginxState) namesPart(cfg NginxConfig) string {
+	var b strings.Builder
+	b.WriteString("# Subjects that are no addresses.\n")
+	for _, kind := range subjectKinds {
+		place := cfg.Subjects[kind]
+		if place == "" {
+			fmt.Fprintf(&b, "map $host $portcullis_is_%s { default \" \"; }\n", kind)
+			continue
+		}
+		fmt.Fprintf(&b, "map %s $portcullis_is_%s {\n\tdefault \" \";\n", place, kind)
+		folded := map[string][]string{}
+		for _, name := range s.names[kind] {
+			folded[strings.ToLower(name)] = append(folded[strings.ToLower(name)], name)
+		}
+		for _, low := range slices.Sorted(maps.Keys(folded)) {
+			for _, name := range folded[low] {
+				if len(folded[low]) == 1 {
+					fmt.Fprintf(&b, "\t\"%s\" \"%s\";\n", name, name)
+				} else { // two that differ in case only
+					fmt.Fprintf(&b, "\t\"~^%s$\" \"%s\";\n", regexp.QuoteMeta(name), name)
+				}
+			}
+		}
+		b.WriteString("}\n")
+	}
+	return b.String() + "\n"
 }
 
 // nginxZones renders a zone for every class, whose key is empty (and so not
@@ -94,11 +162,15 @@ func keptClasses(old []byte) []nginxClass {
 
 // nginxServerFile renders the include for server {}. It changes only when a
 // class is used for the first time: each costs every request some 0.2 µs.
-func nginxServerFile(classes []nginxClass) []byte {
+func nginxServerFile(cfg NginxConfig, classes []nginxClass) []byte {
 	var b strings.Builder
 	b.WriteString(nginxBanner)
 	b.WriteString("# It belongs into server {}, as its first line: a return before it would win.\n\n")
-	b.WriteString("if ($portcullis_deny) { return 403; }\n\n")
+	b.WriteString("if ($portcullis_deny) { return 403; }\nif ($portcullis_closed) { return 403; }\nif ($portcullis_pair) { return 403; }\n")
+	for _, kind := range slices.Sorted(maps.Keys(cfg.Subjects)) {
+		fmt.Fprintf(&b, "if (%s = $portcullis_is_%s) { return 403; }\n", cfg.Subjects[kind], kind)
+	}
+	b.WriteByte('\n')
 	b.WriteString("# A location with a limit_req of its own inherits none of these: include this\n# file there too.\n")
 	for _, c := range classes {
 		fmt.Fprintf(&b, "limit_req zone=portcullis_%s", c.name())

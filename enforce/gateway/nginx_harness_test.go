@@ -60,7 +60,8 @@ func newSite(t testing.TB, extra string) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, dir: dir, addr: addr, client: &http.Client{Timeout: 10 * time.Second}}
-	s.cfg = NginxConfig{Conf: filepath.Join(dir, "nginx.conf"), Dir: filepath.Join(dir, "portcullis")}
+	s.cfg = NginxConfig{Conf: filepath.Join(dir, "nginx.conf"), Dir: filepath.Join(dir, "portcullis"),
+		Subjects: map[string]string{"consumer": "$http_x_consumer", "key": "$http_x_api_key"}}
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		s.stop()
@@ -162,11 +163,18 @@ func (s *site) fetch(client, path string) *http.Response {
 }
 
 func (s *site) request(client, path string) (*http.Response, error) {
+	return s.requestAs(client, path, "", "")
+}
+
+func (s *site) requestAs(client, path, header, value string) (*http.Response, error) {
 	req, err := http.NewRequest(http.MethodGet, "http://"+s.addr+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("X-Forwarded-For", client)
+	if header != "" {
+		req.Header.Set(header, value)
+	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, err

@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/portcullis/portcullis/enforce"
 )
@@ -37,14 +39,6 @@ func classOf(rate float64, burst int) nginxClass {
 		}
 	}
 	return c
-}
-
-// tighter orders classes for a subject with two throttles.
-func (c nginxClass) tighter(d nginxClass) bool {
-	if c.rate != d.rate {
-		return c.rate < d.rate
-	}
-	return c.burst < d.burst
 }
 
 // name is used in variable, zone and class names: r0_5b20.
@@ -81,11 +75,14 @@ func nginxClasses() []nginxClass {
 	return all
 }
 
-// nginxState is a wanted state, sorted by prefix and without repeats.
+// nginxState is a wanted state, sorted and without repeats.
 type nginxState struct {
 	deny     []netip.Prefix
 	throttle []nginxThrottle
-	classes  []nginxClass // to be offered: those in use now or before
+	pairs    []nginxPair         // prefixes on routes
+	closed   []string            // routes that are closed for all
+	names    map[string][]string // kind → values that are refused
+	classes  []nginxClass        // to be offered: those in use now or before
 }
 
 type nginxThrottle struct {
@@ -93,59 +90,72 @@ type nginxThrottle struct {
 	class  nginxClass
 }
 
-// newNginxState takes from the entries what may go into a file: prefixes and
-// numbers, nothing that anyone wrote. old is the http file that stands. An entry that nginx cannot serve fails
-// the whole, so that the caller's state and the gateway's never differ silently.
-func newNginxState(want []enforce.Entry, old []byte) (*nginxState, error) {
-	s := new(nginxState)
-	for i := range want {
-		e := &want[i]
-		prefix, err := servable(e.Prefix)
-		if err != nil {
-			return nil, fmt.Errorf("gateway nginx: decision %.64q: %w", e.Decision, err)
-		}
-		switch e.Action {
-		case enforce.Block:
-			s.deny = append(s.deny, prefix)
-		case enforce.Throttle:
-			if !(e.Rate > 0) || math.IsInf(e.Rate, 0) {
-				return nil, fmt.Errorf("gateway nginx: decision %.64q: rate %v is not a number of requests a second above 0", e.Decision, e.Rate)
+// nginxPair is what happens to a prefix on a route.
+type nginxPair struct {
+	prefix netip.Prefix
+	route  string
+	deny   bool
+	class  nginxClass // unless deny
+}
+
+// newNginxState sorts entries, as normal returns them, by what the files have. old is the
+// http file that stands.
+func newNginxState(list []enforce.Entry, old []byte) *nginxState {
+	s := &nginxState{names: map[string][]string{}}
+	confined := map[netip.Prefix]map[string]*enforce.Entry{}
+	for i := range list {
+		e := &list[i]
+		switch {
+		case e.Subject.Kind == "route":
+			s.closed = append(s.closed, e.Subject.Value)
+		case !e.Prefix.IsValid():
+			s.names[e.Subject.Kind] = append(s.names[e.Subject.Kind], e.Subject.Value)
+		case e.Route != "":
+			if confined[e.Prefix] == nil {
+				confined[e.Prefix] = map[string]*enforce.Entry{}
 			}
-			s.throttle = append(s.throttle, nginxThrottle{prefix, classOf(e.Rate, e.Burst)})
+			confined[e.Prefix][e.Route] = e
+		case e.Action == enforce.Throttle:
+			s.throttle = append(s.throttle, nginxThrottle{e.Prefix, classOf(e.Rate, e.Burst)})
 		default:
-			return nil, fmt.Errorf("gateway nginx: decision %.64q: nginx can block and throttle, not %.32q", e.Decision, e.Action)
+			s.deny = append(s.deny, e.Prefix)
 		}
 	}
-	s.normalise()
+	for p := range confined {
+		for route, e := range inherited(confined, p) {
+			pair := nginxPair{prefix: p, route: route, deny: e.Action != enforce.Throttle}
+			if !pair.deny {
+				pair.class = classOf(e.Rate, e.Burst)
+			}
+			s.pairs = append(s.pairs, pair)
+		}
+	}
+	slices.SortFunc(s.pairs, func(a, b nginxPair) int { return cmp.Or(a.prefix.Compare(b.prefix), strings.Compare(a.route, b.route)) })
 	kept := keptClasses(old)
 	for _, c := range nginxClasses() {
-		used := slices.ContainsFunc(s.throttle, func(t nginxThrottle) bool { return t.class == c })
-		if used || slices.Contains(kept, c) {
+		if s.uses(c) || slices.Contains(kept, c) {
 			s.classes = append(s.classes, c)
 		}
 	}
-	return s, nil
+	return s
 }
 
-// normalise sorts, and keeps one entry per prefix: the tightest throttle.
-func (s *nginxState) normalise() {
-	slices.SortFunc(s.deny, netip.Prefix.Compare)
-	s.deny = slices.Compact(s.deny)
-	slices.SortFunc(s.throttle, func(a, b nginxThrottle) int {
-		switch c := a.prefix.Compare(b.prefix); {
-		case c != 0:
-			return c
-		case a.class.tighter(b.class):
-			return -1
-		case b.class.tighter(a.class):
-			return 1
-		}
-		return 0
-	})
-	s.throttle = slices.CompactFunc(s.throttle, func(a, b nginxThrottle) bool { return a.prefix == b.prefix })
+func (s *nginxState) uses(c nginxClass) bool {
+	return slices.ContainsFunc(s.throttle, func(t nginxThrottle) bool { return t.class == c }) ||
+		slices.ContainsFunc(s.pairs, func(p nginxPair) bool { return !p.deny && p.class == c })
 }
 
-// servable returns the prefix as nginx's geo looks it up: masked, and IPv4
+// routes lists the routes that entries are confined to, the most precise first.
+func (s *nginxState) routes() []string {
+	out := slices.Clone(s.closed)
+	for _, p := range s.pairs {
+		out = append(out, p.route)
+	}
+	slices.SortFunc(out, byRoute)
+	return slices.Compact(out)
+}
+
+// servable returns the prefix as gateways look it up: masked, and IPv4
 // inside IPv6 as IPv4. A whole address family is refused: whatever asked for
 // it, no client would be left.
 func servable(p netip.Prefix) (netip.Prefix, error) {
@@ -159,46 +169,4 @@ func servable(p netip.Prefix) (netip.Prefix, error) {
 		return p, fmt.Errorf("%s is everybody: refused", p)
 	}
 	return p.Masked(), nil
-}
-
-// len counts the entries.
-func (s *nginxState) len() int { return len(s.deny) + len(s.throttle) }
-
-// changed counts the entries that were added, altered or removed against the
-// file that stands. At least 1: it is only asked when something is to be done.
-func (s *nginxState) changed(old []byte) int {
-	before := map[string]string{}
-	section := ""
-	for line := range bytes.Lines(old) {
-		key, value, ok := geoEntry(line)
-		switch {
-		case bytes.HasPrefix(line, []byte("geo ")):
-			section = string(line)
-		case ok && (section == geoDeny || section == geoClass):
-			before[section+key] = value
-		}
-	}
-	n := 0
-	count := func(key, value string) {
-		if before[key] != value {
-			n++
-		}
-		delete(before, key)
-	}
-	for _, p := range s.deny {
-		count(geoDeny+p.String(), denyValue)
-	}
-	for _, t := range s.throttle {
-		count(geoClass+t.prefix.String(), t.class.name())
-	}
-	return max(1, n+len(before))
-}
-
-// geoEntry takes a line of a geo block apart: a tab, a prefix, a value.
-func geoEntry(line []byte) (key, value string, ok bool) {
-	k, v, ok := bytes.Cut(bytes.TrimSuffix(bytes.TrimSpace(line), []byte(";")), []byte(" "))
-	if !ok || len(line) == 0 || line[0] != '\t' || !bytes.Contains(k, []byte("/")) {
-		return "", "", false
-	}
-	return string(k), string(v), true
 }

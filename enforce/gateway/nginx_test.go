@@ -242,7 +242,7 @@ func TestNginxRefusesEntries(t *testing.T) {
 		"no valid address prefix": {Decision: "x", Action: enforce.Block},
 		"everybody":               block("0.0.0.0/0"),
 		"is everybody":            block("::ffff:0.0.0.0/96"),
-		"not \"revoke\"":          {Decision: "x", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Action: enforce.Revoke},
+		"cannot \"revoke\"":       {Decision: "x", Prefix: netip.MustParsePrefix("192.0.2.1/32"), Action: enforce.Revoke},
 		"rate 0":                  throttle("192.0.2.1/32", 0, 0),
 		"rate -1":                 throttle("192.0.2.1/32", -1, 0),
 	}

@@ -35,6 +35,8 @@ func (a ability) Holds(t enforce.Target, act enforce.Action) error {
 		if _, err := servable(t.Prefix); err != nil {
 			return fmt.Errorf("gateway %s: %w", a.name, err)
 		}
+	case kind == "":
+		return fmt.Errorf("gateway %s: it has no valid address prefix", a.name)
 	case a.kinds[kind] == "":
 		return fmt.Errorf("gateway %s: it cannot tell a subject of kind %.32q: see subjects in its settings", a.name, kind)
 	case t.Subject.Value == "":

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/enforcetest"
+)
+
+func (s *site) wantAs(status int, client, path, header, value string) {
+	s.t.Helper()
+	resp, err := s.requestAs(client, path, header, value)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		s.t.Errorf("%s on %s with %s: %s got %d, want %d", client, path, header, value, resp.StatusCode, status)
+	}
+}
+
+// TestNginxNamesHaveCase: a map of nginx takes no notice of it, keys do.
+func TestNginxNamesHaveCase(t *testing.T) {
+	s := newSite(t, "")
+	s.start()
+	g := s.gateway()
+	apply(t, g, onSubject("key", "AbC", enforce.Block), onSubject("consumer", "Ann", enforce.Block), onSubject("consumer", "aNN.", enforce.Block), onSubject("consumer", "ann", enforce.Block))
+	s.wantAs(403, "192.0.2.1", "/", "X-Api-Key", "AbC")
+	for _, v := range []string{"abc", "ABC", "AbCd", " "} {
+		s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", v)
+	}
+	for v, status := range map[string]int{"Ann": 403, "ann": 403, "ANN": 200, "anN": 200, "aNN.": 403, "aNNx": 200} {
+		s.wantAs(status, "192.0.2.1", "/", "X-Consumer", v)
+	}
+}
+
+// TestNginxThrottlesOnARoute: with the headers of a 429, and nowhere else.
+func TestNginxThrottlesOnARoute(t *testing.T) {
+	s := newSite(t, "")
+	s.start()
+	narrow, wide, both := throttle("192.0.2.9/32", 0.1, 0), block("192.0.2.0/24"), throttle("192.0.2.9/32", 100, 20)
+	narrow.Route, wide.Route = "/orders/{id}", "/login"
+	apply(t, s.gateway(), narrow, wide, both, onSubject("route", "/closed", enforce.Block))
+	s.wantAs(200, "192.0.2.9", "/orders/1", "", "")
+	for i := range 5 {
+		s.wantAs(429, "192.0.2.9", fmt.Sprintf("/orders/%d", i), "", "")
+		s.wantAs(200, "192.0.2.9", "/other", "", "")
+		s.wantAs(403, "192.0.2.9", "/login", "", "") // what holds for the network holds for a part of it
+		s.wantAs(200, "192.0.2.8", "/orders/1", "", "")
+	}
+	s.wantAs(403, "192.0.2.8", "/login", "", "")
+	s.wantAs(403, "203.0.113.1", "/closed", "", "")
+	if h := s.fetch("192.0.2.9", "/orders/7").Header; h.Get("Retry-After") != "10" {
+		t.Errorf("headers of a 429: %v", h)
+	}
+}
+
+// TestNginxNamesThatDoNotFit: nginx would refuse them, so that they are not held.
+func TestNginxNamesThatDoNotFit(t *testing.T) {
+	s := newSite(t, "")
+	s.start()
+	g := s.gateway()
+	long := onSubject("key", strings.Repeat("x", 46), enforce.Block)
+	apply(t, g, long)
+	s.wantAs(403, "192.0.2.1", "/", "X-Api-Key", long.Subject.Value)
+	on := onSubject("key", "x", enforce.Block)
+	on.Route = "/a"
+	for _, e := range []enforce.Entry{onSubject("key", strings.Repeat("x", 47), enforce.Block), onSubject("key", "default", enforce.Block), onSubject("key", "a\"", enforce.Block),
+		onSubject("key", "x", enforce.Throttle), onSubject("session", "x", enforce.Block), on} {
+		if enforce.Holds(g, e.Target(), e.Action) == nil {
+			t.Errorf("it says that it can hold %+v", e)
+		}
+	}
+}
+
+// TestNginxManyKeys: a hundred thousand keys, counted from the call to the refusal.
+func TestNginxManyKeys(t *testing.T) {
+	s := newSite(t, "")
+	s.start()
+	n := measured()[len(measured())-1]
+	list := subjectEntries("key", n)
+	g := s.gateway()
+	took := apply(t, g, list...).Took
+	s.wantAs(403, "192.0.2.1", "/", "X-Api-Key", list[n-1].Subject.Value)
+	s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", "name-x")
+	again := apply(t, g, list[1:]...)
+	if again.Changed != 1 {
+		t.Errorf("one removed: %+v", again)
+	}
+	s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", list[0].Subject.Value)
+	t.Logf("MEASURED nginx: %d keys: %s, one removed %s", n, took, again.Took)
+}
+
+// FuzzNginxRender: whatever a subject or a route is called, the file is read back as one
+// entry of one map, by nginx's own syntax.
+func FuzzNginxRender(f *testing.F) {
+	for _, v := range enforcetest.HostileValues {
+		f.Add(v, "/"+v)
+	}
+	g, err := NewNginx(NginxConfig{HashBucket: 4096, Subjects: map[string]string{"key": "$http_x"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value, route string) {
+		on := block("192.0.2.1/32")
+		on.Route = route
+		var want []enforce.Entry
+		for _, e := range []enforce.Entry{on, onSubject("key", value, enforce.Block)} {
+			if enforce.Holds(g, e.Target(), e.Action) == nil {
+				want = append(want, e)
+			}
+		}
+		list, err := g.normal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := parseNginx(newNginxState(list, nil).httpFile(g.cfg))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range parsed {
+			last := d.args[len(d.args)-1]
+			if d.name == "map" && last == "$portcullis_is_key" && len(d.body) > 1 {
+				if len(d.body) != 2 || d.body[1].name != value || len(d.body[1].args) != 1 || d.body[1].args[0] != value {
+					t.Fatalf("%q became %+v", value, d.body)
+				}
+			}
+			if d.name == "map" && last == "$portcullis_route" && len(d.body) > 2 {
+				t.Fatalf("the route %q became %+v", route, d.body)
+			}
+			if d.name != "map" && d.name != "geo" && d.name != "include" && d.name != "limit_req_zone" {
+				t.Fatalf("a directive %q", d.name)
+			}
+		}
+	})
+}
