@@ -143,10 +143,8 @@ func (g *Apache) Apply(ctx context.Context, want []enforce.Entry) (enforce.Appli
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	start := time.Now()
-	for i := range want {
-		if err := g.Holds(want[i].Target(), want[i].Action); err != nil {
-			return enforce.Applied{}, fmt.Errorf("decision %.64q: %w", want[i].Decision, err)
-		}
+	if err := heldAll(g, want); err != nil {
+		return enforce.Applied{}, err
 	}
 	list, err := g.normal(want)
 	if err == nil {

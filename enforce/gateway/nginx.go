@@ -170,10 +170,8 @@ func (g *Nginx) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applie
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return enforce.Applied{}, g.explainWrite(err)
 	}
-	for i := range want {
-		if err := g.Holds(want[i].Target(), want[i].Action); err != nil {
-			return enforce.Applied{}, fmt.Errorf("decision %.64q: %w", want[i].Decision, err)
-		}
+	if err := heldAll(g, want); err != nil {
+		return enforce.Applied{}, err
 	}
 	list, err := g.normal(want)
 	if err != nil {

@@ -86,6 +86,16 @@ func (a ability) normal(want []enforce.Entry) ([]enforce.Entry, error) {
 	return slices.CompactFunc(out, func(x, y enforce.Entry) bool { return x.Target() == y.Target() }), nil
 }
 
+// heldAll says why one of the entries cannot be held, and which.
+func heldAll(h enforce.Holder, want []enforce.Entry) error {
+	for i := range want {
+		if err := h.Holds(want[i].Target(), want[i].Action); err != nil {
+			return fmt.Errorf("decision %.64q: %w", want[i].Decision, err)
+		}
+	}
+	return nil
+}
+
 // hardness orders actions on one target: the strongest is kept.
 func hardness(a enforce.Action) int {
 	return slices.Index([]enforce.Action{enforce.Challenge, enforce.Throttle, enforce.Tarpit, enforce.Block, enforce.Revoke}, a)

@@ -113,10 +113,8 @@ func (a ownAbility) Holds(t enforce.Target, act enforce.Action) error {
 
 // normal is ability.normal with the same question.
 func (a ownAbility) normal(want []enforce.Entry) ([]enforce.Entry, error) {
-	for i := range want {
-		if err := a.Holds(want[i].Target(), want[i].Action); err != nil {
-			return nil, fmt.Errorf("decision %.64q: %w", want[i].Decision, err)
-		}
+	if err := heldAll(a, want); err != nil {
+		return nil, err
 	}
 	return a.ability.normal(want)
 }

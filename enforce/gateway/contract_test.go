@@ -1,0 +1,432 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/enforcetest"
+)
+
+// contract is a server that keeps the contract of a published API, for gateways that
+// cannot be had here. It denies by what it was told, and answers what the documents say.
+type contract struct {
+	t   testing.TB
+	sim *enforcetest.Sim
+
+	mu    sync.Mutex
+	lists map[string][]string // name of a list → its addresses
+	rest  map[string]enforce.Entry
+	heard string // the last body
+	down  bool
+}
+
+func newContract(t testing.TB, kinds ...string) *contract {
+	return &contract{t: t, sim: enforcetest.NewSim("contract", time.Now).Able(false, kinds...), lists: map[string][]string{}, rest: map[string]enforce.Entry{}}
+}
+
+// serve serves the API until the test ends; handle is called under the lock.
+func (c *contract) serve(handle func(w http.ResponseWriter, r *http.Request, body []byte)) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			c.t.Error(err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.down {
+			http.Error(w, `{"message":"down"}`, http.StatusServiceUnavailable)
+			return
+		}
+		if len(body) > 0 {
+			c.heard = string(body)
+		}
+		handle(w, r, body)
+		c.hold()
+	}))
+	c.t.Cleanup(server.Close)
+	return server.URL
+}
+
+// hold makes the simulated gateway deny by what the server has.
+func (c *contract) hold() {
+	var list []enforce.Entry
+	seen := map[netip.Prefix]bool{}
+	for _, addresses := range c.lists {
+		for _, text := range addresses {
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				a, err := netip.ParseAddr(text)
+				if err != nil {
+					c.t.Errorf("it was given the address %.100q", text)
+					continue
+				}
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+			if !seen[p] {
+				list = append(list, enforce.Entry{Prefix: p, Action: enforce.Block})
+			}
+			seen[p] = true
+		}
+	}
+	for _, e := range c.rest {
+		list = append(list, e)
+	}
+	if _, err := c.sim.Apply(c.t.Context(), list); err != nil {
+		c.t.Error(err)
+	}
+}
+
+func (c *contract) probe(kinds ...string) enforcetest.Probe {
+	set := func(down bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.down = down
+	}
+	return enforcetest.Probe{
+		Status: func(_ testing.TB, a netip.Addr) int { return c.sim.Status(a) },
+		Ask:    func(_ testing.TB, a enforcetest.Ask) int { return c.sim.StatusOf(a.Client, a.As, a.Path) },
+		Kinds:  kinds, Patience: time.Millisecond, Many: 2000,
+		Break: func(testing.TB) func() { set(true); return func() { set(false) } },
+		Restart: func(testing.TB) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			clear(c.lists)
+			clear(c.rest)
+			c.hold()
+		},
+		Held: func(testing.TB) string {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.heard
+		},
+	}
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// newCloudflare keeps https://developers.cloudflare.com/waf/tools/lists/lists-api/: items by
+// pages, changes that are under way for a while, one at a time.
+func newCloudflare(t testing.TB) (*contract, *Cloudflare) {
+	c := newContract(t)
+	var next []string
+	polls := -1 // of the operation that is under way
+	base := c.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		lists := "/accounts/" + strings.Repeat("a", 32) + "/rules/lists/"
+		list := lists + strings.Repeat("b", 32)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer token":
+			reply(w, 403, object{"success": false, "errors": []object{{"code": 10000, "message": "Authentication error"}}})
+		case r.Method == "GET" && r.URL.Path == list:
+			reply(w, 200, object{"success": true, "result": object{"kind": "ip"}})
+		case r.Method == "GET" && r.URL.Path == list+"/items":
+			from := 0
+			_, _ = fmt.Sscan(r.URL.Query().Get("cursor"), &from)
+			to := min(len(c.lists["list"]), from+500)
+			items := []object{}
+			for _, a := range c.lists["list"][from:to] {
+				items = append(items, object{"id": a, "ip": a})
+			}
+			after := ""
+			if to < len(c.lists["list"]) {
+				after = fmt.Sprint(to)
+			}
+			reply(w, 200, object{"success": true, "result": items, "result_info": object{"cursors": object{"after": after}}})
+		case r.Method == "PUT" && r.URL.Path == list+"/items":
+			if polls >= 0 {
+				reply(w, 429, object{"success": false, "errors": []object{{"message": "another operation is under way"}}})
+				return
+			}
+			var items []struct{ IP string }
+			if err := json.Unmarshal(body, &items); err != nil {
+				t.Error(err)
+			}
+			next, polls = nil, 0
+			for _, i := range items {
+				next = append(next, i.IP)
+			}
+			reply(w, 200, object{"success": true, "result": object{"operation_id": "op1"}})
+		case r.Method == "GET" && r.URL.Path == lists+"bulk_operations/op1":
+			polls++
+			state := []string{"", "pending", "completed"}[min(polls, 2)]
+			if state == "completed" {
+				c.lists["list"], polls = next, -1
+			}
+			reply(w, 200, object{"success": true, "result": object{"id": "op1", "status": state}})
+		default:
+			reply(w, 404, object{"success": false})
+		}
+	})
+	g, err := NewCloudflare(CloudflareConfig{API: base, Account: strings.Repeat("a", 32), List: strings.Repeat("b", 32), Token: "token", Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, g
+}
+
+func TestCloudflareContract(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		c, g := newCloudflare(t)
+		return g, c.probe()
+	})
+	_, g := newCloudflare(t)
+	g.api.header.Set("Authorization", "Bearer other")
+	wantError(t, g.Check(t.Context()), "gateway cloudflare", "403", "Authentication error")
+}
+
+// newAWSWAF keeps https://docs.aws.amazon.com/waf/latest/APIReference/: a lock token that a
+// change uses up, and IPv6 at full length. foreign is called before each change is looked at.
+func newAWSWAF(t testing.TB, foreign func(bump func())) (*contract, *AWSWAF) {
+	c := newContract(t)
+	version := map[string]int{}
+	base := c.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		var in struct {
+			Name, Scope, ID, LockToken string
+			Addresses                  *[]string
+		}
+		if err := json.Unmarshal(body, &in); err != nil || in.Scope != "REGIONAL" || r.Method != "POST" || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKID/") {
+			reply(w, 400, object{"__type": "WAFInvalidParameterException"})
+			return
+		}
+		token := fmt.Sprint(in.Name, version[in.Name])
+		switch r.Header.Get("X-Amz-Target") {
+		case "AWSWAF_20190729.GetIPSet":
+			addresses := []string{}
+			for _, a := range c.lists[in.Name] {
+				p := netip.MustParsePrefix(a)
+				addresses = append(addresses, fmt.Sprintf("%s/%d", p.Addr().StringExpanded(), p.Bits()))
+			}
+			reply(w, 200, object{"LockToken": token, "IPSet": object{"Name": in.Name, "Id": in.ID, "Addresses": addresses}})
+		case "AWSWAF_20190729.UpdateIPSet":
+			if foreign != nil {
+				foreign(func() { version[in.Name]++ })
+			}
+			if in.LockToken != fmt.Sprint(in.Name, version[in.Name]) {
+				reply(w, 400, object{"__type": "WAFOptimisticLockException"})
+				return
+			}
+			version[in.Name]++
+			c.lists[in.Name] = *in.Addresses
+			reply(w, 200, object{"NextLockToken": "x"})
+		default:
+			reply(w, 400, object{"__type": "UnknownOperationException"})
+		}
+	})
+	g, err := NewAWSWAF(AWSWAFConfig{Region: "eu-west-1", Scope: "REGIONAL", NameV4: "v4", IDV4: "1", NameV6: "v6", IDV6: "2", AccessKey: "AKID", SecretKey: "s", MaxAddresses: 10000, Endpoint: base, Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, g
+}
+
+func TestAWSWAFContract(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		c, g := newAWSWAF(t, nil)
+		return g, c.probe()
+	})
+}
+
+// TestAWSWAFLock: a change in between is seen, and the set read anew; when that goes on for
+// ever it is told. More than the set takes is told before anything is asked.
+func TestAWSWAFLock(t *testing.T) {
+	changes := 2
+	_, g := newAWSWAF(t, func(bump func()) {
+		if changes > 0 {
+			changes--
+			bump()
+		}
+	})
+	if done := apply(t, g, block("192.0.2.1/32"), block("2001:db8::/64")); done.Changed != 2 {
+		t.Errorf("%+v", done)
+	}
+	changes = 1 << 30
+	_, err := g.Apply(t.Context(), []enforce.Entry{block("192.0.2.2/32")})
+	wantError(t, err, "gateway aws-waf", "WAFOptimisticLockException")
+	g.cfg.MaxAddresses = 1
+	_, err = g.Apply(t.Context(), []enforce.Entry{block("192.0.2.2/32"), block("192.0.2.3/32")})
+	wantError(t, err, "2 addresses are wanted", "max_addresses", "the last state stays")
+}
+
+// TestAWSSignature is "get-vanilla" of the published test suite of Signature Version 4.
+func TestAWSSignature(t *testing.T) {
+	req := httptest.NewRequest("GET", "https://example.amazonaws.com/", nil)
+	awsKeys{id: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}.sign(req, nil, "us-east-1", "service", time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC))
+	if got := req.Header.Get("Authorization"); !strings.HasSuffix(got, "SignedHeaders=host;x-amz-date, Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31") {
+		t.Errorf("signed as %s", got)
+	}
+}
+
+// newAPISIX keeps https://apisix.apache.org/docs/apisix/admin-api/: the key, a rule under
+// "value", and a list of whom to refuse that must not be empty.
+func newAPISIX(t testing.TB) (*contract, *APISIX) {
+	c := newContract(t)
+	base := c.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		list, there := c.lists["rule"]
+		switch {
+		case r.Header.Get("X-API-KEY") != "key":
+			reply(w, 401, object{"error_msg": "failed to check token"})
+		case r.URL.Path != "/apisix/admin/global_rules/portcullis":
+			reply(w, 400, object{"error_msg": "wrong path"})
+		case r.Method == "PUT":
+			var in struct {
+				Plugins map[string]struct {
+					Blacklist    []string `json:"blacklist"`
+					ResponseCode int      `json:"response_code"`
+				} `json:"plugins"`
+			}
+			if err := json.Unmarshal(body, &in); err != nil || len(in.Plugins["ip-restriction"].Blacklist) == 0 || in.Plugins["ip-restriction"].ResponseCode != 403 {
+				reply(w, 400, object{"error_msg": "failed to check the configuration of plugin ip-restriction"})
+				return
+			}
+			c.lists["rule"] = in.Plugins["ip-restriction"].Blacklist
+			reply(w, 200, object{"key": "/apisix/global_rules/portcullis"})
+		case !there:
+			reply(w, 404, object{"message": "Key not found"})
+		case r.Method == "DELETE":
+			delete(c.lists, "rule")
+			reply(w, 200, object{"deleted": "1"})
+		default:
+			reply(w, 200, object{"value": object{"id": "portcullis", "plugins": object{"ip-restriction": object{"blacklist": list, "response_code": 403, "message": "Your IP address is not allowed"}}}})
+		}
+	})
+	g, err := NewAPISIX(APISIXConfig{Admin: base, Key: "key", Rule: "portcullis", Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, g
+}
+
+func TestAPISIXContract(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		c, g := newAPISIX(t)
+		return g, c.probe()
+	})
+	_, g := newAPISIX(t)
+	g.api.header.Set("X-API-KEY", "other")
+	_, err := g.Apply(t.Context(), nil)
+	wantError(t, err, "gateway apisix", "401", "failed to check token")
+}
+
+// newKong keeps https://developer.konghq.com/admin-api/: plugins by tag and page, PUT by id,
+// settings that Kong fills in, and consumers that are there or not.
+func newKong(t testing.TB, consumers ...string) (*contract, *Kong) {
+	c := newContract(t, "consumer")
+	plugins := map[string]object{}
+	c.sim.Able(false, "consumer")
+	base := c.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
+		id := parts[len(parts)-1]
+		for i := range parts {
+			parts[i], _ = url.PathUnescape(parts[i])
+		}
+		switch {
+		case r.Header.Get("Kong-Admin-Token") != "token":
+			reply(w, 401, object{"message": "Unauthorized"})
+		case r.Method == "GET" && r.URL.Path == "/plugins":
+			all := []string{}
+			for id, p := range plugins {
+				if slices.Contains(p["tags"].([]any), any(r.URL.Query().Get("tags"))) {
+					all = append(all, id)
+				}
+			}
+			slices.Sort(all)
+			from := 0
+			_, _ = fmt.Sscan(r.URL.Query().Get("offset"), &from)
+			data, next := []object{}, any(nil)
+			for _, id := range all[from:min(len(all), from+10)] {
+				data = append(data, plugins[id])
+			}
+			if from+10 < len(all) {
+				next = fmt.Sprintf("/plugins?tags=portcullis&offset=%d", from+10)
+			}
+			reply(w, 200, object{"data": data, "next": next})
+		case r.Method == "PUT" && parts[len(parts)-2] == "plugins":
+			consumer := ""
+			if parts[0] == "consumers" {
+				if consumer = parts[1]; !slices.Contains(consumers, consumer) && len(consumers) > 0 {
+					reply(w, 404, object{"message": "Not found"})
+					return
+				}
+			}
+			var p object
+			if err := json.Unmarshal(body, &p); err != nil {
+				t.Error(err)
+			}
+			config := p["config"].(map[string]any)
+			config["allow"] = nil // of which Kong has many
+			p["id"] = id
+			plugins[id] = p
+			delete(c.rest, id)
+			if p["name"] == "ip-restriction" {
+				c.lists["deny"] = nil
+				for _, a := range config["deny"].([]any) {
+					c.lists["deny"] = append(c.lists["deny"], a.(string))
+				}
+			} else {
+				e := enforce.Entry{Subject: detect.Subject{Kind: "consumer", Value: consumer}, Action: enforce.Block}
+				if p["name"] == "rate-limiting" {
+					e.Action, e.Rate, e.Burst = enforce.Throttle, config["minute"].(float64)/60, 5
+				}
+				c.rest[id] = e
+			}
+			reply(w, 200, p)
+		case r.Method == "DELETE":
+			if plugins[id]["name"] == "ip-restriction" {
+				delete(c.lists, "deny")
+			}
+			delete(plugins, id)
+			delete(c.rest, id)
+			w.WriteHeader(204)
+		default:
+			reply(w, 404, object{"message": "Not found"})
+		}
+	})
+	g, err := NewKong(KongConfig{Admin: base, Token: "token", Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, g
+}
+
+func TestKongContract(t *testing.T) {
+	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
+		c, g := newKong(t)
+		p := c.probe("consumer")
+		p.Restart = nil // its database has them
+		return g, p
+	})
+}
+
+// TestKongConsumers: one that is not there stops nobody else, and another's plugins stay.
+func TestKongConsumers(t *testing.T) {
+	c, g := newKong(t, "acme")
+	if _, err := g.api.call(t.Context(), "PUT", "/plugins/site", object{"name": "rate-limiting", "tags": []string{"site"}, "config": object{"minute": 5}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, g, onSubject("consumer", "nobody", enforce.Block), onSubject("consumer", "acme", enforce.Throttle), block("192.0.2.1/32"))
+	if got := len(c.rest); got != 2 { // acme's, and the site's own
+		t.Errorf("%d plugins", got)
+	}
+	apply(t, g)
+	if _, ok := c.rest["site"]; !ok || len(c.rest) != 1 {
+		t.Errorf("what is left: %v", c.rest)
+	}
+	if enforce.Holds(g, enforce.Target{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, enforce.Throttle) == nil {
+		t.Error("it says that it can throttle an address")
+	}
+}
