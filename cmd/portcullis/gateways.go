@@ -6,6 +6,7 @@ import (
 
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/gateway"
+	"github.com/portcullis/portcullis/ingest/identity"
 	"github.com/portcullis/portcullis/internal/config"
 )
 
@@ -14,6 +15,7 @@ import (
 type GatewaySettings struct {
 	Type  string          `yaml:"type" doc:"what it is: the name of one of the sections beside it, of which it reads that one; docs/gateways.md lists them"`
 	Name  string          `yaml:"name" doc:"what it is called in decisions, metrics and messages; needed where there are several of a type"`
+	Keys  string          `yaml:"keys_file" doc:"file of API keys and tokens, one a line, that this gateway may be told: findings know them by pseudonyms only. Without it a gateway is told the pseudonym, for those that compute it"`
 	Kinds config.Sections `yaml:",inline"`
 }
 
@@ -56,8 +58,34 @@ func (g *GatewaySettings) section() any {
 	return nil
 }
 
-func (g *GatewaySettings) open() (enforce.Gateway, error) {
-	return gateway.Open(g.Type, g.Name, g.section())
+// open makes the gateway; digits gives those of a key's pseudonyms.
+func (g *GatewaySettings) open(digits func(secret string) []string) (enforce.Gateway, error) {
+	gw, err := gateway.Open(g.Type, g.Name, g.section())
+	if err != nil || g.Keys == "" {
+		return gw, err
+	}
+	keys, err := gateway.ReadKeys(g.Keys, digits)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.WithKeys(gw, keys), nil
+}
+
+// digits finds the pseudonyms of keys by the installation's own.
+func (s *Settings) digits() (func(secret string) []string, error) {
+	ring, err := ringOf(s.StateDir, false)
+	if err != nil {
+		return nil, err
+	}
+	cfg := s.Identity
+	ring.Apply(&cfg, now())
+	return func(secret string) []string {
+		out := []string{identity.Digits(cfg.Key, secret)}
+		for _, older := range cfg.Older {
+			out = append(out, identity.Digits(older, secret))
+		}
+		return out
+	}, nil
 }
 
 func (g *GatewaySettings) name() string {
@@ -106,8 +134,12 @@ func (s *Settings) gateways() []string {
 // openGateways makes all of them.
 func (s *Settings) openGateways() ([]enforce.Gateway, error) {
 	var list []enforce.Gateway
+	digits, err := s.digits()
+	if err != nil {
+		return nil, err
+	}
 	for i := range s.Gateways {
-		gw, err := s.Gateways[i].open()
+		gw, err := s.Gateways[i].open(digits)
 		if err != nil {
 			return nil, err
 		}

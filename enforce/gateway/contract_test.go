@@ -7,14 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 )
@@ -320,113 +317,4 @@ func TestAPISIXContract(t *testing.T) {
 	g.api.header.Set("X-API-KEY", "other")
 	_, err := g.Apply(t.Context(), nil)
 	wantError(t, err, "gateway apisix", "401", "failed to check token")
-}
-
-// newKong keeps https://developer.konghq.com/admin-api/: plugins by tag and page, PUT by id,
-// settings that Kong fills in, and consumers that are there or not.
-func newKong(t testing.TB, consumers ...string) (*contract, *Kong) {
-	c := newContract(t, "consumer")
-	plugins := map[string]object{}
-	c.sim.Able(false, "consumer")
-	base := c.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
-		parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
-		id := parts[len(parts)-1]
-		for i := range parts {
-			parts[i], _ = url.PathUnescape(parts[i])
-		}
-		switch {
-		case r.Header.Get("Kong-Admin-Token") != "token":
-			reply(w, 401, object{"message": "Unauthorized"})
-		case r.Method == "GET" && r.URL.Path == "/plugins":
-			all := []string{}
-			for id, p := range plugins {
-				if slices.Contains(p["tags"].([]any), any(r.URL.Query().Get("tags"))) {
-					all = append(all, id)
-				}
-			}
-			slices.Sort(all)
-			from := 0
-			_, _ = fmt.Sscan(r.URL.Query().Get("offset"), &from)
-			data, next := []object{}, any(nil)
-			for _, id := range all[from:min(len(all), from+10)] {
-				data = append(data, plugins[id])
-			}
-			if from+10 < len(all) {
-				next = fmt.Sprintf("/plugins?tags=portcullis&offset=%d", from+10)
-			}
-			reply(w, 200, object{"data": data, "next": next})
-		case r.Method == "PUT" && parts[len(parts)-2] == "plugins":
-			consumer := ""
-			if parts[0] == "consumers" {
-				if consumer = parts[1]; !slices.Contains(consumers, consumer) && len(consumers) > 0 {
-					reply(w, 404, object{"message": "Not found"})
-					return
-				}
-			}
-			var p object
-			if err := json.Unmarshal(body, &p); err != nil {
-				t.Error(err)
-			}
-			config := p["config"].(map[string]any)
-			config["allow"] = nil // of which Kong has many
-			p["id"] = id
-			plugins[id] = p
-			delete(c.rest, id)
-			if p["name"] == "ip-restriction" {
-				c.lists["deny"] = nil
-				for _, a := range config["deny"].([]any) {
-					c.lists["deny"] = append(c.lists["deny"], a.(string))
-				}
-			} else {
-				e := enforce.Entry{Subject: detect.Subject{Kind: "consumer", Value: consumer}, Action: enforce.Block}
-				if p["name"] == "rate-limiting" {
-					e.Action, e.Rate, e.Burst = enforce.Throttle, config["minute"].(float64)/60, 5
-				}
-				c.rest[id] = e
-			}
-			reply(w, 200, p)
-		case r.Method == "DELETE":
-			if plugins[id]["name"] == "ip-restriction" {
-				delete(c.lists, "deny")
-			}
-			delete(plugins, id)
-			delete(c.rest, id)
-			w.WriteHeader(204)
-		default:
-			reply(w, 404, object{"message": "Not found"})
-		}
-	})
-	g, err := NewKong(KongConfig{Admin: base, Token: "token", Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, g
-}
-
-func TestKongContract(t *testing.T) {
-	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
-		c, g := newKong(t)
-		p := c.probe("consumer")
-		p.Restart = nil // its database has them
-		return g, p
-	})
-}
-
-// TestKongConsumers: one that is not there stops nobody else, and another's plugins stay.
-func TestKongConsumers(t *testing.T) {
-	c, g := newKong(t, "acme")
-	if _, err := g.api.call(t.Context(), "PUT", "/plugins/site", object{"name": "rate-limiting", "tags": []string{"site"}, "config": object{"minute": 5}}, nil); err != nil {
-		t.Fatal(err)
-	}
-	apply(t, g, onSubject("consumer", "nobody", enforce.Block), onSubject("consumer", "acme", enforce.Throttle), block("192.0.2.1/32"))
-	if got := len(c.rest); got != 2 { // acme's, and the site's own
-		t.Errorf("%d plugins", got)
-	}
-	apply(t, g)
-	if _, ok := c.rest["site"]; !ok || len(c.rest) != 1 {
-		t.Errorf("what is left: %v", c.rest)
-	}
-	if enforce.Holds(g, enforce.Target{Prefix: netip.MustParsePrefix("192.0.2.1/32")}, enforce.Throttle) == nil {
-		t.Error("it says that it can throttle an address")
-	}
 }

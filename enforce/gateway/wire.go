@@ -38,14 +38,6 @@ func wireOf(e *enforce.Entry) wireEntry {
 	return w
 }
 
-func wireList(list []enforce.Entry) []wireEntry {
-	out := make([]wireEntry, len(list))
-	for i := range list {
-		out[i] = wireOf(&list[i])
-	}
-	return out
-}
-
 // wireChange is what a hook or a webhook is told.
 type wireChange struct {
 	Version int         `json:"version"` // 1

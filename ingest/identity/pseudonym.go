@@ -90,6 +90,10 @@ func digits(key *[KeyBytes]byte, secret string) string {
 	return hex.EncodeToString(mac.Sum(sum[:0])[:pseudonymDigits/2])
 }
 
+// Digits is what the pseudonyms of a secret by one key have behind their letter and
+// underscore, for those who know secrets and look for the one that a pseudonym stands for.
+func Digits(key [KeyBytes]byte, secret string) string { return digits(&key, secret) }
+
 // make computes the pseudonyms of a secret.
 func (m *mint) make(kind byte, secret string) *minted {
 	letter := prefix(kind)
