@@ -94,7 +94,7 @@ func (c *contract) probe(kinds ...string) enforcetest.Probe {
 	return enforcetest.Probe{
 		Status: func(_ testing.TB, a netip.Addr) int { return c.sim.Status(a) },
 		Ask:    func(_ testing.TB, a enforcetest.Ask) int { return c.sim.StatusOf(a.Client, a.As, a.Path) },
-		Kinds:  kinds, Patience: time.Millisecond, Many: 2000,
+		Kinds:  kinds, Patience: 5 * time.Second, Many: 2000,
 		Break: func(testing.TB) func() { set(true); return func() { set(false) } },
 		Restart: func(testing.TB) {
 			c.mu.Lock()

@@ -91,7 +91,7 @@ func (r *reader) ask(_ testing.TB, a enforcetest.Ask) int {
 func (r *reader) probe() enforcetest.Probe {
 	return enforcetest.Probe{
 		Status: func(_ testing.TB, c netip.Addr) int { return r.Status(c) },
-		Ask:    r.ask, Kinds: []string{"consumer", "key"}, Patience: time.Millisecond,
+		Ask:    r.ask, Kinds: []string{"consumer", "key"}, Patience: 5 * time.Second,
 		Held: func(testing.TB) string {
 			r.mu.Lock()
 			defer r.mu.Unlock()
