@@ -1,0 +1,234 @@
+package authz
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/enrich"
+)
+
+// What a standing limit counts by.
+const (
+	perClient   = "client"
+	perConsumer = "consumer"
+	perKey      = "key"
+	perSession  = "session"
+)
+
+// outcome is what becomes of a request.
+type outcome uint8
+
+const (
+	allowed   outcome = iota
+	blocked           // 403: a decision
+	throttled         // 429: over the rate of a decision or of a standing limit
+	open              // passes, since nothing could be decided
+	closed            // 503: the same on a route that fails closed
+	outcomes
+)
+
+// reason is why nothing could be decided.
+type reason uint8
+
+const (
+	decided   reason = iota
+	notReady         // no list since the start
+	stale            // the list was not confirmed for too long
+	stranger         // the gateway that asks is no trusted hop
+	anonymous        // nobody vouches for an address
+	reasons
+)
+
+func (r reason) String() string {
+	return [reasons]string{"", "no_list", "stale_list", "untrusted_gateway", "no_client"}[r]
+}
+
+// verdict is the answer to one request.
+type verdict struct {
+	outcome outcome
+	reason  reason
+	rule    *rule  // that decided; nil: none
+	policy  string // name of the tightest rate that counted the request; "" = none did
+	pace    pace
+	left    int64
+	wait    time.Duration // until there is one more
+}
+
+// decide answers the request in the worker's event, which holds what the gateway told
+// of it, secrets included. It waits for nothing, and allocates only for what it has
+// not seen before.
+func (s *Service) decide(w *worker, n int64) verdict {
+	ev := &w.ev
+	now := s.now().UnixNano()
+	snap := s.list.cur.Load()
+	if why := s.blind(now); why != decided {
+		return s.undecided(ev, why)
+	}
+	w.identity.ResolveClient(ev)
+	client := ev.Client.Unmap().WithZone("")
+	switch {
+	case !client.IsValid():
+		return s.undecided(ev, anonymous)
+	case w.identity.Trusted(client):
+		if ev.Chain == "" && ev.Forwarded == "" && ev.RealIP == "" {
+			return s.undecided(ev, anonymous)
+		}
+		return s.count(verdict{}) // a hop of our own, which is never enforced on
+	}
+	if len(snap.others) > 0 || s.named {
+		w.identity.Resolve(ev)
+	}
+	if snap.routed > 0 || s.routed {
+		w.routes.Resolve(ev)
+	}
+	rule := snap.find(client, ev.Route)
+	if len(snap.others) > 0 {
+		rule = s.others(snap, ev, rule)
+	}
+	v := verdict{}
+	if rule != nil {
+		if v = s.apply(rule, now, n); v.outcome != allowed {
+			return s.count(v)
+		}
+	}
+	for i := range s.limits {
+		if s.limits[i].fits(ev) && !s.standing(&s.limits[i], ev, client, now, n, &v) {
+			break
+		}
+	}
+	return s.count(v)
+}
+
+// others looks for rules on what else tells who asks.
+func (s *Service) others(snap *snapshot, ev *ingest.Event, best *rule) *rule {
+	for _, sub := range [...]detect.Subject{
+		{Kind: "consumer", Value: ev.Consumer}, {Kind: "key", Value: ev.Key}, {Kind: "key", Value: ev.Token},
+		{Kind: "session", Value: ev.Session}, {Kind: "account", Value: ev.User}, {Kind: "route", Value: ev.Route},
+	} {
+		if sub.Value != "" {
+			best = snap.subject(sub, ev.Route, best)
+		}
+	}
+	return best
+}
+
+// apply does what a rule says.
+func (s *Service) apply(r *rule, now, n int64) verdict {
+	switch r.act {
+	case actBlock:
+		return verdict{outcome: blocked, rule: r}
+	case actThrottle:
+		due, ok := r.pace.take(&r.due, now, n)
+		return rated(r, r.label, r.pace, due, now, ok)
+	}
+	s.noted.Add(1)
+	return verdict{rule: r}
+}
+
+func rated(r *rule, policy string, p pace, due, now int64, ok bool) verdict {
+	v := verdict{rule: r, policy: policy, pace: p}
+	v.left, v.wait = p.left(due, now)
+	if !ok {
+		v.outcome = throttled
+	}
+	return v
+}
+
+// limit is a standing limit, ready to use.
+type limit struct {
+	Limit
+	pace pace
+	seed maphash.Seed
+}
+
+func (l *limit) fits(ev *ingest.Event) bool { return l.Route == "" || l.Route == ev.Route }
+
+// standing counts a request against a limit. It reports whether it may pass, and
+// keeps the verdict with the least quota left.
+func (s *Service) standing(l *limit, ev *ingest.Event, client netip.Addr, now, n int64, v *verdict) bool {
+	due, ok := s.cells.take(l.key(ev, client), l.pace, now, n)
+	next := rated(v.rule, l.Name, l.pace, due, now, ok)
+	if !ok || v.policy == "" || next.left < v.left {
+		*v = next
+	}
+	return ok
+}
+
+// key is whose quota a request is counted against.
+func (l *limit) key(ev *ingest.Event, client netip.Addr) uint64 {
+	who := ""
+	switch l.Per {
+	case perConsumer:
+		who = ev.Consumer
+	case perKey:
+		if who = ev.Key; who == "" {
+			who = ev.Token
+		}
+	case perSession:
+		who = ev.Session
+	}
+	if who != "" {
+		return maphash.String(l.seed, who)
+	}
+	b := client.As16()
+	if client.Is6() {
+		clear(b[8:]) // one sender has as many addresses as it likes within a /64
+	}
+	return maphash.Bytes(l.seed, b[:])
+}
+
+// blind says why the list cannot be used.
+func (s *Service) blind(now int64) reason {
+	at := s.confirmed.Load()
+	switch {
+	case at == 0:
+		return notReady
+	case s.cfg.MaxAge > 0 && now-at > int64(s.cfg.MaxAge):
+		return stale
+	}
+	return decided
+}
+
+// undecided lets a request pass, or not, where its route fails closed.
+func (s *Service) undecided(ev *ingest.Event, why reason) verdict {
+	v := verdict{outcome: open, reason: why}
+	if s.failsClosed(ev.Target) {
+		v.outcome = closed
+	}
+	s.unsure[why].Add(1)
+	return s.count(v)
+}
+
+// failsClosed looks at the path as an API would read it, so that another spelling of
+// it is no way in. One that cannot be read is refused where anything is.
+func (s *Service) failsClosed(raw string) bool {
+	if len(s.cfg.FailClosed) == 0 {
+		return false
+	}
+	decoded, err := url.PathUnescape(enrich.Path(raw))
+	if err != nil || !strings.HasPrefix(decoded, "/") {
+		return true
+	}
+	clean := path.Clean(decoded)
+	for _, p := range s.cfg.FailClosed {
+		below := strings.HasSuffix(p, "/")
+		if p = strings.TrimSuffix(p, "/"); strings.EqualFold(clean, p) || p == "" && clean == "/" {
+			return true
+		}
+		if below && len(clean) > len(p) && clean[len(p)] == '/' && strings.EqualFold(clean[:len(p)], p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Service) count(v verdict) verdict {
+	s.counts[v.outcome].Add(1)
+	return v
+}

@@ -1,0 +1,127 @@
+package authz
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/source/serve"
+	"github.com/portcullis/portcullis/internal/telemetry"
+)
+
+// The paths of forward-auth.
+const (
+	pathForward = "/authz"       // Traefik, Caddy: the answer is passed on as it is
+	pathNginx   = "/authz/nginx" // auth_request: 403 for every refusal, and the status in a field
+)
+
+// statusField tells NGINX which status to answer with. auth_request knows only 401
+// and 403: any other refusal, 429 too, would become 500.
+const statusField = "X-Portcullis-Status"
+
+// Handler is the HTTP side: forward-auth, /healthz and /readyz.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(pathForward, func(w http.ResponseWriter, r *http.Request) { s.forward(w, r, false) })
+	mux.HandleFunc(pathNginx, func(w http.ResponseWriter, r *http.Request) { s.forward(w, r, true) })
+	mux.Handle("GET /healthz", telemetry.Healthz())
+	mux.Handle("GET /readyz", telemetry.Readyz(s.Health, nil))
+	return mux
+}
+
+// forward answers a gateway's question about a request.
+func (s *Service) forward(w http.ResponseWriter, r *http.Request, nginx bool) {
+	if s.door != nil {
+		if v := s.door.AdmitHTTP(keyOf(r)); !v.OK {
+			// 500 is no refusal of the client's request: gateways that fail open let it pass.
+			serve.Write(w, http.StatusInternalServerError, v.Wait, serve.NewProblem(http.StatusInternalServerError,
+				"this gateway shows no key of authz.keys_file as X-Portcullis-Key"))
+			return
+		}
+	}
+	a := answerOf(s.ask(r))
+	h := w.Header()
+	for _, f := range a.fields[:a.n] {
+		h[f.name] = []string{f.value} // names are in canonical form
+	}
+	h["Cache-Control"] = noStore
+	if a.status == http.StatusOK {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if status := a.status; nginx {
+		h.Set(statusField, strconv.Itoa(status))
+		a.status = http.StatusForbidden
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the gateway hung up: nobody is left to tell
+}
+
+var noStore = []string{"no-store"}
+
+// keyOf is the request as the door looks at it: the gateway's key has a field of its
+// own, since X-Api-Key and Authorization are the client's.
+func keyOf(r *http.Request) *http.Request {
+	return &http.Request{RemoteAddr: r.RemoteAddr, Header: http.Header{"X-Api-Key": r.Header["X-Portcullis-Key"]}}
+}
+
+// ask reads what the gateway says of a request, and decides.
+func (s *Service) ask(r *http.Request) verdict {
+	w := s.worker()
+	defer s.giveBack(w)
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil {
+		w.ev.Peer = peer.Addr().Unmap().WithZone("")
+	}
+	s.fill(&w.ev, r.Header)
+	v := verdict{}
+	if w.identity.Trusted(w.ev.Peer) {
+		v = s.decide(w, 1)
+	} else {
+		v = s.undecided(&w.ev, stranger)
+	}
+	s.say(v.reason, r.RemoteAddr)
+	return v
+}
+
+// fill takes over the fields that forward-auth sends. The X-Forwarded ones are written by
+// the gateway; the snippets in docs/authz.md have NGINX write them too.
+func (s *Service) fill(ev *ingest.Event, h http.Header) {
+	ev.Chain = joined(h["X-Forwarded-For"])
+	ev.Forwarded = joined(h["Forwarded"])
+	ev.RealIP = first(h["X-Real-Ip"])
+	ev.Method = first(h["X-Forwarded-Method"])
+	ev.Target = first(h["X-Forwarded-Uri"])
+	ev.Host = first(h["X-Forwarded-Host"])
+	ev.Key = first(h["X-Api-Key"])
+	ev.Token = first(h["Authorization"])
+	ev.Session = joinedBy(h["Cookie"], "; ")
+	if s.cfg.Consumer != "" {
+		ev.Consumer = h.Get(s.cfg.Consumer)
+	}
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// joined is a field that may stand there several times, as one list (RFC 9110,
+// section 5.3).
+func joined(values []string) string { return joinedBy(values, ", ") }
+
+func joinedBy(values []string, sep string) string {
+	switch len(values) {
+	case 0:
+		return ""
+	case 1:
+		return values[0]
+	}
+	return strings.Join(values, sep)
+}
