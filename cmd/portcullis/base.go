@@ -24,6 +24,7 @@ type base struct {
 	hide     bool // whether addresses are hidden in what is stored and shown
 	db       *store.DB
 	ledger   *enforce.Ledger
+	inline   *inline // what others ask; nil: not in this process
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made
 }
@@ -71,6 +72,7 @@ func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) 
 	if err != nil {
 		return nil, err
 	}
+	gateways = append(gateways, b.inline.gateways()...)
 	cfg := s.Enforce
 	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)
 	e, err := enforce.New(cfg, b.ledger, gateways, watch, b.quiet, now)
@@ -94,6 +96,15 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	registry := telemetry.NewRegistry(buildInfo().Version)
 	if err := registry.Register(metrics); err != nil {
 		return err
+	}
+	if b.inline != nil {
+		m, err := b.inline.metrics()
+		if err != nil {
+			return err
+		}
+		if err := registry.Register(m); err != nil {
+			return err
+		}
 	}
 	if deps.Findings == nil {
 		deps.Findings = b.db

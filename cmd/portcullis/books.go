@@ -105,6 +105,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	p.intake.trouble(add)
 	add("clock", skew(p.engine.Stats().Newest, now()))
 	p.mirror.trouble(add)
+	p.inline.trouble(add)
 	for _, g := range h.Gateways {
 		add("gateway "+g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 	}

@@ -51,7 +51,7 @@ type CLI struct {
 	Formats    FormatsCmd    `cmd:"" group:"setup" help:"List the log formats that can be read."`
 	Setup      SetupCmd      `cmd:"" group:"setup" help:"Connect a gateway: print or install the lines that it needs."`
 	Config     ConfigCmd     `cmd:"" group:"setup" help:"Check the settings; print their schema, an example, a reference."`
-	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys that make pseudonyms."`
+	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys of pseudonyms, make those of bouncers."`
 	Index      IndexCmd      `cmd:"" group:"setup" help:"Set up Elasticsearch: install or check its templates."`
 	Kafka      KafkaCmd      `cmd:"" group:"setup" help:"Look after the topics: check them, spread the work over more partitions."`
 	Completion CompletionCmd `cmd:"" group:"setup" help:"Print the completion script of a shell."`

@@ -80,6 +80,9 @@ func (c *cluster) saw(s detect.Sightings) {
 
 func (c *cluster) openEnforce() error {
 	c.enforce = &enforceRole{journal: journalTopic{p: c.producer}, groups: newCampaigns(c.settings, c.db)}
+	if err := c.openInline(func() bool { return c.enforce.active.Load() != nil }); err != nil {
+		return err
+	}
 	_, err := c.newEnforcer(nil, c.inputs) // settings that are wrong are said at the start
 	return err
 }
@@ -100,6 +103,7 @@ func (c *cluster) startEnforce(start func(string, func(context.Context) error)) 
 			c.lead(turn, int64(g.ID))
 		})
 	})
+	c.inline.start(start)
 	start("good traffic", c.countGood)
 	start("campaigns", c.group)
 }

@@ -15,8 +15,9 @@ import (
 
 // KeysCmd is "portcullis keys".
 type KeysCmd struct {
-	List   KeysListCmd   `cmd:"" default:"withargs" group:"sub" help:"List the generations of pseudonym keys; what \"keys\" alone does. No key is shown."`
-	Rotate KeysRotateCmd `cmd:"" group:"sub" help:"Make a new pseudonym key; the earlier one is kept for a while."`
+	List    KeysListCmd    `cmd:"" default:"withargs" group:"sub" help:"List the generations of pseudonym keys; what \"keys\" alone does. No key is shown."`
+	Rotate  KeysRotateCmd  `cmd:"" group:"sub" help:"Make a new pseudonym key; the earlier one is kept for a while."`
+	Bouncer KeysBouncerCmd `cmd:"" group:"sub" help:"Make, list and remove the keys of bouncers and of others who read the list."`
 }
 
 // Help implements kong.HelpProvider.

@@ -94,6 +94,9 @@ func (p *pipeline) openState(ctx context.Context) error {
 	}
 	p.marks = saved.Marks
 	p.groups = newCampaigns(p.settings, p.db)
+	if err := p.openInline(func() bool { return true }); err != nil {
+		return err
+	}
 	p.enforcer, err = p.newEnforcer(p.engine, p.inputs)
 	return err
 }
@@ -146,6 +149,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	}
 	p.startSources(func(what string, work func(context.Context) error) { start(&sources, what, work) })
 	start(&rest, "enforcer", p.enforcer.Run)
+	p.inline.start(func(what string, work func(context.Context) error) { start(&rest, what, work) })
 	start(&rest, "console", p.serveConsole)
 	start(&rest, "bookkeeping", p.keepBooks)
 	if p.mirror != nil {

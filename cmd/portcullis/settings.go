@@ -19,23 +19,25 @@ import (
 
 // Settings is the configuration file.
 type Settings struct {
-	StateDir      string              `yaml:"state_dir" doc:"folder of the database and of what has to outlive a restart; its default is /var/lib/portcullis for root, else $XDG_STATE_HOME/portcullis"`
-	Sources       []SourceSettings    `yaml:"sources" doc:"the access logs to follow"`
-	Identity      identity.Config     `yaml:"identity" doc:"who the client is, and what is kept of secrets"`
-	Routes        enrich.RoutesConfig `yaml:"routes" doc:"which routes take credentials, serve documentation, answer probes"`
-	Enrich        enrich.Config       `yaml:"enrich" doc:"where clients are, what programs they are, which crawlers are real"`
-	Engine        detect.Options      `yaml:"engine" doc:"event time and bounds of detection"`
-	Inspect       inspect.Config      `yaml:"inspect" doc:"payload inspection"`
-	Detectors     config.Sections     `yaml:"detectors" doc:"the detectors, each with its own section"`
-	Disable       []string            `yaml:"disable" doc:"names of detectors to switch off"`
-	Enforce       enforce.Config      `yaml:"enforce" doc:"from findings to decisions"`
-	Gateways      []GatewaySettings   `yaml:"gateways" doc:"what decisions are pushed to: any kinds, several of a kind"`
-	Kafka         KafkaSettings       `yaml:"kafka" doc:"the log between the processes of an installation that has several"`
-	Elasticsearch elastic.Config      `yaml:"elasticsearch" doc:"where findings, decisions, traffic and requests are written for Kibana"`
-	Console       console.Config      `yaml:"console" doc:"the web page and the API"`
-	Retention     store.Retention     `yaml:"retention" doc:"how long things are kept"`
-	Snapshot      time.Duration       `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
-	Log           LogSettings         `yaml:"log" doc:"Portcullis' own log, on standard error"`
+	StateDir       string              `yaml:"state_dir" doc:"folder of the database and of what has to outlive a restart; its default is /var/lib/portcullis for root, else $XDG_STATE_HOME/portcullis"`
+	Sources        []SourceSettings    `yaml:"sources" doc:"the access logs to follow"`
+	Identity       identity.Config     `yaml:"identity" doc:"who the client is, and what is kept of secrets"`
+	Routes         enrich.RoutesConfig `yaml:"routes" doc:"which routes take credentials, serve documentation, answer probes"`
+	Enrich         enrich.Config       `yaml:"enrich" doc:"where clients are, what programs they are, which crawlers are real"`
+	Engine         detect.Options      `yaml:"engine" doc:"event time and bounds of detection"`
+	Inspect        inspect.Config      `yaml:"inspect" doc:"payload inspection"`
+	Detectors      config.Sections     `yaml:"detectors" doc:"the detectors, each with its own section"`
+	Disable        []string            `yaml:"disable" doc:"names of detectors to switch off"`
+	Enforce        enforce.Config      `yaml:"enforce" doc:"from findings to decisions"`
+	Gateways       []GatewaySettings   `yaml:"gateways" doc:"what decisions are pushed to: any kinds, several of a kind"`
+	InlineSettings `yaml:",inline"`
+
+	Kafka         KafkaSettings   `yaml:"kafka" doc:"the log between the processes of an installation that has several"`
+	Elasticsearch elastic.Config  `yaml:"elasticsearch" doc:"where findings, decisions, traffic and requests are written for Kibana"`
+	Console       console.Config  `yaml:"console" doc:"the web page and the API"`
+	Retention     store.Retention `yaml:"retention" doc:"how long things are kept"`
+	Snapshot      time.Duration   `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
+	Log           LogSettings     `yaml:"log" doc:"Portcullis' own log, on standard error"`
 }
 
 // KafkaSettings are the brokers between the processes.

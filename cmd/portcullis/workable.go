@@ -41,6 +41,9 @@ func (s *Settings) replaceable(old *Settings, r roles) error {
 	if err := bindable(s, old); err != nil {
 		return err
 	}
+	if err := inlineBindable(s, old); err != nil {
+		return err
+	}
 	if s.Console.Listen != old.Console.Listen {
 		l, err := net.Listen("tcp", s.Console.Listen)
 		if err != nil {
