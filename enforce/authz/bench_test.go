@@ -164,17 +164,24 @@ func BenchmarkDecideParallel(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 }
 
-// BenchmarkApply: a push of a million entries of which a hundred are new.
+// BenchmarkApply: a push of which a hundred entries are new, until they are in force.
 func BenchmarkApply(b *testing.B) {
-	s, list := filled(b, Config{}), slices.Clone(full())
-	b.ResetTimer()
-	for i := range b.N {
-		for j := range 100 {
-			list[(i*100+j)%len(list)].Decision = fmt.Sprint("u", i)
-		}
-		if _, err := s.Apply(context.Background(), list); err != nil {
-			b.Fatal(err)
-		}
+	for _, n := range []int{10_000, 100_000, million} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, list := filled(b, Config{}), slices.Clone(full()[:n])
+			if _, err := s.Apply(context.Background(), list); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				for j := range 100 {
+					list[(i*100+j)%n].Decision = fmt.Sprint("u", i)
+				}
+				if _, err := s.Apply(context.Background(), list); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,33 +34,33 @@ func running(t testing.TB, cfg Config) (s *Service, http, grpc string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	http, grpc, _ = started(t, s)
+	return s, http, grpc
+}
+
+// started runs a service until stop, or until the test ends.
+func started(t testing.TB, s *Service) (http, grpc string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	limit := time.Now().Add(10 * time.Second)
-	for {
+	t.Cleanup(stop)
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); runtime.Gosched() {
 		if h, g := s.Addrs(); h != nil && g != nil {
-			return s, h.String(), g.String()
-		}
-		select {
-		case err := <-done:
-			done <- err
-			t.Fatalf("Run: %v", err)
-		default:
-		}
-		if time.Now().After(limit) {
-			t.Fatal("it does not listen")
+			return h.String(), g.String(), stop
 		}
 	}
+	t.Fatal("it does not listen")
+	return "", "", nil
 }
 
-// NginxSnippet and the others are what docs/authz.md shows; a test holds both together.
+// The snippets are what docs/authz.md shows: TestSnippets holds both together.
 const nginxSnippet = `auth_request /_portcullis;
 auth_request_set $portcullis_status $upstream_http_x_portcullis_status;
 auth_request_set $portcullis_retry $upstream_http_retry_after;
@@ -277,30 +280,35 @@ func TestLiveFields(t *testing.T) {
 	}
 }
 
-// TestLiveGone: a gateway whose question nobody answers lets requests pass, where it can.
+// TestLiveGone: what a gateway does when the service dies under it. Most let requests
+// pass; Traefik cannot, and docs/authz.md says so.
 func TestLiveGone(t *testing.T) {
 	for _, f := range fronts {
 		t.Run(f.name, func(t *testing.T) {
 			gateways.Need(t, f.kind)
-			cfg := Config{Listen: "127.0.0.1:0", ListenGRPC: "127.0.0.1:0"}
-			s, err := New(cfg, testDeps())
+			s, err := New(Config{Listen: "127.0.0.1:0", ListenGRPC: "127.0.0.1:0"}, testDeps())
 			if err != nil {
 				t.Fatal(err)
 			}
-			listeners, err := s.listen(t.Context())
-			if err != nil {
+			if _, err := s.Apply(t.Context(), blockOf("192.0.2.1/32")); err != nil {
 				t.Fatal(err)
 			}
-			for _, l := range listeners { // the addresses are known now, and nobody answers there
-				l.Close()
+			http, grpc, stop := started(t, s)
+			g := gateways.Start(t, f.kind, f.o(t, http, grpc))
+			status := func() int {
+				return ask(t, g.URL+"/api/v1/orders/1", netip.MustParseAddr("192.0.2.1")).StatusCode
 			}
+			if got := status(); got != 403 {
+				t.Errorf("status %d while the service lives, want 403", got)
+			}
+			stop()
+			want := 200
 			if !f.opens {
-				t.Skip("this gateway refuses all while nobody answers: docs/authz.md says so")
+				want = 500
 			}
-			g := gateways.Start(t, f.kind, f.o(t, listeners[0].Addr().String(), listeners[1].Addr().String()))
 			for range 5 {
-				if got := ask(t, g.URL+"/api/v1/orders/1", netip.MustParseAddr("192.0.2.1")).StatusCode; got != 200 {
-					t.Errorf("status %d while nobody answers, want 200", got)
+				if got := status(); got != want {
+					t.Errorf("status %d once the service is gone, want %d", got, want)
 				}
 			}
 		})
@@ -335,5 +343,21 @@ func TestLiveRateLimitService(t *testing.T) {
 	}
 	if got := ask(t, g.URL+"/api/v1/orders/1", netip.MustParseAddr("2001:db8::9")).StatusCode; got != 200 {
 		t.Errorf("another client got %d", got)
+	}
+}
+
+// TestSnippets: what the documentation tells people to write is what the tests wrote.
+func TestSnippets(t *testing.T) {
+	text, err := os.ReadFile("../../docs/authz.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, snippet := range map[string]string{
+		"nginx": nginxSnippet, "traefik": traefikSnippet, "caddy": caddySnippet, "caddy's open site": caddyOpen,
+		"ext_authz": envoySnippet, "rate limit": envoyRateSnippet, "cluster": envoyCluster,
+	} {
+		if !strings.Contains(string(text), "\n"+snippet+"\n") {
+			t.Errorf("docs/authz.md does not show the %s snippet of live_test.go", name)
+		}
 	}
 }

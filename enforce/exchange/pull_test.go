@@ -106,6 +106,19 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, p.body)
 }
 
+func openPuller(t *testing.T, list ListConfig, dir string, now func() time.Time, told *[]Entry) *Puller {
+	t.Helper()
+	p, err := NewPuller(PullerConfig{
+		Lists: []ListConfig{list}, Dir: dir, Now: now,
+		Limits:  func(context.Context) (Limits, error) { return Limits{WidestV4: 24, WidestV6: 48}, nil },
+		Changed: func(list []Entry) { *told = list },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestPuller(t *testing.T) {
 	pub := &publisher{status: 200, body: "192.0.2.1\n10.0.0.1\nwhat\n", tag: `"1"`}
 	srv := httptest.NewServer(pub)
@@ -117,16 +130,8 @@ func TestPuller(t *testing.T) {
 	}
 	var told []Entry
 	open := func() *Puller {
-		p, err := NewPuller(PullerConfig{
-			Lists: []ListConfig{{Name: "bad", URL: srv.URL, Action: "block", Every: time.Hour, Expire: 3 * time.Hour, Bytes: 100, Entries: 5, Token: token}},
-			Dir:   filepath.Join(dir, "lists"), Now: func() time.Time { return at },
-			Limits:  func(context.Context) (Limits, error) { return Limits{WidestV4: 24, WidestV6: 48}, nil },
-			Changed: func(list []Entry) { told = list },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
+		return openPuller(t, ListConfig{Name: "bad", URL: srv.URL, Action: "block", Every: time.Hour, Expire: 3 * time.Hour, Bytes: 100, Entries: 5, Token: token},
+			filepath.Join(dir, "lists"), func() time.Time { return at }, &told)
 	}
 	p := open()
 	round := func(wantErr string, entries int) {

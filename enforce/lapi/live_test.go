@@ -32,7 +32,7 @@ func bouncer(t *testing.T, name string) string {
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is missing: deploy/testbed/fetch.sh bouncers", name)
 	}
-	t.Skipf("SKIPPED, %s is missing; get it with: deploy/testbed/fetch.sh bouncers", name)
+	t.Skipf("SKIPPED, %s is missing: deploy/testbed/fetch.sh bouncers, or apt-get install crowdsec-firewall-bouncer crowdsec-custom-bouncer", name)
 	return ""
 }
 
@@ -148,7 +148,7 @@ func ownNetwork(t *testing.T) (done bool) {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no network namespace can be made: %v: %.200s", err, out)
 		}
-		t.Skipf("SKIPPED: no network namespace can be made (%v: %.200s); it takes root and iproute2", err, out)
+		t.Skipf("SKIPPED: no network namespace can be made (%v: %.200s); it takes root, and apt-get install iproute2", err, out)
 	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("ip", "netns", "delete", name).CombinedOutput(); err != nil {
