@@ -149,36 +149,4 @@ func TestNginxSiteReading(t *testing.T) {
 	write("loop.inc", "include loop.inc;")
 	_, err = readNginxSite(filepath.Join(dir, "nginx.conf"))
 	wantError(t, err, "more than 2000 files")
-	for text, part := range map[string]string{
-		"a": "no end", "a {": "no end", "}": "without", "a }": "no end", "a \"x": "no end",
-		"x_by_lua_block { [[ }": "Lua", strings.Repeat("a {", 100): "too deep",
-	} {
-		_, err := parseNginx([]byte(text))
-		wantError(t, err, part)
-	}
-}
-
-// FuzzParseNginx: no input panics, and what is found lies where it is said to.
-func FuzzParseNginx(f *testing.F) {
-	f.Add([]byte("http { server { listen 80; } # x\n } a 'b;' \"c}\";"))
-	f.Add([]byte("x_by_lua_block { return { a = '}' } -- }\n }"))
-	f.Add([]byte("a ${b} c\\;d;"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		list, err := parseNginx(text)
-		if err == nil {
-			checkSpans(t, text, list)
-		}
-	})
-}
-
-func checkSpans(t *testing.T, text []byte, list []directive) {
-	for _, d := range list {
-		if !d.block {
-			continue
-		}
-		if text[d.open-1] != '{' || text[d.close] != '}' || d.start >= d.open || d.open > d.close {
-			t.Fatalf("block %q at %d, %d, %d in %q", d.name, d.start, d.open, d.close, text)
-		}
-		checkSpans(t, text, d.body)
-	}
 }
