@@ -62,7 +62,7 @@ func (c *RevealCmd) Run(ctx context.Context, app *App) error {
 		if app.hide {
 			why = app.cloak.HideText(why)
 		}
-		return audit(ctx, db.SQL(), at, whoAmI(app), c.Hidden, cliout.Safe(why, longestReason))
+		return noteReveal(ctx, db.SQL(), at, whoAmI(app), c.Hidden, cliout.Safe(why, longestReason))
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (c *RevealCmd) show(app *App) (string, error) {
 	return "", usagef("%s is no hidden address: want ip_ or net_ and 26 letters and digits, as findings show them", cliout.Safe(fmt.Sprintf("%q", c.Hidden), 80))
 }
 
-func audit(ctx context.Context, db *sql.DB, at int64, who, hidden, why string) error {
+func noteReveal(ctx context.Context, db *sql.DB, at int64, who, hidden, why string) error {
 	_, err := db.ExecContext(ctx, revealSchema)
 	if err == nil {
 		_, err = db.ExecContext(ctx, `INSERT INTO reveals (at, who, hidden, why) VALUES (?,?,?,?)`, at, who, hidden, why)

@@ -21,6 +21,7 @@ const (
 	exitRan    = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitFound  = 3 // audit: it ran, and found what it was told to fail on
 )
 
 func main() {
@@ -48,6 +49,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 // exit status.
 func report(errs io.Writer, err error) int {
 	var bad usageError
+	var found foundError
 	var problems config.Problems
 	switch {
 	case err == nil:
@@ -60,6 +62,9 @@ func report(errs io.Writer, err error) int {
 			fmt.Fprintf(errs, "see \"%s --help\"\n", bad.command)
 		}
 		return exitUsage
+	case errors.As(err, &found):
+		fmt.Fprintf(errs, "portcullis: %v\n", err)
+		return exitFound
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(errs, "portcullis: interrupted")
 	default:

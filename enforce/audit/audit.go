@@ -205,3 +205,21 @@ func (r *Report) Edits() []doc.Edit {
 	}
 	return out
 }
+
+// Join makes one report of several, such as of a configuration and of its log.
+func Join(reports []*Report) *Report {
+	out := &Report{Grades: map[Practice]Grade{}}
+	var names []string
+	for _, r := range reports {
+		names = append(names, r.Gateway)
+		out.Findings = append(out.Findings, r.Findings...)
+		out.Passes = append(out.Passes, r.Passes...)
+		out.Blind = append(out.Blind, r.Blind...)
+		out.Doors += r.Doors
+		out.Routes += r.Routes
+	}
+	out.Gateway = strings.Join(names, ", ")
+	out.Findings = dedupe(out.Findings)
+	out.grade()
+	return out
+}

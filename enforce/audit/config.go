@@ -115,7 +115,8 @@ type Config struct {
 	kinds    *enrich.Routes
 }
 
-func newConfig(gateway string) *Config {
+// NewConfig returns an empty Config, for readers and for evidence of another kind.
+func NewConfig(gateway string) *Config {
 	return &Config{Gateway: gateway, kinds: enrich.NewRoutes(enrich.RoutesConfig{})}
 }
 

@@ -96,7 +96,7 @@ func ReadFiles(gateway string, files []*doc.File, o Options) (*Config, error) {
 		}
 		return nil, fmt.Errorf("audit: %s: it is not clear which gateway this is for: say so with --gateway, one of %s", files[0].Name, strings.Join(names, ", "))
 	}
-	c := newConfig(r.Name)
+	c := NewConfig(r.Name)
 	if err := r.Read(c, files, o); err != nil {
 		return nil, fmt.Errorf("audit: %s: %w", r.Name, err)
 	}

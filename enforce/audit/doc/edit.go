@@ -133,31 +133,77 @@ func (f *File) writeHunk(b *strings.Builder, list []Edit, from, to, shift int) i
 		moved = append(moved, Edit{Place{part, e.Start - start, e.End - start}, e.Text})
 	}
 	before, after := old[from:to], f.split(part.Apply(moved))
-	head, tail := 0, 0
-	for head < len(before) && head < len(after) && before[head] == after[head] {
-		head++
+	script := compare(before, after)
+	first, last := 0, len(script)
+	for first < last && script[first].sign == ' ' {
+		first++
 	}
-	for tail < len(before)-head && tail < len(after)-head && before[len(before)-1-tail] == after[len(after)-1-tail] {
-		tail++
+	for last > first && script[last-1].sign == ' ' {
+		last--
 	}
 	// Patch programs take a hunk by its context: more than that is noise.
-	cut, rest := max(head-contextLines, 0), max(tail-contextLines, 0)
-	before, after = before[cut:len(before)-rest], after[cut:len(after)-rest]
-	head, tail, from = head-cut, tail-rest, from+cut
-	fmt.Fprintf(b, "@@ -%s +%s @@\n", span(from, len(before)), span(from+shift, len(after)))
-	write := func(sign string, lines []string) {
-		for _, l := range lines {
-			b.WriteString(sign + l)
-			if !strings.HasSuffix(l, "\n") {
-				b.WriteString("\n\\ No newline at end of file\n")
+	cut, rest := max(first-contextLines, 0), max(len(script)-last-contextLines, 0)
+	script, from = script[cut:len(script)-rest], from+cut
+	fmt.Fprintf(b, "@@ -%s +%s @@\n", span(from, len(before)-cut-rest), span(from+shift, len(after)-cut-rest))
+	for _, l := range script {
+		b.WriteByte(l.sign)
+		b.WriteString(l.text)
+		if !strings.HasSuffix(l.text, "\n") {
+			b.WriteString("\n\\ No newline at end of file\n")
+		}
+	}
+	return len(after) - len(before)
+}
+
+// step is a line of a hunk.
+type step struct {
+	sign byte
+	text string
+}
+
+// maxCompare bounds the work of compare: a longer hunk is written as all old lines,
+// then all new ones.
+const maxCompare = 1 << 22
+
+// compare finds the fewest lines to take out and put in.
+func compare(old, now []string) []step {
+	if len(old)*len(now) > maxCompare {
+		var out []step
+		for _, l := range old {
+			out = append(out, step{'-', l})
+		}
+		for _, l := range now {
+			out = append(out, step{'+', l})
+		}
+		return out
+	}
+	// same[i][j] is how many lines old[i:] and now[j:] have in common.
+	same := make([][]int, len(old)+1)
+	for i := range same {
+		same[i] = make([]int, len(now)+1)
+	}
+	for i := len(old) - 1; i >= 0; i-- {
+		for j := len(now) - 1; j >= 0; j-- {
+			if same[i][j] = max(same[i+1][j], same[i][j+1]); old[i] == now[j] {
+				same[i][j] = same[i+1][j+1] + 1
 			}
 		}
 	}
-	write(" ", before[:head])
-	write("-", before[head:len(before)-tail])
-	write("+", after[head:len(after)-tail])
-	write(" ", before[len(before)-tail:])
-	return len(after) - len(before)
+	var out []step
+	for i, j := 0, 0; i < len(old) || j < len(now); {
+		switch {
+		case i < len(old) && j < len(now) && old[i] == now[j]:
+			out = append(out, step{' ', old[i]})
+			i, j = i+1, j+1
+		case i < len(old) && (j == len(now) || same[i+1][j] >= same[i][j+1]):
+			out = append(out, step{'-', old[i]})
+			i++
+		default:
+			out = append(out, step{'+', now[j]})
+			j++
+		}
+	}
+	return out
 }
 
 // span writes the lines of a hunk as a unified diff does.
