@@ -105,3 +105,11 @@ func (p Place) Less(q Place) bool {
 	}
 	return p.Start < q.Start
 }
+
+// FullText is all of what stands there.
+func (p Place) FullText() string {
+	if p.File == nil {
+		return ""
+	}
+	return string(p.File.Text[p.Start:p.End])
+}

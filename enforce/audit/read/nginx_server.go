@@ -176,7 +176,7 @@ func (n *nginxReader) tls(d *audit.Door, s, head *block) {
 	const want = "ssl_protocols TLSv1.2 TLSv1.3;"
 	switch {
 	case p == nil:
-		d.Versions = bad(head.place(), head.open(want), "ssl_protocols is not set: before nginx 1.27.3 TLS 1.0 and 1.1 are accepted by default")
+		d.Versions = bad(head.place(), head.open(want), "ssl_protocols is not set: older releases of nginx accept TLS 1.0 and 1.1 by default")
 	case !templated(strings.Join(p.Args, " ")):
 		old := slices.Collect(func(yield func(string) bool) {
 			for _, a := range p.Args {

@@ -30,6 +30,9 @@ var realChecks = map[string]realCheck{
 		}
 		return []string{"-t", "-q", "-p", s.dir, "-c", s.main[0], "-g", "pid " + s.dir + "/nginx.pid;"}
 	}},
+	"haproxy": {"haproxy", func(_ *testing.T, s sampleConf) []string {
+		return []string{"-c", "-q", "-C", s.dir, "-f", s.main[0]}
+	}},
 }
 
 // needsMore are configurations of the corpus that the real server refuses for what
