@@ -174,3 +174,21 @@ func (n *Node) Set(key string, value any) []Edit {
 	}
 	return []Edit{old.At.Swap(string(text))}
 }
+
+// Before makes an edit that puts an item before one of a list.
+func (n *Node) Before(value any) []Edit {
+	text, err := json.Marshal(value)
+	if n == nil || n.At.File == nil || n.toml || err != nil {
+		return nil
+	}
+	if n.flow {
+		return []Edit{n.At.File.Insert(n.At.Start, string(text)+", ")}
+	}
+	// The dash before the item is taken for the new one.
+	line := n.At.File.lines[n.At.Line()-1]
+	prefix := string(n.At.File.Text[line:n.At.Start])
+	if strings.Trim(prefix, " -") != "" || !strings.Contains(prefix, "-") {
+		return nil
+	}
+	return []Edit{n.At.File.Insert(n.At.Start, string(text)+"\n"+prefix)}
+}

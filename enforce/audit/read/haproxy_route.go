@@ -464,6 +464,11 @@ func (h *haproxyReader) logs(s *section, r *audit.Route) {
 	for _, name := range []string{"authorization", "cookie", "x-api-key"} {
 		if strings.Contains(captures, " "+name+" ") || strings.Contains(strings.ToLower(format), "hdr("+name+")") {
 			log.Secrets = append(log.Secrets, name)
+			for _, l := range s.find("capture", "request", "header") {
+				if len(l.words) > 3 && strings.EqualFold(l.words[3], name) {
+					log.At = l.at
+				}
+			}
 		}
 	}
 	r.Logs = []audit.Log{log}

@@ -158,7 +158,7 @@ func forwardOnly(list []string) bool {
 func weakVersion(name string) bool {
 	name = strings.NewReplacer(" ", "", "_", ".", "VERSIONTLS", "", "TLSV", "", "TLS", "").Replace(strings.ToUpper(name))
 	switch strings.TrimPrefix(name, ".") {
-	case "1", "1.0", "10", "1.1", "11", "AUTO", "SSLV2", "SSLV3", "SSL3", "SSL3.0", "SSL2":
+	case "1", "1.0", "10", "1.1", "11", "SSLV2", "SSLV3", "SSL3", "SSL3.0", "SSL2":
 		return true
 	}
 	return false

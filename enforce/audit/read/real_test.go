@@ -31,7 +31,10 @@ var realChecks = map[string]realCheck{
 		return []string{"-t", "-q", "-p", s.dir, "-c", s.main[0], "-g", "pid " + s.dir + "/nginx.pid;"}
 	}},
 	"haproxy": {"haproxy", func(_ *testing.T, s sampleConf) []string {
-		return []string{"-c", "-q", "-C", s.dir, "-f", s.main[0]}
+		return []string{"-c", "-C", s.dir, "-f", s.main[0]}
+	}},
+	"envoy": {"envoy", func(_ *testing.T, s sampleConf) []string {
+		return []string{"--mode", "validate", "-l", "error", "-c", s.main[0]}
 	}},
 }
 
@@ -60,14 +63,21 @@ func TestRealServersTakeCorpus(t *testing.T) {
 				if err := os.MkdirAll(filepath.Join(s.dir, "logs"), 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if out, err := exec.Command(program, check.command(t, s)...).CombinedOutput(); err != nil {
+				if out, err := runIn(s.dir, program, check.command(t, s)...); err != nil {
 					t.Fatalf("%s refuses it: %v\n%s", check.program, err, out)
 				}
 				apply(t, s.audit(t).Edits())
-				if out, err := exec.Command(program, check.command(t, s)...).CombinedOutput(); err != nil {
+				if out, err := runIn(s.dir, program, check.command(t, s)...); err != nil {
 					t.Errorf("%s refuses it once patched: %v\n%s", check.program, err, out)
 				}
 			})
 		}
 	}
+}
+
+// runIn runs a program in a folder.
+func runIn(dir, program string, args ...string) ([]byte, error) {
+	c := exec.Command(program, args...)
+	c.Dir = dir
+	return c.CombinedOutput()
 }
