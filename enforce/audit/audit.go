@@ -159,8 +159,10 @@ func dedupe(list []Finding) []Finding {
 			return a.Check.ID < b.Check.ID
 		case a.At != b.At && (a.At.Less(b.At) || b.At.Less(a.At)):
 			return a.At.Less(b.At)
+		case a.Subject != b.Subject:
+			return a.Subject < b.Subject
 		}
-		return a.Subject < b.Subject
+		return a.Saw < b.Saw
 	})
 	var out []Finding
 	for _, f := range list {

@@ -175,20 +175,27 @@ func (n *Node) Set(key string, value any) []Edit {
 	return []Edit{old.At.Swap(string(text))}
 }
 
-// Before makes an edit that puts an item before one of a list.
-func (n *Node) Before(value any) []Edit {
+// Prepend makes an edit that puts an item before the first of a list. It makes none
+// where there is no list, or in TOML.
+func (n *Node) Prepend(value any) []Edit {
 	text, err := json.Marshal(value)
-	if n == nil || n.At.File == nil || n.toml || err != nil {
+	if n == nil || n.Kind != List || n.At.File == nil || n.toml || err != nil {
 		return nil
 	}
-	if n.flow {
-		return []Edit{n.At.File.Insert(n.At.Start, string(text)+", ")}
+	switch {
+	case n.flow && len(n.Items) == 0:
+		return []Edit{n.At.File.Insert(n.At.Start+1, string(text))}
+	case n.flow:
+		return []Edit{n.At.File.Insert(n.At.Start+1, string(text)+", ")}
+	case len(n.Items) == 0:
+		return nil
 	}
-	// The dash before the item is taken for the new one.
-	line := n.At.File.lines[n.At.Line()-1]
-	prefix := string(n.At.File.Text[line:n.At.Start])
+	// The dash before the first item is taken for the new one.
+	first := n.Items[0].At
+	line := first.File.lines[first.Line()-1]
+	prefix := string(first.File.Text[line:first.Start])
 	if strings.Trim(prefix, " -") != "" || !strings.Contains(prefix, "-") {
 		return nil
 	}
-	return []Edit{n.At.File.Insert(n.At.Start, string(text)+"\n"+prefix)}
+	return []Edit{first.File.Insert(first.Start, string(text)+"\n"+prefix)}
 }

@@ -31,12 +31,8 @@ func (h *envoyHTTP) filter(kind string) *doc.Node {
 
 // add makes an edit that puts a filter before the first one.
 func (h *envoyHTTP) add(name, kind string, config map[string]any) []doc.Edit {
-	list := h.hcm.Get("http_filters").List()
-	if len(list) == 0 {
-		return nil
-	}
 	config["@type"] = "type.googleapis.com/" + kind
-	return list[0].Before(map[string]any{"name": name, "typed_config": config})
+	return h.hcm.Get("http_filters").Prepend(map[string]any{"name": name, "typed_config": config})
 }
 
 // judge states what holds for the whole manager, then each route.
@@ -313,8 +309,8 @@ func (h *envoyHTTP) hsts(vh, r *doc.Node) audit.Fact {
 	}
 	header := map[string]any{"header": map[string]string{"key": "strict-transport-security", "value": hsts}}
 	mend := table.Put("response_headers_to_add", []any{header})
-	if list := table.Get("response_headers_to_add").List(); len(list) > 0 {
-		mend = list[0].Before(header)
+	if list := table.Get("response_headers_to_add"); list.Has() {
+		mend = list.Prepend(header)
 	}
 	return bad(table.Where(), mend, "Strict-Transport-Security is not sent")
 }

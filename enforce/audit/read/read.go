@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/enforce/audit"
 	"github.com/portcullis/portcullis/enforce/audit/doc"
@@ -162,4 +163,16 @@ func weakVersion(name string) bool {
 		return true
 	}
 	return false
+}
+
+// goSpan reads a duration of Go in seconds; a bare number is seconds.
+func goSpan(s string) float64 {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return n
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0
+	}
+	return d.Seconds()
 }

@@ -36,6 +36,9 @@ var realChecks = map[string]realCheck{
 	"envoy": {"envoy", func(_ *testing.T, s sampleConf) []string {
 		return []string{"--mode", "validate", "-l", "error", "-c", s.main[0]}
 	}},
+	"caddy": {"caddy", func(_ *testing.T, s sampleConf) []string {
+		return []string{"validate", "--config", s.main[0]}
+	}},
 }
 
 // needsMore are configurations of the corpus that the real server refuses for what
