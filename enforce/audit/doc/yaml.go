@@ -14,7 +14,7 @@ import (
 // maxDepth bounds nesting, and maxNodes what aliases may multiply a document to.
 const (
 	maxDepth = 200
-	maxNodes = 1 << 20
+	maxNodes = 1 << 17
 )
 
 // parseYAML reads the first document of a YAML file that is not empty. Anchors,
