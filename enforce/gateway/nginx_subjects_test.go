@@ -7,6 +7,7 @@ import (
 
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
+	"github.com/portcullis/portcullis/enforce/nginxconf"
 )
 
 func (s *site) wantAs(status int, client, path, header, value string) {
@@ -115,22 +116,22 @@ func FuzzNginxRender(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parsed, err := parseNginx(newNginxState(list, nil).httpFile(g.cfg))
+		parsed, err := nginxconf.Parse(newNginxState(list, nil).httpFile(g.cfg))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range parsed {
-			last := d.args[len(d.args)-1]
-			if d.name == "map" && last == "$portcullis_is_key" && len(d.body) > 1 {
-				if len(d.body) != 2 || d.body[1].name != value || len(d.body[1].args) != 1 || d.body[1].args[0] != value {
-					t.Fatalf("%q became %+v", value, d.body)
+			last := d.Args[len(d.Args)-1]
+			if d.Name == "map" && last == "$portcullis_is_key" && len(d.Body) > 1 {
+				if len(d.Body) != 2 || d.Body[1].Name != value || len(d.Body[1].Args) != 1 || d.Body[1].Args[0] != value {
+					t.Fatalf("%q became %+v", value, d.Body)
 				}
 			}
-			if d.name == "map" && last == "$portcullis_route" && len(d.body) > 2 {
-				t.Fatalf("the route %q became %+v", route, d.body)
+			if d.Name == "map" && last == "$portcullis_route" && len(d.Body) > 2 {
+				t.Fatalf("the route %q became %+v", route, d.Body)
 			}
-			if d.name != "map" && d.name != "geo" && d.name != "include" && d.name != "limit_req_zone" {
-				t.Fatalf("a directive %q", d.name)
+			if d.Name != "map" && d.Name != "geo" && d.Name != "include" && d.Name != "limit_req_zone" {
+				t.Fatalf("a directive %q", d.Name)
 			}
 		}
 	})
