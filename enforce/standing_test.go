@@ -60,17 +60,23 @@ func TestStanding(t *testing.T) {
 		if list, err := w.ledger.ReleasedEarly(t.Context(), time.Now()); err != nil || len(list) != 1 || list[0].Subject.Value != "192.0.2.7" {
 			t.Errorf("released early: %+v %v", list, err)
 		}
-		w.post(enforce.VerbAllow, "198.51.100.0/24", time.Minute)
-		w.post(enforce.VerbPanic, "", 0)
-		w.pass(time.Second)
-		if s := same("panic", 0); s.Panic == "" {
-			t.Error("the panic switch is not told")
-		}
-		if list, err := w.ledger.Allowing(t.Context(), time.Now()); err != nil || len(list) != 1 {
-			t.Errorf("allowed: %+v %v", list, err)
-		}
-		if list, err := w.ledger.Allowing(t.Context(), time.Now().Add(time.Hour)); err != nil || len(list) != 0 {
-			t.Errorf("allowed an hour later: %+v %v", list, err)
-		}
+		panicked(t, w, same)
 	})
+}
+
+// panicked: the panic switch takes everything back, and what is allowed is told while it is.
+func panicked(t *testing.T, w *world, same func(string, int) enforce.Standing) {
+	t.Helper()
+	w.post(enforce.VerbAllow, "198.51.100.0/24", time.Minute)
+	w.post(enforce.VerbPanic, "", 0)
+	w.pass(time.Second)
+	if s := same("panic", 0); s.Panic == "" {
+		t.Error("the panic switch is not told")
+	}
+	if list, err := w.ledger.Allowing(t.Context(), time.Now()); err != nil || len(list) != 1 {
+		t.Errorf("allowed: %+v %v", list, err)
+	}
+	if list, err := w.ledger.Allowing(t.Context(), time.Now().Add(time.Hour)); err != nil || len(list) != 0 {
+		t.Errorf("allowed an hour later: %+v %v", list, err)
+	}
 }
