@@ -44,7 +44,7 @@ type CLI struct {
 	Replay   ReplayCmd   `cmd:"" group:"try" help:"Find in finished logs what run would have found; nothing is enforced."`
 	Classify ClassifyCmd `cmd:"" group:"try" help:"Give a verdict on every request of a log: attack or benign."`
 	Explain  ExplainCmd  `cmd:"" group:"try" help:"Say what is understood of a line, what is kept of it, and what each detector makes of it."`
-	Audit    AuditCmd    `cmd:"" group:"try" help:"Grade the gateway's configuration in six practices, with patches; its log is evidence too."`
+	Audit    AuditCmd    `cmd:"" group:"try" help:"Grade the gateway's own configuration, with patches."`
 	Demo     DemoCmd     `cmd:"" group:"try" help:"Show it all on this machine: a gateway, clients, attackers."`
 	Bench    BenchCmd    `cmd:"" group:"try" help:"Measure lines per second, memory and allocations."`
 

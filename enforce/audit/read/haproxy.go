@@ -139,6 +139,11 @@ func readHAProxy(c *audit.Config, files []*doc.File, o audit.Options) error {
 		fronts++
 		h.front(s)
 	}
+	for _, s := range h.sections {
+		if s.kind == "backend" {
+			h.lax(s)
+		}
+	}
 	h.wide()
 	if fronts == 0 {
 		return errors.New("there is neither a frontend nor a listen section in it")
@@ -319,6 +324,10 @@ func (h *haproxyReader) lax(s *section) {
 		for _, l := range s.find("option", name) {
 			h.c.Say("headers-lax", s.name, bad(l.at, []doc.Edit{l.at.Swap("no option " + name)}, "%s lets through what is no valid HTTP", name))
 		}
+	}
+	for _, l := range s.find("http-request", "set-dst") {
+		text := strings.Join(l.words, " ")
+		h.c.Say("target-open", s.name, either(!strings.Contains(text, "url_ip") && !strings.Contains(text, "hdr"), l.at, nil, "the server is named here", "the server to connect to is taken from the request"))
 	}
 	for _, l := range s.find("http-request", "set-src") {
 		if strings.Contains(strings.Join(l.words, " "), "hdr") {

@@ -6,6 +6,7 @@ package read
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,7 +139,9 @@ func weakSuites(list []string) []string {
 		switch {
 		case regexp.MustCompile(`RC4|3DES|DES-CBC|_DES_|^DES|MD5|NULL|EXP|^LOW$|^MEDIUM$|ADH|AECDH|ANON|SEED|IDEA|RC2|^ALL$|COMPLEMENTOF`).MatchString(s),
 			regexp.MustCompile(`^(TLS_RSA_|AES\d+-|AES$|KRSA$|RSA$|HIGH$|DEFAULT$|CAMELLIA)`).MatchString(s) && !forwardOnly(list):
-			out = append(out, suite)
+			if !slices.Contains(out, suite) {
+				out = append(out, suite)
+			}
 		}
 	}
 	return out
