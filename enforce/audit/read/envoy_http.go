@@ -105,11 +105,16 @@ func matchPath(m *doc.Node) string {
 	return "/"
 }
 
+// envoyNames are how routes name the filters that they set or switch off; the names
+// are those that Envoy's documentation uses.
+var envoyNames = map[string]string{"ExtAuthz": "ext_authz", "LocalRateLimit": "local_ratelimit", "RateLimit": "ratelimit", "JwtAuthentication": "jwt_authn", "Buffer": "buffer",
+	"BasicAuth": "basic_auth", "ApiKeyAuth": "api_key_auth", "RBAC": "rbac", "Cors": "cors", "OAuth2": "oauth2"}
+
 // override is what a route, or its host, says about a filter.
 func override(vh, r *doc.Node, filter string) *doc.Node {
 	for _, n := range []*doc.Node{r, vh} {
 		for _, item := range n.Get("typed_per_filter_config").List() {
-			if strings.HasSuffix(item.Key, filter) || strings.HasPrefix(kindOf(item), filter) {
+			if strings.HasSuffix(item.Key, "."+envoyNames[filter]) || strings.HasPrefix(kindOf(item), filter) {
 				return item
 			}
 		}
@@ -157,7 +162,9 @@ func (h *envoyHTTP) auth(vh, r *doc.Node, path string, out *audit.Route) {
 			}
 		}
 	}
-	h.jwt(path, out)
+	if !override(vh, r, "JwtAuthentication").Get("disabled").True() {
+		h.jwt(path, out)
+	}
 	if f := h.filter("ExtAuthz"); f.Has() && !override(vh, r, "ExtAuthz").Get("disabled").True() {
 		out.Auth, out.Optional = good(f.Where(), "a decision service is asked"), false
 		out.Inspects = good(f.Where(), "a decision service looks at method, target and headers")
@@ -200,9 +207,10 @@ func (h *envoyHTTP) jwt(path string, out *audit.Route) {
 		if !requires.Has() {
 			return // the rule leaves the path out
 		}
-		out.Auth = good(rule.Where(), "a token is asked for")
-		text := keysOf(requires)
-		out.Optional = strings.Contains(text, "allow_missing")
+		if out.Auth.State != audit.Good {
+			out.Auth = good(rule.Where(), "a token is asked for")
+			out.Optional = strings.Contains(keysOf(requires), "allow_missing")
+		}
 		return
 	}
 }
@@ -247,7 +255,9 @@ func (h *envoyHTTP) limit(vh, r *doc.Node, out *audit.Route) {
 	}
 	local := h.filter("LocalRateLimit")
 	if o := override(vh, r, "LocalRateLimit"); o.Has() && local.Has() {
-		local = o
+		if local = o; o.Get("disabled").True() {
+			local = nil
+		}
 	}
 	if !local.Has() || out.Limit.State == audit.Good || !local.Get("token_bucket").Has() {
 		return
@@ -356,7 +366,7 @@ func (h *envoyHTTP) logs() ([]audit.Log, audit.Fact) {
 		if strings.HasSuffix(kindOf(l), "GrpcAccessLogConfig") || !format.Has() {
 			log.Known = kindOf(l) != "OpenTelemetryAccessLogConfig"
 		} else {
-			text := strings.ToUpper(string(format.At.File.Text[format.KeyAt.Start:maxEnd(format)]))
+			text := strings.ToUpper(valuesOf(format))
 			has := map[string]bool{}
 			for op, field := range envoyFields {
 				has[field] = has[field] || strings.Contains(text, op)
@@ -373,11 +383,11 @@ func (h *envoyHTTP) logs() ([]audit.Log, audit.Fact) {
 	return out, good(list[0].Where(), "requests are logged")
 }
 
-// maxEnd is where the last part below a node ends.
-func maxEnd(n *doc.Node) int {
-	end := max(n.At.End, n.KeyAt.End)
+// valuesOf are all scalars below a node.
+func valuesOf(n *doc.Node) string {
+	text := n.Text()
 	for _, item := range n.Items {
-		end = max(end, maxEnd(item))
+		text += " " + valuesOf(item)
 	}
-	return end
+	return text
 }
