@@ -25,6 +25,7 @@ type Fact struct {
 	At    doc.Place
 	Saw   string
 	Mend  []doc.Edit // what makes a bad one good
+	Mild  bool       // whether it is bad depends on what is not told, such as the gateway's version: its severity is low
 }
 
 // Door is where a gateway listens.
@@ -131,8 +132,16 @@ func (c *Config) Say(check, subject string, f Fact) {
 	case Good:
 		c.kept = append(c.kept, Pass{k, subject, f.At, f.Saw})
 	case Bad:
-		c.said = append(c.said, Finding{k, k.Severity, subject, f.At, f.Saw, f.Mend})
+		c.said = append(c.said, Finding{k, f.severity(k.Severity), subject, f.At, f.Saw, f.Mend})
 	}
+}
+
+// severity is that of a bad fact.
+func (f Fact) severity(s Severity) Severity {
+	if f.Mild {
+		return min(s, Low)
+	}
+	return s
 }
 
 // Blinded notes what could not be read or understood.
@@ -151,7 +160,7 @@ func (c *Config) Judged(subject string, f Fact, s ...Severity) {
 		if len(s) > 0 {
 			severity = s[0]
 		}
-		c.findings = append(c.findings, Finding{k, severity, subject, f.At, f.Saw, f.Mend})
+		c.findings = append(c.findings, Finding{k, f.severity(severity), subject, f.At, f.Saw, f.Mend})
 	}
 }
 

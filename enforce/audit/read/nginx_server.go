@@ -177,6 +177,7 @@ func (n *nginxReader) tls(d *audit.Door, s, head *block) {
 	switch {
 	case p == nil:
 		d.Versions = bad(head.place(), head.open(want), "ssl_protocols is not set: older releases of nginx accept TLS 1.0 and 1.1 by default")
+		d.Versions.Mild = true
 	case !templated(strings.Join(p.Args, " ")):
 		old := slices.Collect(func(yield func(string) bool) {
 			for _, a := range p.Args {
