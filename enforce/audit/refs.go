@@ -1,6 +1,6 @@
 package audit
 
-// What checks rest on. Looked up 2026-11-28.
+// What checks rest on.
 var (
 	api2  = owasp("API2", "Broken Authentication", "0xa2-broken-authentication")
 	api4  = owasp("API4", "Unrestricted Resource Consumption", "0xa4-unrestricted-resource-consumption")
