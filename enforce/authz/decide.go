@@ -84,12 +84,14 @@ func (s *Service) decide(w *worker, n int64) verdict {
 	if len(snap.others) > 0 || s.named {
 		w.identity.Resolve(ev)
 	}
-	if snap.routed > 0 || s.routed {
+	at := way{}
+	if snap.routed > 0 || len(snap.routes) > 0 || s.routed {
 		w.routes.Resolve(ev)
+		at = way{ev.Route, enrich.Path(ev.Target)}
 	}
-	rule := snap.find(client, ev.Route)
+	rule := snap.find(client, at)
 	if len(snap.others) > 0 {
-		rule = s.others(snap, ev, rule)
+		rule = snap.everyone(at, s.others(snap, ev, at, rule))
 	}
 	v := verdict{}
 	if rule != nil {
@@ -106,13 +108,13 @@ func (s *Service) decide(w *worker, n int64) verdict {
 }
 
 // others looks for rules on what else tells who asks.
-func (s *Service) others(snap *snapshot, ev *ingest.Event, best *rule) *rule {
+func (s *Service) others(snap *snapshot, ev *ingest.Event, at way, best *rule) *rule {
 	for _, sub := range [...]detect.Subject{
 		{Kind: "consumer", Value: ev.Consumer}, {Kind: "key", Value: ev.Key}, {Kind: "key", Value: ev.Token},
-		{Kind: "session", Value: ev.Session}, {Kind: "account", Value: ev.User}, {Kind: "route", Value: ev.Route},
+		{Kind: "session", Value: ev.Session}, {Kind: "account", Value: ev.User},
 	} {
 		if sub.Value != "" {
-			best = snap.subject(sub, ev.Route, best)
+			best = snap.subject(sub, at, best)
 		}
 	}
 	return best

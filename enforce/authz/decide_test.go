@@ -220,6 +220,7 @@ func TestSubjects(t *testing.T) {
 		{"192.0.2.1", "/closed?y", "X-Consumer", "bob", 403},
 		{"192.0.2.9", "/login", "X-Consumer", "bob", 403},
 		{"192.0.2.9", "/logins", "X-Consumer", "bob", 200},
+		{"192.0.2.1", "/orders/a-b_c", "Authorization", "Bearer t0k3n", 403},
 	} {
 		if got := s.forwarded("127.0.0.1:9", c.chain, c.target, c.name, c.value).Code; got != c.status {
 			t.Errorf("%s %s %s=%q: %d, want %d", c.chain, c.target, c.name, c.value, got, c.status)

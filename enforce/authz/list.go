@@ -3,6 +3,7 @@ package authz
 import (
 	"maps"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -86,14 +87,15 @@ func (s spot) with(route string, r *rule) spot {
 type snapshot struct {
 	addrs  *bart.Table[spot]
 	others map[detect.Subject]spot
-	routed int // rules that are for one route
+	routes []everyoneRule // of others, those on a route
+	routed int            // rules that are for one route
 	size   int
 }
 
 var nothing = &snapshot{addrs: new(bart.Table[spot])}
 
 // find returns the strongest rule for an address on a route.
-func (s *snapshot) find(a netip.Addr, route string) *rule {
+func (s *snapshot) find(a netip.Addr, at way) *rule {
 	if _, ok := s.addrs.Lookup(a); !ok {
 		return nil
 	}
@@ -101,25 +103,78 @@ func (s *snapshot) find(a netip.Addr, route string) *rule {
 	// The longest prefix is not the strongest rule: a throttled address may stand in
 	// a network that is blocked.
 	for _, sp := range s.addrs.Supernets(netip.PrefixFrom(a, a.BitLen())) {
-		best = stronger(best, sp, route)
+		best = stronger(best, sp, at)
 	}
 	return best
 }
 
 // subject returns the strongest rule for a subject of another kind.
-func (s *snapshot) subject(sub detect.Subject, route string, best *rule) *rule {
+func (s *snapshot) subject(sub detect.Subject, at way, best *rule) *rule {
 	if sp, ok := s.others[sub]; ok {
-		best = stronger(best, sp, route)
+		best = stronger(best, sp, at)
 	}
 	return best
 }
 
-func stronger(best *rule, sp spot, route string) *rule {
-	best = harder(best, sp.all)
-	if route != "" && sp.byRoute != nil {
-		best = harder(best, sp.byRoute[route])
+// everyone returns the strongest rule for whoever asks for a route.
+func (s *snapshot) everyone(at way, best *rule) *rule {
+	for _, e := range s.routes {
+		if at.fits(e.route) {
+			best = harder(best, e.rule)
+		}
 	}
 	return best
+}
+
+// everyoneRule is a rule whose subject is a route.
+type everyoneRule struct {
+	route string
+	rule  *rule
+}
+
+func routesOf(others map[detect.Subject]spot) (out []everyoneRule) {
+	for s, sp := range others {
+		if s.Kind == "route" && sp.all != nil {
+			out = append(out, everyoneRule{s.Value, sp.all})
+		}
+	}
+	return out
+}
+
+func stronger(best *rule, sp spot, at way) *rule {
+	best = harder(best, sp.all)
+	for route, r := range sp.byRoute {
+		if at.fits(route) {
+			best = harder(best, r)
+		}
+	}
+	return best
+}
+
+// way is what a request is for: its route template as the log shows it, and its path.
+// A rule on a route fits by either, since a decision may name a route that was learnt
+// from other paths.
+type way struct{ route, path string }
+
+func (w way) fits(route string) bool {
+	return route == w.route || w.path != "" && matches(route, w.path)
+}
+
+// matches tells whether a path is one of a template, of which a part in braces stands
+// for one segment.
+func matches(template, path string) bool {
+	for {
+		want, moreWant, endWant := strings.Cut(template, "/")
+		have, moreHave, endHave := strings.Cut(path, "/")
+		parameter := len(want) > 2 && want[0] == '{' && want[len(want)-1] == '}'
+		if endWant != endHave || parameter && have == "" || !parameter && want != have {
+			return false
+		}
+		if !endWant {
+			return true
+		}
+		template, path = moreWant, moreHave
+	}
 }
 
 func harder(a, b *rule) *rule {
@@ -162,7 +217,11 @@ func (l *list) replace(want []wanted) (changed int) {
 		e.sweep()
 	}
 	if e.changed > 0 {
-		l.cur.Store(&snapshot{addrs: e.addrs, others: e.others, routed: e.routed, size: e.size})
+		next := &snapshot{addrs: e.addrs, others: e.others, routes: e.old.routes, routed: e.routed, size: e.size}
+		if e.own {
+			next.routes = routesOf(e.others)
+		}
+		l.cur.Store(next)
 	}
 	return e.changed
 }

@@ -93,7 +93,7 @@ func compare(t *rapid.T, s *snapshot, m model) {
 		for _, a := range []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, host}), netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: host})} {
 			for _, route := range []string{"", "/login", "/orders/{id}", "/other"} {
 				key := fmt.Sprint("k", host%4)
-				got := s.subject(detect.Subject{Kind: "key", Value: key}, route, s.find(a, route))
+				got := s.subject(detect.Subject{Kind: "key", Value: key}, way{route: route}, s.find(a, way{route: route}))
 				want := m.find(a, key, route)
 				if (got == nil) != (want == nil) || got != nil && (got.act != want.act || got.pace != want.pace) {
 					t.Fatalf("%s %s %q: %+v, want %+v", a, key, route, got, want)
@@ -127,10 +127,25 @@ func TestListKeepsPace(t *testing.T) {
 	l := newList()
 	at := target{prefix: netip.MustParsePrefix("192.0.2.1/32")}
 	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(1, 1), id: "d1"}})
-	l.cur.Load().find(at.prefix.Addr(), "").due.Store(7)
+	l.cur.Load().find(at.prefix.Addr(), way{}).due.Store(7)
 	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(1, 1), id: "d1"}})
 	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(2, 1), id: "d2"}})
-	if r := l.cur.Load().find(at.prefix.Addr(), ""); r.due.Load() != 7 || r.id != "d2" {
+	if r := l.cur.Load().find(at.prefix.Addr(), way{}); r.due.Load() != 7 || r.id != "d2" {
 		t.Errorf("due %d of %s", r.due.Load(), r.id)
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		template, path string
+		want           bool
+	}{
+		{"/orders/{id}", "/orders/7", true}, {"/orders/{id}", "/orders/a-b_c", true}, {"/orders/{id}", "/orders/", false},
+		{"/orders/{id}", "/orders", false}, {"/orders/{id}", "/orders/7/items", false}, {"/orders/{id}/items", "/orders/7/items", true},
+		{"/orders", "/orders", true}, {"/orders", "/order", false}, {"/", "/", true}, {"", "", true}, {"/{a}/{b}", "/x/y", true}, {"/{}", "/x", false},
+	} {
+		if got := matches(c.template, c.path); got != c.want {
+			t.Errorf("%s %s: %v", c.template, c.path, got)
+		}
 	}
 }
