@@ -17,6 +17,9 @@ type Standing struct {
 	Panic   string // who switched it on and why; "" = off
 }
 
+// For is what of it one gateway holds.
+func (s Standing) For(gw Gateway) []Entry { return fitting(gw, s.Entries) }
+
 // Standing reads what should be in force at a moment.
 func (l *Ledger) Standing(ctx context.Context, now time.Time) (s Standing, err error) {
 	if s.Panic, err = l.Panic(ctx); err != nil {

@@ -222,7 +222,7 @@ func (i *inline) stand(ctx context.Context) error {
 	}
 	var errs []error
 	for _, g := range i.gateways() {
-		_, err := g.Apply(ctx, s.Entries)
+		_, err := g.Apply(ctx, s.For(g))
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

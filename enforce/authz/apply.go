@@ -2,11 +2,14 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/enforce"
 )
 
@@ -26,6 +29,29 @@ type Foreign struct {
 // Name implements enforce.Gateway.
 func (s *Service) Name() string { return "authz" }
 
+// Holds implements enforce.Holder. What it says holds no word of the subject's value: that
+// may be a key.
+func (s *Service) Holds(t enforce.Target, a enforce.Action) error {
+	kind := t.Subject.Kind
+	switch {
+	case a != enforce.Block && a != enforce.Throttle:
+		return fmt.Errorf("gateway authz: it cannot %.32q", string(a))
+	case t.Route != "" && !strings.HasPrefix(t.Route, "/"), kind == "route" && !strings.HasPrefix(t.Subject.Value, "/"):
+		return errors.New("gateway authz: requests of a route that is no path cannot be told")
+	case t.Prefix.IsValid():
+		return nil
+	case t.Subject.Value == "":
+		return fmt.Errorf("gateway authz: a subject of kind %.32q has no value", kind)
+	case kind == "consumer" && s.cfg.Consumer == "":
+		return errors.New("gateway authz: it cannot tell consumers: set authz.consumer_header")
+	case kind == "account" && !s.accounts:
+		return errors.New("gateway authz: it cannot tell accounts, other than those of Basic credentials with identity.basic_user")
+	case kind == "key", kind == "session", kind == "route", kind == "consumer", kind == "account":
+		return nil
+	}
+	return fmt.Errorf("gateway authz: it cannot tell a subject of kind %.32q", kind)
+}
+
 // Check implements enforce.Gateway.
 func (s *Service) Check(context.Context) error { return nil }
 
@@ -34,7 +60,7 @@ func (s *Service) Apply(ctx context.Context, want []enforce.Entry) (enforce.Appl
 	start := time.Now()
 	rules := make([]wanted, 0, len(want))
 	for i := range want {
-		w, err := wantedOf(&want[i])
+		w, err := s.wantedOf(&want[i])
 		if err != nil {
 			return enforce.Applied{}, err
 		}
@@ -72,7 +98,7 @@ func (s *Service) rebuild() (changed int) {
 	all := make([]wanted, 0, len(s.sources.decisions)+len(s.sources.foreign))
 	for _, w := range s.sources.decisions {
 		all = append(all, w)
-		if w.route == "" {
+		if w.route == "" && w.prefix.IsValid() {
 			decided[w.prefix] = true
 		}
 	}
@@ -90,22 +116,19 @@ func (s *Service) rebuild() (changed int) {
 }
 
 // wantedOf makes a rule of a decision.
-func wantedOf(e *enforce.Entry) (wanted, error) {
-	w := wanted{id: e.Decision, label: "throttle"}
-	if w.prefix = e.Prefix; !w.prefix.IsValid() {
-		return w, fmt.Errorf("gateway authz: decision %.64q names no address", e.Decision)
+func (s *Service) wantedOf(e *enforce.Entry) (wanted, error) {
+	w := wanted{target: target{e.Prefix, e.Subject, e.Route}, act: actBlock, id: e.Decision}
+	if err := s.Holds(e.Target(), e.Action); err != nil {
+		return w, fmt.Errorf("decision %.64q: %w", e.Decision, err)
 	}
-	w.prefix = w.prefix.Masked()
-	switch e.Action {
-	case enforce.Block:
-		w.act, w.label = actBlock, ""
-	case enforce.Throttle:
+	if w.prefix.IsValid() {
+		w.prefix, w.subject = w.prefix.Masked(), detect.Subject{}
+	}
+	if e.Action == enforce.Throttle {
 		if !(e.Rate > 0) || math.IsInf(e.Rate, 0) || e.Burst < 0 {
 			return w, fmt.Errorf("gateway authz: decision %.64q: rate %v and burst %d are none that can be kept", e.Decision, e.Rate, e.Burst)
 		}
-		w.act, w.pace = actThrottle, newPace(e.Rate, e.Burst)
-	default:
-		return w, fmt.Errorf("gateway authz: decision %.64q: it cannot %.32q", e.Decision, string(e.Action))
+		w.act, w.pace, w.label = actThrottle, newPace(e.Rate, e.Burst), "throttle"
 	}
 	return w, nil
 }

@@ -218,16 +218,25 @@ func TestLiveContract(t *testing.T) {
 	for _, f := range fronts {
 		t.Run(f.name, func(t *testing.T) {
 			gateways.Need(t, f.kind)
-			s, http, grpc := running(t, Config{})
+			s, http, grpc := running(t, Config{Consumer: "X-Consumer"})
 			if _, err := s.Apply(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 			g := gateways.Start(t, f.kind, f.o(t, http, grpc))
+			keys := pseudonyms(t, "key-0", "key-1")
 			enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
 				if _, err := s.Apply(t.Context(), nil); err != nil {
 					t.Fatal(err)
 				}
 				return s, enforcetest.Probe{
+					Ask:   func(t testing.TB, a enforcetest.Ask) int { return askAs(t, g.URL, a, keys) },
+					Kinds: []string{"consumer", "key"},
+					Values: func(kind string) (value, other string) {
+						if kind == "key" {
+							return keys[0].pseudonym, keys[1].pseudonym
+						}
+						return "alice", "bob"
+					},
 					Status: func(t testing.TB, c netip.Addr) int { return ask(t, g.URL+"/api/v1/orders/1", c).StatusCode },
 					Held: func(t testing.TB) string {
 						var b strings.Builder

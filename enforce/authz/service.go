@@ -42,6 +42,7 @@ type Service struct {
 	cells     *cells
 	named     bool // a limit counts by something else than the address
 	routed    bool // a limit is for one route
+	accounts  bool // users of Basic credentials are told
 	workers   sync.Pool
 
 	counts [outcomes]atomic.Int64
@@ -70,7 +71,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if cfg.Cells == 0 {
 		cfg.Cells = 1 << 18
 	}
-	s := &Service{cfg: cfg, log: deps.Log, now: deps.Now, list: newList()}
+	s := &Service{cfg: cfg, log: deps.Log, now: deps.Now, list: newList(), accounts: deps.Identity.BasicUser}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -110,6 +111,21 @@ func NewBook(cfg Config) *Book {
 // Name implements enforce.Gateway.
 func (b *Book) Name() string { return "lapi" }
 
+// Holds implements enforce.Holder.
+func (b *Book) Holds(t enforce.Target, a enforce.Action) error {
+	switch {
+	case !t.Prefix.IsValid():
+		return fmt.Errorf("gateway lapi: bouncers are told addresses, and no subject of kind %.32q", t.Subject.Kind)
+	case t.Route != "":
+		return errors.New("gateway lapi: bouncers cannot tell routes apart")
+	case a == enforce.Throttle && !b.cfg.Throttles:
+		return errors.New("gateway lapi: bouncers are not told of throttles: set lapi.throttle_as")
+	case a != enforce.Block && a != enforce.Challenge && a != enforce.Throttle:
+		return fmt.Errorf("gateway lapi: bouncers cannot %.32q", string(a))
+	}
+	return nil
+}
+
 // Check implements enforce.Gateway.
 func (b *Book) Check(context.Context) error { return nil }
 
@@ -140,8 +156,8 @@ func (b *Book) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applied
 	wanted := make(map[string]*Item, len(want))
 	for i := range want {
 		e := &want[i]
-		if e.Action == enforce.Throttle && !b.cfg.Throttles || !e.Prefix.IsValid() {
-			continue
+		if err := b.Holds(e.Target(), e.Action); err != nil {
+			return enforce.Applied{}, fmt.Errorf("decision %.64q: %w", e.Decision, err)
 		}
 		if it := b.itemOf(e, known, now); it != nil {
 			wanted[it.Key] = it
