@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
@@ -37,7 +38,7 @@ func (u *unpacker) unpack(dst []byte, code int8, packed []byte) ([]byte, error) 
 		return dst, fmt.Errorf("compression %d is not known", code)
 	}
 	r := compress.Codecs[code].NewReader(bytes.NewReader(packed))
-	out := bytes.NewBuffer(dst)
+	out := bytes.NewBuffer(slices.Grow(dst, min(5*len(packed), mostPlain))) // about what log lines become
 	n, err := io.Copy(out, io.LimitReader(r, mostPlain+1))
 	if n > mostPlain {
 		err = fmt.Errorf("more than %d bytes", mostPlain)
