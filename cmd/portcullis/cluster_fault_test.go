@@ -262,7 +262,7 @@ func newChaos(t *testing.T) *chaos {
 	// A log that is quiet for the late bound and half a minute counts as complete up to
 	// then. The times in this one are long past, so that the lines behind such a pause
 	// would be late; and a restart of Elasticsearch can take more than a minute.
-	f := newFleet(t, b.Plain(), 4, fmt.Sprintf("engine: {late: 3m}\nelasticsearch: {enabled: true, urls: [%q], layout: index, replicas: 0, refresh: 1s, bulk: {interval: 100ms}}\n", search.proxy.URL))
+	f := newFleet(t, b.Plain(), 4, fmt.Sprintf("engine: {late: 90s}\nelasticsearch: {enabled: true, urls: [%q], layout: index, replicas: 0, refresh: 1s, bulk: {interval: 100ms}}\n", search.proxy.URL))
 	c := &chaos{fleet: f, broker: b.Broker, search: search, rng: rand.New(rand.NewPCG(seed, 1)), counts: map[string]int{}}
 	f.add("collect", "collect")
 	f.add("detect", "detect-1")
