@@ -25,7 +25,7 @@ type BenchCmd struct {
 	Clients int    `name:"clients" default:"1000000" help:"Clients for the memory figure; 0 leaves it out."`
 	Seed    uint64 `name:"seed" default:"1" help:"Seed of the generated log: equal seeds give equal logs."`
 	Rounds  int    `name:"rounds" default:"3" help:"Rounds of each stage; the fastest counts, since other programs only make it slower."`
-	Rules   bool   `name:"rules" help:"Also measure with each detector alone."`
+	Rules   bool   `name:"rules" help:"Also measure what each detector costs, and the path with none."`
 	Profile string `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile of the whole path on one core, for go tool pprof."`
 }
 
@@ -98,6 +98,10 @@ func (c *BenchCmd) print(app *App, rows []benchRow) error {
 		if r.Findings > 0 {
 			found = strconv.Itoa(r.Findings)
 		}
+		if r.LinesPerSec == 0 { // the part of one detector
+			t.Row(r.Stage, strconv.Itoa(r.Workers), "", "", fmt.Sprintf("%.1f", r.NanosPerLine), "", "", "")
+			continue
+		}
 		t.Row(r.Stage, strconv.Itoa(r.Workers), cliout.Count(int64(r.LinesPerSec)), cliout.Count(int64(r.PerCPUSecond)), fmt.Sprintf("%.0f", r.NanosPerLine),
 			fmt.Sprintf("%.3f", r.Allocs), found, per)
 	}
@@ -128,9 +132,6 @@ func (b *bencher) all(ctx context.Context) ([]benchRow, error) {
 	}
 	if b.cmd.Rules {
 		stages = append(stages, stage{"no detector", 1, func() (int, error) { return b.whole(1, nil) }})
-		for _, r := range b.settings.rules() {
-			stages = append(stages, stage{"only " + r.Name, 1, func() (int, error) { return b.whole(1, []detect.RuleConfig{r}) }})
-		}
 	}
 	var rows []benchRow
 	for _, st := range stages {
@@ -149,6 +150,13 @@ func (b *bencher) all(ctx context.Context) ([]benchRow, error) {
 			}
 		}
 		rows = append(rows, best)
+	}
+	if b.cmd.Rules {
+		inside, err := b.rulesInside(ctx)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, inside...)
 	}
 	if b.cmd.Profile != "" {
 		if err := b.profile(); err != nil {
@@ -242,12 +250,17 @@ func (b *bencher) decode() (int, error) {
 }
 
 func (b *bencher) engine(workers int, rules []detect.RuleConfig) (*detect.Engine, error) {
+	return b.engineOf(workers, rules, nil)
+}
+
+// engineOf is an engine whose detectors are changed before it is made.
+func (b *bencher) engineOf(workers int, rules []detect.RuleConfig, change func([]detect.RuleConfig) []detect.RuleConfig) (*detect.Engine, error) {
 	s := *b.settings
 	s.Detectors, s.Disable = nil, nil
 	for _, r := range rules {
 		s.Detectors = append(s.Detectors, sectionOf(r))
 	}
-	return newEngine(&s, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, workers: workers, log: slog.New(slog.DiscardHandler)})
+	return newEngine(&s, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, workers: workers, rules: change, log: slog.New(slog.DiscardHandler)})
 }
 
 func (b *bencher) whole(workers int, rules []detect.RuleConfig) (int, error) {

@@ -25,9 +25,10 @@ type engineOptions struct {
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
 	noTime  func() int64
 	log     *slog.Logger
-	sealed  bool                // the lines' secrets were replaced before the bus
-	enrich  *enrich.Enricher    // nil: nothing is added
-	hide    func(string) string // see detect.Config; nil: nothing is hidden
+	sealed  bool                                          // the lines' secrets were replaced before the bus
+	enrich  *enrich.Enricher                              // nil: nothing is added
+	hide    func(string) string                           // see detect.Config; nil: nothing is hidden
+	rules   func([]detect.RuleConfig) []detect.RuleConfig // changes the detectors; nil: they stay as the settings say
 }
 
 // newEngine makes the engine that the settings describe.
@@ -61,8 +62,12 @@ func newEngine(s *Settings, o engineOptions) (*detect.Engine, error) {
 
 // engineConfig is what both levels of the detection are made of.
 func engineConfig(s *Settings, o engineOptions, seed uint64) detect.Config {
+	rules := s.rules()
+	if o.rules != nil {
+		rules = o.rules(rules)
+	}
 	return detect.Config{
-		Rules: s.rules(), Inspect: s.Inspect,
+		Rules: rules, Inspect: s.Inspect,
 		LateSeconds: int64(s.Engine.Late.Seconds()), IdleSeconds: int64(s.Engine.Idle.Seconds()),
 		MaxClients: s.Engine.MaxClients, Seed: seed,
 		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now, Hide: o.hide,
