@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +11,8 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 )
 
-// held says what a gateway holds, without a word of anybody's: the label of each target,
-// and what happens to it. It is kept in a file beside those that the gateway reads, to tell
+// held says what a gateway holds, without a word of anybody's: the prefix or the label of
+// each target, and what happens to it. It is kept in a file beside those that the gateway reads, to tell
 // what a push changed.
 type held map[string]string
 
@@ -26,9 +25,17 @@ func heldOf(list []enforce.Entry) held {
 		if e.Action == enforce.Throttle {
 			what = fmt.Sprintf("%s %g %d", what, e.Rate, e.Burst)
 		}
-		h[targetLabel(e.Target())] = what
+		h[heldKey(e.Target())] = what
 	}
 	return h
+}
+
+// heldKey names a target; most are prefixes, which are their own names.
+func heldKey(t enforce.Target) string {
+	if t.Prefix.IsValid() && t.Route == "" {
+		return t.Prefix.String()
+	}
+	return targetLabel(t)
 }
 
 // changed counts the entries that were added, altered or removed since old.
@@ -50,9 +57,13 @@ func (h held) changed(old held) int {
 // readHeld reads what was held; what cannot be read was nothing.
 func readHeld(path string) held {
 	h := held{}
-	if text, err := os.ReadFile(path); err == nil {
-		if json.Unmarshal(text, &h) != nil {
-			return held{}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return h
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, what, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok {
+			h[key] = what
 		}
 	}
 	return h
@@ -60,11 +71,11 @@ func readHeld(path string) held {
 
 // write keeps it.
 func (h held) write(path string) error {
-	text, err := json.Marshal(h)
-	if err != nil {
-		return err
+	b := make([]byte, 0, 32*len(h))
+	for key, what := range h {
+		b = append(append(append(append(b, key...), ' '), what...), '\n')
 	}
-	return writeAtomic(path, text)
+	return writeAtomic(path, b)
 }
 
 // explainDir adds what an operator can do when a folder cannot be written, and leaves the

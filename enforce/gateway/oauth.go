@@ -110,7 +110,7 @@ func (g *OAuth) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applie
 	now := heldOf(list)
 	done := enforce.Applied{Entries: len(list), Changed: now.changed(g.done)}
 	for i := range list {
-		id := targetLabel(list[i].Target())
+		id := heldKey(list[i].Target())
 		if g.done[id] != "" {
 			continue
 		}
