@@ -102,6 +102,12 @@ func (r *authSlow) take(x *record, slot detect.Slot, sec int64, t *moment) {
 		return
 	}
 	v := r.weigh(x, r.env.Standing(slot, sec), sec)
+	if v.level == onlyElsewhere && (x.now == nil || x.now.start != detect.WindowOf(sec)) {
+		if x.said != 0 && sec-x.said < day { // a program with an old key goes on for days
+			return
+		}
+		x.said = sec
+	}
 	if x.fire(r.env, slot, sec, t, v.times > 0, v.count, v.first) {
 		if v.times > x.now.times { // the gravest of this window
 			x.now.times, x.now.told, x.now.level = v.times, v.span, v.level
@@ -116,8 +122,13 @@ type excess struct {
 	count int64
 	first int64
 	span  int64 // seconds looked back
-	level int64 // 1: visits, 2: only refusals of routes that take no credentials
+	level int64 // onVisits or onlyElsewhere, where it is not about many tries at a login
 }
+
+const (
+	onVisits      = 1 // tries hours apart
+	onlyElsewhere = 2 // only refusals of routes that take no credentials
+)
 
 // weigh finds the limit that a client exceeds most.
 func (r *authSlow) weigh(x *record, s detect.Standing, sec int64) excess {
@@ -134,7 +145,7 @@ func (r *authSlow) weigh(x *record, s detect.Standing, sec int64) excess {
 		case refused >= limit+more && share(n) >= r.cfg.Share:
 			v.times = float64(refused) / float64(limit+more)
 		case n[triesElsewhere] >= limit+more && n[triesAccepted] == 0 && s.Successes < int64(n[triesElsewhere])/4:
-			v.times, v.count, v.level = 0.5*float64(n[triesElsewhere])/float64(limit+more), int64(n[triesElsewhere]), 2
+			v.times, v.count, v.level = 0.5*float64(n[triesElsewhere])/float64(limit+more), int64(n[triesElsewhere]), onlyElsewhere
 		}
 		if v.times > worst.times {
 			worst = v
@@ -156,7 +167,7 @@ func (r *authSlow) visits(x *record, s detect.Standing, sec int64) excess {
 	if hours < r.cfg.Visits || sec-first < day/2 || n[triesAccepted] > 0 || s.Successes > 2*int64(n[triesRefused]) {
 		return excess{}
 	}
-	return excess{times: float64(hours) / float64(r.cfg.Visits), count: int64(n[triesRefused]), first: first, span: week, level: 1}
+	return excess{times: float64(hours) / float64(r.cfg.Visits), count: int64(n[triesRefused]), first: first, span: week, level: onVisits}
 }
 
 // share is the part of the tries that was refused.
@@ -173,9 +184,9 @@ func (r *authSlow) judge(e *episode) detect.Finding {
 	f.Confidence = surer(0.75, 0.95, e.times, 4)
 	since := detect.FormatTime(e.first * 1e9)
 	switch e.level {
-	case 1:
+	case onVisits:
 		f.Why = fmt.Sprintf("%d refused credentials since %s, in %d hours apart or more, and none accepted", e.count, since, r.cfg.Visits)
-	case 2:
+	case onlyElsewhere:
 		f.Severity, f.Confidence = detect.Low, 0.5
 		f.Why = fmt.Sprintf("%d requests with refused credentials since %s, and hardly one that works: keys are guessed, or a program has an old one", e.count, since)
 	default:

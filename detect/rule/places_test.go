@@ -73,6 +73,13 @@ var keyCases = map[string]placeCase{
 		w.calls(0, 2*dayLong/24, 30, office, "/v1/orders")
 		w.calls(5000, 6000, 200, thief, "/v1/customers")
 	}},
+	"a thief who looks around between two visits of an hourly partner": {"key-shared", detect.Medium, func(w *borough) {
+		for h := range 4 {
+			w.calls(float64(h)*3600, float64(h)*3600+120, 2, office, "/v1/orders")
+		}
+		w.calls(12_000, 12_600, 100, thief, "/v1/customers")
+		w.calls(12_010, 12_600, 100, thief, "/v1/reports")
+	}},
 	"an hourly partner, and a thief": {"key-shared", detect.High, func(w *borough) {
 		for h := range 12 {
 			w.calls(float64(h)*3600, float64(h)*3600+120, 2, office, "/v1/orders")
@@ -120,6 +127,10 @@ var accountCases = map[string]placeCase{
 		w.calls(0, dayLong, 600, alice, "/v1/me")
 		w.calls(dayLong, dayLong+3600, 60, at(alice, alice.addr, "app/4.0"), "/v1/me")
 	}},
+	"two countries within minutes": {"impossible-travel", detect.Medium, func(w *borough) {
+		w.calls(0, 4400, 60, alice, "/v1/me")
+		w.calls(4500, 4600, 60, at(spain(alice), "198.51.100.7", "Mozilla/5.0"), "/v1/me")
+	}},
 	"two countries by turns": {"impossible-travel", detect.High, func(w *borough) {
 		w.calls(0, 9000, 60, alice, "/v1/me")
 		w.calls(5000, 5200, 60, at(spain(alice), "198.51.100.7", "Mozilla/5.0"), "/v1/me")
@@ -159,6 +170,9 @@ func TestWhereIdentitiesAreUsed(t *testing.T) {
 			}
 			if n > 0 && (f.Members == "" || strings.Contains(f.Members, "203.0.113.10 ")) {
 				t.Errorf("members are %q", f.Members)
+			}
+			if n > 0 && (len(f.EvidenceLines()) == 0 || f.Evidence[0].Time == 0) {
+				t.Errorf("evidence is %+v", f.EvidenceLines())
 			}
 		})
 	}

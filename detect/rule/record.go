@@ -119,6 +119,7 @@ type record struct {
 	lines   []window.Sample // of the latest seconds with a refusal, oldest first, as they are
 	now     *episode
 	expires int64 // the second for which its end was asked
+	said    int64 // when something that need not be said every hour was said last
 }
 
 // recordLines is how many lines of what led to a finding are at hand when it fires.
@@ -180,7 +181,7 @@ func redactLines(env *detect.Env, lines []window.Sample) {
 func (r *record) expire(env *detect.Env, slot detect.Slot, sec, horizon int64) bool {
 	newest := r.past.Newest()
 	if newest+horizon <= sec {
-		r.past, r.lines, newest = window.Aging{}, nil, 0
+		r.past, r.lines, r.said, newest = window.Aging{}, nil, 0, 0
 	}
 	if r.now != nil && r.now.start/1e9+detect.FindingWindow <= sec {
 		r.now = nil
@@ -257,6 +258,7 @@ func (r *record) code(env *detect.Env, k *window.Codec) {
 	codeLines(k, &r.lines)
 	codeEpisode(k, &r.now)
 	k.I64(&r.expires)
+	k.I64(&r.said)
 }
 
 // codeEpisode passes an episode that may not be there.
