@@ -14,7 +14,7 @@ func init() {
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path; the method tells a login from its form",
 		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
-		Evasion: "silent below its limits, and where more than the share of logins works: for a guesser who logs in with an account of his own as often, whom auth-account-slow sees; fleets are seen by auth-network and auth-route",
+		Evasion: "silent below its limits, busy times those for who sends twice as many other requests that work, and where more than the share of logins works: for a guesser who logs in with an account of his own as often, whom auth-account-slow sees; fleets are seen by auth-network and auth-route",
 		Concern: detect.Credentials,
 		Config:  func() any { return new(AuthSlowConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -35,6 +35,7 @@ type AuthSlowConfig struct {
 	Share     float64 `yaml:"share" default:"0.75" doc:"share of tries that must be refused; a shared address with hundreds of people has well under half (reasoning, not measured)"`
 	PerPerson int     `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
 	PeopleCap int     `yaml:"people_cap" default:"20" doc:"people that count for that at most"`
+	Busy      int     `yaml:"busy" default:"4" doc:"so many times the refusals are needed for clients that do twice as much else, and well, as they are refused: some people forget their password every time and browse all the same"`
 }
 
 // Check implements validation for the config loader.
@@ -49,6 +50,7 @@ func (c *AuthSlowConfig) Check(report func(key, message string)) {
 		report("per_person", "must not be negative, nor people_cap")
 	}
 	checkShare(c.Share, report)
+	checkBusy(c.Busy, report)
 }
 
 func checkShare(s float64, report func(key, message string)) {
@@ -133,12 +135,15 @@ const (
 // weigh finds the limit that a client exceeds most.
 func (r *authSlow) weigh(x *record, s detect.Standing, sec int64) excess {
 	var worst excess
-	more := uint32(int64(r.cfg.PerPerson) * min(s.People, int64(r.cfg.PeopleCap)))
+	more, busy := uint32(int64(r.cfg.PerPerson)*min(s.People, int64(r.cfg.PeopleCap))), uint32(1)
+	if x.busy(s, sec) {
+		busy = uint32(r.cfg.Busy)
+	}
 	for _, h := range [...]struct {
 		span  int64
 		limit uint32
 	}{{hour, uint32(r.cfg.Hour)}, {day, uint32(r.cfg.Day)}, {week, uint32(r.cfg.Week)}} {
-		span, limit := h.span, h.limit
+		span, limit := h.span, h.limit*busy
 		n, first := x.past.Sum(sec - span)
 		v := excess{span: span, first: first, count: int64(n[triesRefused])}
 		switch refused := n[triesRefused]; {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/ingest"
 )
 
@@ -15,13 +16,13 @@ func init() {
 		Tags:    []string{"owasp:api2:2023", "attack:T1110", "attack:T1078", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; a login that fails must not be answered like one that works",
 		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
-		Evasion: "silent where fewer than run tries came before, where more than one in four of the client's logins works, and where the right guess comes from another client than the wrong ones: auth-account-slow sees that where accounts are named",
+		Evasion: "silent where fewer than run tries came before, or busy times as many by who sends twice as many other requests that work, where more than one in four of the client's logins works, and where the right guess comes from another client than the wrong ones: auth-account-slow sees that where accounts are named",
 		Concern: detect.Credentials,
 		Config:  func() any { return new(AuthTakeoverConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &authTakeover{env: env, cfg: cfg.(*AuthTakeoverConfig)}
-			env.Shape("record1")
-			r.state = detect.NewSparse(env, recordCoder(env))
+			env.Shape("streak1")
+			r.state = detect.NewSparse(env, func(s *streak, k *window.Codec) { s.code(env, k) })
 			return r, nil
 		},
 	})
@@ -29,12 +30,13 @@ func init() {
 
 // AuthTakeoverConfig is the "auth-takeover" section of the config file.
 type AuthTakeoverConfig struct {
-	Run       int           `yaml:"run" default:"10" doc:"refusals within span before a login that works makes a finding: the limit of auth-burst; people who remember give up or ask for a new password before"`
-	Span      time.Duration `yaml:"span" default:"1h" doc:"how far before the login that works refusals count, in event time"`
+	Run       int           `yaml:"run" default:"8" doc:"refusals in a row before a login that works makes a finding; people who remember give up or ask for a new password before"`
+	Span      time.Duration `yaml:"span" default:"10m" doc:"a row ends when nothing is tried for so long, in event time: who gave up and comes back later begins anew"`
 	Visits    int           `yaml:"visits" default:"8" doc:"different hours of a week with refusals and no login that worked, after which one that works makes a finding"`
 	Share     float64       `yaml:"share" default:"0.75" doc:"share of the client's tries that must have been refused; a shared address with hundreds of people has well under half (reasoning, not measured)"`
 	PerPerson int           `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
 	PeopleCap int           `yaml:"people_cap" default:"20" doc:"people that count for that at most"`
+	Busy      int           `yaml:"busy" default:"3" doc:"so many times as long a row is needed for clients that do twice as much else, and well, as they are refused: some people forget their password every time and browse all the same"`
 }
 
 // Check implements validation for the config loader.
@@ -42,8 +44,8 @@ func (c *AuthTakeoverConfig) Check(report func(key, message string)) {
 	if c.Run < 5 {
 		report("run", "must be at least 5: people try a few passwords before they remember")
 	}
-	if c.Span < 10*time.Minute || c.Span > 24*time.Hour {
-		report("span", "must be between 10m and 24h")
+	if c.Span < time.Minute || c.Span > 24*time.Hour {
+		report("span", "must be between 1m and 24h")
 	}
 	if c.Visits < 3 {
 		report("visits", "must be at least 3")
@@ -52,13 +54,43 @@ func (c *AuthTakeoverConfig) Check(report func(key, message string)) {
 		report("per_person", "must not be negative, nor people_cap")
 	}
 	checkShare(c.Share, report)
+	checkBusy(c.Busy, report)
+}
+
+// streak is what is kept of a client.
+type streak struct {
+	record
+	row  uint32 // refusals since it last got in
+	from int64  // seconds of the first and the last of them
+	to   int64
+}
+
+func (s *streak) code(env *detect.Env, k *window.Codec) {
+	s.record.code(env, k)
+	k.U32(&s.row)
+	k.I64(&s.from)
+	k.I64(&s.to)
+}
+
+// add takes the refusals of a second into the row.
+func (s *streak) add(sec, span int64, n uint32) {
+	if s.row > 0 && sec-s.to > span {
+		s.row = 0
+	}
+	if n == 0 {
+		return
+	}
+	if s.row == 0 {
+		s.from = sec
+	}
+	s.row, s.to = s.row+n, sec
 }
 
 // authTakeover judges a login that works by what its client did before.
 type authTakeover struct {
 	env   *detect.Env
 	cfg   *AuthTakeoverConfig
-	state *detect.Sparse[record]
+	state *detect.Sparse[streak]
 }
 
 // Observe implements detect.Rule.
@@ -93,13 +125,21 @@ func (r *authTakeover) Close(slot detect.Slot, sec int64) {
 	}
 	if x.close(r.env, slot, sec, week, func(sec int64, t *moment) { r.take(x, slot, sec, t) }) {
 		r.state.Drop(slot)
+	} else if x.past.Empty() {
+		x.row, x.from, x.to = 0, 0, 0
 	}
 }
 
-func (r *authTakeover) take(x *record, slot detect.Slot, sec int64, t *moment) {
-	if t.n[triesAccepted] == 0 {
-		return
+// take judges a second. Refusals of the second itself are taken to have come before.
+func (r *authTakeover) take(x *streak, slot detect.Slot, sec int64, t *moment) {
+	x.add(sec, int64(r.cfg.Span/time.Second), t.n[triesRefused])
+	if t.n[triesAccepted] > 0 {
+		r.accepted(x, slot, sec, t)
+		x.row = 0
 	}
+}
+
+func (r *authTakeover) accepted(x *streak, slot detect.Slot, sec int64, t *moment) {
 	s := r.env.Standing(slot, sec)
 	times, run, first := r.weigh(x, s, sec, t.n[triesAccepted])
 	start := detect.WindowOf(sec)
@@ -123,13 +163,15 @@ func (r *authTakeover) take(x *record, slot detect.Slot, sec int64, t *moment) {
 
 // weigh says how many times the run that makes a finding came before, and how long it
 // was. now is what was accepted in the second itself.
-func (r *authTakeover) weigh(x *record, s detect.Standing, sec int64, now uint32) (times float64, run uint32, first int64) {
+func (r *authTakeover) weigh(x *streak, s detect.Standing, sec int64, now uint32) (times float64, run uint32, first int64) {
 	limit := uint32(r.cfg.Run) + uint32(int64(r.cfg.PerPerson)*min(s.People, int64(r.cfg.PeopleCap)))
-	n, first := x.past.Sum(sec - int64(r.cfg.Span/time.Second))
-	if share(n) >= r.cfg.Share && n[triesRefused] >= limit {
-		return float64(n[triesRefused]) / float64(limit), n[triesRefused], first
+	if x.busy(s, sec) {
+		limit *= uint32(r.cfg.Busy)
 	}
-	n, first = x.past.Sum(sec - week)
+	if n, _ := x.past.Sum(sec - int64(r.cfg.Span/time.Second)); x.row >= limit && share(n) >= r.cfg.Share {
+		return float64(x.row) / float64(limit), x.row, x.from
+	}
+	n, first := x.past.Sum(sec - week)
 	hours := x.past.Hours(sec - week)
 	if hours >= r.cfg.Visits && n[triesAccepted] == now && share(n) >= r.cfg.Share && s.Successes <= 2*int64(n[triesRefused]) {
 		return float64(hours) / float64(r.cfg.Visits), n[triesRefused], first
@@ -144,7 +186,7 @@ func (r *authTakeover) judge(e *episode) detect.Finding {
 		f.Severity = detect.Critical
 	}
 	f.Confidence = surer(0.85, 0.97, e.times, 3)
-	f.Why = fmt.Sprintf("%d logins accepted after %d refused ones since %s, of a client that hardly ever gets in", e.count, e.level,
+	f.Why = fmt.Sprintf("%d logins accepted after %d refused ones since %s, in a row", e.count, e.level,
 		detect.FormatTime(e.first*1e9))
 	return f
 }

@@ -153,6 +153,19 @@ func (r *record) close(env *detect.Env, slot detect.Slot, sec, horizon int64, us
 	return r.expire(env, slot, sec, horizon)
 }
 
+// busy reports whether a client did at least twice as much else, and well, as it was
+// refused within a day: who only guesses does nothing else.
+func (r *record) busy(s detect.Standing, sec int64) bool {
+	n, _ := r.past.Sum(sec - day)
+	return s.Successes >= 8 && s.Successes >= 2*int64(n[triesRefused])
+}
+
+func checkBusy(n int, report func(key, message string)) {
+	if n < 1 {
+		report("busy", "must be at least 1")
+	}
+}
+
 // keep adds a line, and lets go of the oldest. The first refusal of a subject is kept
 // without: most are the only one.
 func (r *record) keep(line window.Sample) {
