@@ -6,7 +6,8 @@ package inspect
 // shortens or keeps its input, so it works in place on one buffer.
 type canon struct {
 	buf    []byte
-	rounds int // layers that the last text had
+	blanks []byte // the same with a blank for each NUL; empty where there was none
+	rounds int    // layers that the last text had
 	flags  canonFlags
 }
 
@@ -42,10 +43,22 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 		}
 		c.rounds++
 	}
+	c.blanks = c.blanks[:0]
 	if c.flags&sawNUL != 0 {
+		for _, ch := range b {
+			if ch == 0 {
+				ch = ' '
+			}
+			c.blanks = append(c.blanks, ch)
+		}
 		b = dropNULs(b)
 	}
 	return b
+}
+
+// suspect asks the text gate about s, and about its other reading.
+func (c *canon) suspect(s []byte, agent bool) bool {
+	return decoded.hit(s, agent) || len(c.blanks) > 0 && decoded.hit(c.blanks, agent)
 }
 
 // pass undoes one layer in place and lowers letters.
@@ -135,6 +148,9 @@ func (c *canon) char(r rune) few {
 	if r == 0 {
 		c.flags |= sawNUL
 	}
+	if invisible(r) {
+		return few{}
+	}
 	if r < 0x80 {
 		return one(byte(r))
 	}
@@ -149,74 +165,6 @@ func (c *canon) char(r rune) few {
 		f.b[2], f.b[3], f.n = 0x80|byte(r>>6&0x3F), 0x80|byte(r&0x3F), 4
 	}
 	return f
-}
-
-// foldWide maps full-width forms and slashes in disguise to ASCII.
-func foldWide(r rune) rune {
-	switch {
-	case r >= 0xFF01 && r <= 0xFF5E:
-		return r - 0xFEE0
-	case r == 0x2215 || r == 0x2044:
-		return '/'
-	case r == 0x2216:
-		return '\\'
-	case r == 0xA0 || r == 0x3000:
-		return ' '
-	}
-	return r
-}
-
-// foldUTF8 rewrites overlong and full-width sequences; used is zero for
-// ordinary UTF-8 and for bytes of other charsets.
-func (c *canon) foldUTF8(b []byte) (few, int) {
-	switch {
-	case b[0] <= 0xC1: // two bytes for what fits one; the second is often not even a continuation
-		if len(b) >= 2 && b[1]&0xC0 == 0x80 {
-			c.flags |= sawOverlong
-			return c.char(rune(b[0]&1)<<6 | rune(b[1]&0x3F)), 2
-		}
-		if len(b) >= 2 && (b[1] == '/' || b[1] == '.' || b[1] == '\\') {
-			c.flags |= sawOverlong
-			return one(b[1]), 2
-		}
-	case b[0] == 0xC2 && len(b) >= 2 && b[1] == 0xA0:
-		return one(' '), 2
-	case b[0] == 0xE0 || b[0] == 0xF0 || b[0] == 0xF8 || b[0] == 0xFC:
-		return c.overlong(b)
-	case b[0]&0xF0 == 0xE0 && len(b) >= 3 && b[1]&0xC0 == 0x80 && b[2]&0xC0 == 0x80:
-		r := rune(b[0]&0x0F)<<12 | rune(b[1]&0x3F)<<6 | rune(b[2]&0x3F)
-		if f := foldWide(r); f != r {
-			return one(byte(f)), 3
-		}
-	}
-	return few{}, 0
-}
-
-// overlong decodes E0 80 AF and its longer forms, which all mean one ASCII byte.
-func (c *canon) overlong(b []byte) (few, int) {
-	n := 3
-	switch b[0] {
-	case 0xF0:
-		n = 4
-	case 0xF8:
-		n = 5
-	case 0xFC:
-		n = 6
-	}
-	if len(b) < n {
-		return few{}, 0
-	}
-	for _, x := range b[1 : n-2] {
-		if x != 0x80 {
-			return few{}, 0
-		}
-	}
-	p, q := b[n-2], b[n-1]
-	if p != 0x80 && p != 0x81 || q&0xC0 != 0x80 {
-		return few{}, 0
-	}
-	c.flags |= sawOverlong
-	return c.char(rune(p&1)<<6 | rune(q&0x3F)), n
 }
 
 // jsEscape reads \xHH and \uHHHH (also \u{H}), as far as they mean ASCII:

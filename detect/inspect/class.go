@@ -23,12 +23,17 @@ const (
 	crlf
 	shellshock
 	prototype
+	mail
+	graphql
+	exploit
+	exposure
 	classes // how many there are
 )
 
 var classNames = [classes]string{
 	"", "sqli", "nosqli", "ldap", "xpath", "xss", "traversal", "rfi", "cmdi", "code", "ssti",
 	"log4shell", "deserialisation", "xxe", "ssi", "ssrf", "crlf", "shellshock", "prototype-pollution",
+	"mail", "graphql", "exploit", "exposure",
 }
 
 func classByName(name string) class {

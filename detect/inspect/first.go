@@ -91,7 +91,7 @@ func (in *Inspector) queryText(query string) bool {
 }
 
 func (in *Inspector) textHit(s string, plus, agent bool) bool {
-	return decoded.hit(in.canon.decode(s, plus, in.cfg.MaxRounds), agent)
+	return in.canon.suspect(in.canon.decode(s, plus, in.cfg.MaxRounds), agent)
 }
 
 func (in *Inspector) suspiciousAgent(s string) bool {

@@ -9,12 +9,12 @@ package inspect
 // text gate reads decoded, lower-cased text and knows the words that make even
 // plain letters worth a look.
 
-// textWords is the size of the text gate in 64-bit words. The raw gate fits one.
-const textWords = 4
+// textWords is the size of the text gate in 64-bit words. The raw gate has two.
+const textWords = 5
 
 type rawGate struct {
-	next       [256]uint64
-	start, end uint64
+	next       [256][2]uint64
+	start, end [2]uint64
 }
 
 type textGate struct {
@@ -39,6 +39,7 @@ const textOrdinary = "();#&"
 var rawLiterals = []string{
 	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
 	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
+	"java.", "javax", "aced0", "aaeaa", "gasv", "bahv", "3o2x", "!!p", "!!j", "!ru", "__s",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
@@ -59,6 +60,8 @@ var textLiterals = []struct {
 	{"NbyN", false}, {"NhavingN", false}, {"NxorN", false}, {"NwhereN", false},
 	{"allow_url", true}, {"auto_pre", true},
 	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
+	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false}, {"3o2x", false},
+	{"!!py", false}, {"!!ja", false}, {"!rub", false},
 }
 
 var (
@@ -67,31 +70,34 @@ var (
 )
 
 func mustRawGate() *rawGate {
-	g := &rawGate{start: 1, end: 1}
+	g := &rawGate{start: [2]uint64{1}, end: [2]uint64{1}}
 	for i := range 256 {
 		if b := byte(i); b < 0x20 || b >= 0x80 || containsByte(rawSpecials, b) {
-			g.next[b] |= 1
+			g.next[b][0] |= 1
 		}
 	}
 	for p, set := range rawPair {
 		for i := range len(set) {
-			g.next[set[i]] |= 2 << p
+			g.next[set[i]][0] |= 2 << p
 		}
 	}
-	g.start |= 2
-	g.end |= 4
+	g.start[0] |= 2
+	g.end[0] |= 4
 	bit := 3
 	for _, lit := range rawLiterals {
-		g.start |= 1 << bit
+		if bit/64 != (bit+len(lit)-1)/64 {
+			bit = (bit/64 + 1) * 64
+		}
+		if bit+len(lit) > 128 {
+			panic("inspect: the raw gate has more than 128 positions")
+		}
+		g.start[bit/64] |= 1 << (bit % 64)
 		for i := range len(lit) {
-			g.next[lit[i]] |= 1 << bit
-			g.next[upper(lit[i])] |= 1 << bit
+			g.next[lit[i]][bit/64] |= 1 << (bit % 64)
+			g.next[upper(lit[i])][bit/64] |= 1 << (bit % 64)
 			bit++
 		}
-		g.end |= 1 << (bit - 1)
-	}
-	if bit > 64 {
-		panic("inspect: the raw gate has more than 64 positions")
+		g.end[(bit-1)/64] |= 1 << ((bit - 1) % 64)
 	}
 	return g
 }
@@ -144,12 +150,15 @@ func (g *rawGate) hit(s string) bool {
 	if len(s) >= 32 {
 		return g.hitHalves(s)
 	}
-	var d, h uint64
+	var d0, d1, h0, h1 uint64
 	for i := 0; i < len(s); i++ {
-		d = (d<<1 | g.start) & g.next[s[i]]
-		h |= d
+		t := &g.next[s[i]]
+		d0 = (d0<<1 | g.start[0]) & t[0]
+		d1 = (d1<<1 | g.start[1]) & t[1]
+		h0 |= d0
+		h1 |= d1
 	}
-	return h&g.end != 0
+	return h0&g.end[0]|h1&g.end[1] != 0
 }
 
 // rawOverlap is one less than the longest raw literal: the second half starts
@@ -160,14 +169,18 @@ func (g *rawGate) hitHalves(s string) bool {
 	mid := len(s) / 2
 	b := s[mid-rawOverlap:]
 	a := s[:len(b)] // reads on into the second half, which does no harm
-	var d, e, h uint64
-	start := g.start
+	var d0, d1, e0, e1, h0, h1 uint64
+	s0, s1 := g.start[0], g.start[1]
 	for i := 0; i < len(b); i++ {
-		d = (d<<1 | start) & g.next[a[i]]
-		e = (e<<1 | start) & g.next[b[i]]
-		h |= d | e
+		t, u := &g.next[a[i]], &g.next[b[i]]
+		d0 = (d0<<1 | s0) & t[0]
+		e0 = (e0<<1 | s0) & u[0]
+		d1 = (d1<<1 | s1) & t[1]
+		e1 = (e1<<1 | s1) & u[1]
+		h0 |= d0 | e0
+		h1 |= d1 | e1
 	}
-	return h&g.end != 0
+	return h0&g.end[0]|h1&g.end[1] != 0
 }
 
 // hit says whether decoded, lower-cased text needs the full look. A '_' is taken
@@ -191,7 +204,7 @@ func (g *textGate) hit(s []byte, agent bool) bool {
 				h[w] |= d[w]
 			}
 		}
-		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3] != 0 {
+		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3]|h[4]&end[4] != 0 {
 			return true
 		}
 		s = s[n:]

@@ -17,10 +17,31 @@ func (l *look) queries(ctx context) {
 		}
 		base = bytes.LastIndexByte(text[:base], '/') + 1
 	}
-	if ctx != ctxAgent {
+	l.reads(text, base, ctx == ctxAgent)
+	switch {
+	case ctx == ctxAgent:
+	case l.seen.has('+') && !l.seen.has(' '): // what is left of a blank that was encoded twice
+		l.loose = append(l.loose[:0], text...)
+		for i, b := range l.loose {
+			if b == '+' {
+				l.loose[i] = ' '
+			}
+		}
+		l.reads(l.loose, base, false)
+	case len(l.in.canon.blanks) > 0 && ctx != ctxPath:
+		l.reads(l.in.canon.blanks, 0, false)
+	}
+	if ctx != ctxAgent || bytes.ContainsAny(text, "'\"`") {
+		l.libinjection(text[base:])
+	}
+}
+
+// reads is every reading of a text: as it stands, and behind its first quotes.
+func (l *look) reads(text []byte, base int, agent bool) {
+	if !agent {
 		l.sql.scan(text, base, false)
 		l.statements(&l.sql)
-		l.plusBlanks(text, base)
+		l.otherHash(text, base)
 	}
 	for _, q := range [...]byte{'\'', '"', '`'} {
 		if !l.seen.has(q) {
@@ -40,25 +61,20 @@ func (l *look) queries(ctx context) {
 			}
 		}
 	}
-	if ctx != ctxAgent || bytes.ContainsAny(text, "'\"`") {
-		l.libinjection(text[base:])
-	}
 }
 
-// plusBlanks reads a text without blanks once more with each '+' as one: that
-// is what is left of a blank that was encoded twice.
-func (l *look) plusBlanks(text []byte, base int) {
-	if !l.seen.has('+') || l.seen.has(' ') {
+// otherHash reads on behind a '#', which begins a comment in MySQL only, where a
+// query seems to go on there.
+func (l *look) otherHash(text []byte, base int) {
+	i := bytes.IndexByte(text[base:], '#')
+	if i < 0 || bytes.IndexByte(text[base+i:], '\n') >= 0 {
 		return
 	}
-	l.loose = append(l.loose[:0], text...)
-	for i, b := range l.loose {
-		if b == '+' {
-			l.loose[i] = ' '
-		}
+	rest := base + i + 1
+	if k := bytes.Index(text[rest:], []byte("union")); k >= 0 && k < 16 {
+		l.sql.scan(text, rest, false)
+		l.statements(&l.sql)
 	}
-	l.sql.scan(l.loose, base, false)
-	l.statements(&l.sql)
 }
 
 // libinjectionBytes is how much of a field libinjection reads: its
