@@ -26,6 +26,11 @@ func (l *look) markup(ctx context) {
 	if l.seen.any("(`") && (ctx != ctxAgent || lt >= 0 || quoted) {
 		l.breakout()
 	}
+	l.styles()
+	if ctx != ctxAgent {
+		l.scripts()
+		l.unopened(lt)
+	}
 	if lt < 0 && (!quoted || !l.seen.has('=')) {
 		return
 	}
@@ -48,8 +53,8 @@ func (l *look) markup(ctx context) {
 // tagWeights are elements that load or run something by being there.
 var tagWeights = map[string]int{
 	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 40, "link": 15,
-	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
-	"bgsound": 50, "xml": 35, "style": 25, "marquee": 25, "import": 40, "video": 15, "audio": 15, "img": 10,
+	"svg": 35, "math": 30, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
+	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 40, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
 }
@@ -249,10 +254,12 @@ func (l *look) call(start, open int) {
 	for k > 0 && (blank(t[k-1]) || t[k-1] == '!' || t[k-1] == '(') {
 		k--
 	}
-	quoted := bytes.ContainsAny(t[:start], "'\"`")
+	quoted := bytes.ContainsAny(t[:start], "'\"`") || curly(t[:start])
 	switch {
 	case k == 0:
-		l.add(xss, pick(probe(t[start:]), 50, 25), "a script call", start, open+8)
+		l.add(xss, pick(probe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)
+	case containsByte(";+-*/&|^%,?:=>}{`", t[k-1]) && closed(t, open):
+		l.add(xss, 60, "a script call between operators", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
 		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
 	case containsByte(";+-*&|^=>}{`:", t[k-1]):
@@ -272,4 +279,34 @@ func probe(t []byte) bool {
 	}
 	rest := bytes.TrimLeft(t[e+1:], "; ")
 	return len(rest) > 0 && containsByte(`>"'<}/`, rest[0])
+}
+
+// curly says whether t holds a typographic quote, which some charsets turn into a
+// plain one.
+func curly(t []byte) bool {
+	i := bytes.Index(t, []byte("\xe2\x80"))
+	return i >= 0 && i+2 < len(t) && t[i+2] >= 0x98 && t[i+2] <= 0x9D
+}
+
+// unopened weighs a tag that the value closes without having opened it: "><…
+func (l *look) unopened(lt int) {
+	t := l.text
+	gt := bytes.IndexByte(t, '>')
+	if gt < 1 || gt > 32 || lt < gt {
+		return
+	}
+	i := gt - 1
+	for i > 0 && (blank(t[i]) || t[i] == '/') {
+		i--
+	}
+	if t[i] != '"' && t[i] != '\'' && t[i] != '`' {
+		return
+	}
+	next := lt + 1
+	if next < len(t) && t[next] == '/' {
+		next++
+	}
+	if next < len(t) && (alpha(t[next]) || t[next] == '!') && len(bytes.TrimLeft(t[gt:lt], "> '\"`")) == 0 {
+		l.add(xss, 50, "closes a tag that it did not open, and begins another", i, lt+8)
+	}
 }

@@ -17,6 +17,9 @@ func (l *look) queries(ctx context) {
 		}
 		base = bytes.LastIndexByte(text[:base], '/') + 1
 	}
+	if ctx == ctxValue {
+		l.glue()
+	}
 	l.reads(text, base, ctx == ctxAgent)
 	switch {
 	case ctx == ctxAgent:
@@ -133,6 +136,8 @@ func (l *look) statements(s *sqlScan) {
 		}
 	}
 	l.calls(s, lead)
+	l.probes(s)
+	l.opening(s)
 	l.balanced(s)
 }
 
@@ -278,6 +283,8 @@ func (l *look) selects(s *sqlScan, i int, d sqlLead) {
 	switch {
 	case s.kind(i-1) == sqlOpen && (from || solid > 0):
 		l.add(sqli, pick(i > 1, 55, 45), "a subquery", s.at(i-1), s.at(next))
+	case from && i == 0 && columns > 1 && solid == columns:
+		l.add(sqli, 50, "a SELECT of constants from a table", s.at(i), s.at(next+2))
 	case from && i == 0 && (solid > 0 || columns > 1):
 		l.add(sqli, 25, "a SELECT statement", s.at(i), s.at(next+2))
 	case from && i > 0 && (solid > 0 || columns > 1):

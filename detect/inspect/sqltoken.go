@@ -103,6 +103,12 @@ func (s *sqlScan) token(i int) int {
 	case ';':
 		return s.put(sqlSemi, i, i+1)
 	case '@', ':':
+		if b == '@' && s.peek(i+1) == '>' { // JSON contains
+			return s.put(sqlCmp, i, i+2)
+		}
+		if b == ':' && s.peek(i+1) == ':' && alpha(s.peek(i+2)) && len(s.toks) > 0 { // a cast
+			return s.cast(i)
+		}
 		return s.variable(i)
 	case '.':
 		return s.put(sqlDot, i, i+1)
@@ -221,12 +227,24 @@ func (s *sqlScan) variable(i int) int {
 	return s.put(sqlVar, i, k)
 }
 
+// cast skips ::type, which belongs to the term before it.
+func (s *sqlScan) cast(i int) int {
+	for i += 2; word(s.peek(i)); i++ {
+	}
+	s.toks[len(s.toks)-1].end = int32(i)
+	return i
+}
+
 func (s *sqlScan) operator(i int, b byte) int {
 	next := s.peek(i + 1)
 	switch b {
+	case '?':
+		if next == '|' || next == '&' {
+			return s.put(sqlCmp, i, i+2)
+		}
 	case '=', '<', '>':
 		j := i + 1
-		for s.peek(j) == '=' || s.peek(j) == '>' || s.peek(j) == '<' {
+		for s.peek(j) == '=' || s.peek(j) == '>' || s.peek(j) == '<' || s.peek(j) == '@' && b == '<' && j == i+1 {
 			j++
 		}
 		return s.put(sqlCmp, i, j)

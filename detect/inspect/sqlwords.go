@@ -80,7 +80,7 @@ var sqlKeywords = buildKeywords(map[keyword][]string{
 		"quote", "schema", "last_insert_id", "row_count", "strcmp", "find_in_set", "lpad", "rpad", "conv",
 		"uuid", "bin", "md5", "sha1", "if", "case", "openrowset", "opendatasource", "sqlite_version",
 		"load_extension", "utl_inaddr", "dbms_pipe", "dbms_lock", "ctxsys", "sys_eval", "sys_exec", "db_name",
-		"host_name", "object_id", "is_srvrolemember", "quarter", "rawtohex", "lower", "upper", "strconcat", "instr",
+		"now", "sysdate", "pi", "host_name", "object_id", "is_srvrolemember", "quarter", "rawtohex", "lower", "upper", "strconcat", "instr",
 	},
 })
 

@@ -1,0 +1,71 @@
+package inspect
+
+import "bytes"
+
+// styleSigns run or load something from a style sheet, without blanks.
+var styleSigns = []string{
+	"expression(", "javascript:", "vbscript:", "-moz-binding:", "behavior:url(", "behaviour:url(", "binding:url(", "@import",
+}
+
+// styles reads CSS as a browser does, without comments and with its escapes undone,
+// in attributes and elements called style, and behind a quote that closes one.
+func (l *look) styles() {
+	t := l.text
+	i := bytes.Index(t, []byte("style"))
+	if i < 0 || !l.seen.any("(:@") {
+		return
+	}
+	css, hidden := l.plainStyle(t[i:min(len(t), i+1024)])
+	for _, s := range styleSigns {
+		if bytes.Contains(css, []byte(s)) {
+			l.add(xss, pick(hidden > 0, 60, 45), "a style that runs or loads something", i, i+48)
+			return
+		}
+	}
+	if hidden >= 4 {
+		l.add(xss, 50, "a style whose letters are written as escapes", i, i+48)
+	}
+}
+
+// plainStyle returns css without blanks and comments, and how many escapes or
+// comments stood inside words.
+func (l *look) plainStyle(css []byte) ([]byte, int) {
+	out := l.shell[:0]
+	hidden := 0
+	for i := 0; i < len(css); i++ {
+		switch {
+		case blank(css[i]):
+			continue
+		case css[i] == '/' && i+1 < len(css) && css[i+1] == '*':
+			e := bytes.Index(css[i+2:], []byte("*/"))
+			if e < 0 {
+				l.shell = out
+				return out, hidden
+			}
+			if i > 0 && alpha(css[i-1]) && i+e+4 < len(css) && alpha(css[i+e+4]) {
+				hidden++
+			}
+			i += e + 3
+			continue
+		case css[i] == '\\' && i+1 < len(css):
+			r, n := 0, i+1
+			for n < len(css) && n < i+7 && unhex(css[n]) < 16 {
+				r = r<<4 | int(unhex(css[n]))
+				n++
+			}
+			if n > i+2 && r > 0x20 && r < 0x7F {
+				out = append(out, lower(byte(r)))
+				hidden++
+				i = n - 1
+				continue
+			}
+			if alpha(css[i+1]) && unhex(css[i+1]) > 15 { // \x is x
+				hidden++
+			}
+			continue
+		}
+		out = append(out, css[i])
+	}
+	l.shell = out
+	return out, hidden
+}
