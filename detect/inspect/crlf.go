@@ -5,21 +5,21 @@ import "bytes"
 // responseHeaders are what response splitting and mail injection write.
 var responseHeaders = []string{
 	"set-cookie:", "content-type:", "content-length:", "location:", "http/1.", "http/2", "x-", "refresh:", "transfer-encoding:",
-	"access-control-", "link:", "host:", "remote-addr:", "cookie:", "bcc:", "cc:", "to:", "from:", "subject:", "reply-to:",
-	"mime-version:", "content-disposition:", "connection:", "referer:", "user-agent:", "x-forwarded",
+	"access-control-", "link:", "host:", "remote-addr:", "cookie:", "content-disposition:", "connection:", "referer:", "user-agent:", "x-forwarded",
 }
 
-// headers weighs a line end that is followed by a header: response splitting,
-// or, with bcc and its like, mail header injection.
+// headers weighs a line end that is followed by a header or a command: response
+// splitting, a request of its own, mail injection, or talk to a line protocol.
 func (l *look) headers(ctx context) {
-	if ctx == ctxAgent || !l.seen.any("\r\n") {
+	if ctx == ctxAgent || !l.seen.any("\r\n\xe5") {
 		return
 	}
 	t := l.text
+	lines := 0
 	for n, from := 0, 0; n < 32; n++ {
 		k := bytes.IndexAny(t[from:], "\r\n")
 		if k < 0 {
-			return
+			break
 		}
 		at := from + k
 		i := at
@@ -27,13 +27,61 @@ func (l *look) headers(ctx context) {
 			i++
 		}
 		from = i
-		if w := headerWeight(t[i:]); w > 0 {
-			if l.in.canon.rounds == 0 {
-				w /= 2 // a logged body holds line ends of its own
-			}
-			l.add(crlf, w, "a line end, then a header", at, i+24)
-			return
+		lines += l.line(t, at, i)
+		if lines >= 4 {
+			break
 		}
+	}
+	l.wideLine(t)
+}
+
+// line weighs the line that begins at i, behind the line end at at.
+func (l *look) line(t []byte, at, i int) int {
+	before := t[:at]
+	prose := bytes.Count(before[max(0, at-200):], []byte(" ")) > 3 || bytes.IndexByte(before, '\n') >= 0 && bytes.IndexByte(before, ' ') >= 0
+	half := func(w int) int {
+		if prose || l.in.canon.rounds == 0 && bytes.IndexByte(before, '@') < 0 {
+			return w / 2 // a text of several lines, as a logged body or a form holds
+		}
+		return w
+	}
+	if w := mailHeader(t[i:]); w > 0 {
+		l.add(mail, half(w), "a line end, then a header of a mail", at, i+24)
+		if w < 50 && bytes.IndexByte(t[:at], '@') > 0 {
+			l.add(mail, half(30), "it stands behind an address", at, i+24)
+		}
+		return 1
+	}
+	if c, w := mailLine(t[i:]); w > 0 {
+		if c == crlf {
+			w = half(w)
+		}
+		l.add(c, w, "a line end, then a command of a line protocol", at, i+24)
+		return 1
+	}
+	if w := headerWeight(t[i:]); w > 0 {
+		l.add(crlf, half(w), "a line end, then a header", at, i+24)
+		return 1
+	}
+	return 0
+}
+
+// wideLine finds U+560A and U+560D, whose low bytes are a line end: servers that
+// cut characters to a byte write one.
+func (l *look) wideLine(t []byte) {
+	i := bytes.Index(t, []byte("\xe5\x98\x8a"))
+	if i < 0 {
+		i = bytes.Index(t, []byte("\xe5\x98\x8d"))
+	}
+	if i < 0 {
+		return
+	}
+	rest := t[i:]
+	for len(rest) > 2 && rest[0] == 0xE5 && rest[1] == 0x98 && (rest[2] == 0x8A || rest[2] == 0x8D) {
+		rest = rest[3:]
+	}
+	if headerWeight(rest) > 0 || len(rest) > 0 && rest[0] == '<' {
+		l.add(crlf, 65, "characters whose low byte is a line end, then a header", i, i+32)
 	}
 }
 
@@ -48,9 +96,9 @@ func headerWeight(t []byte) int {
 			continue
 		}
 		switch h {
-		case "to:", "from:", "subject:", "cc:", "host:", "link:":
+		case "host:", "link:":
 			rest := t[len(h):min(len(t), len(h)+64)]
-			return pick(bytes.IndexByte(rest, '@') >= 0, 45, 20)
+			return pick(len(bytes.TrimSpace(rest)) > 0, 45, 20)
 		case "x-":
 			c := bytes.IndexByte(t[:min(len(t), 40)], ':')
 			return pick(c > 2 && bytes.IndexByte(t[:c], ' ') < 0, 55, 0)

@@ -15,6 +15,7 @@ type look struct {
 
 	ev      []evidence // of the current field
 	text    []byte     // the current field, canonical
+	name    string     // of the current field, as it was sent
 	seen    byteSet    // the bytes in it
 	support []evidence // signs that wait for another one
 	best    [classes]found
@@ -97,7 +98,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	if s == "" {
 		return
 	}
-	l.ev = l.ev[:0]
+	l.ev, l.name = l.ev[:0], name
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
 	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx == ctxAgent) {
 		return
@@ -113,6 +114,10 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 		l.commands(ctx)
 		l.urls(ctx)
 		l.headers(ctx)
+	}
+	if ctx == ctxValue {
+		l.ldap()
+		l.graphql()
 	}
 	l.names(ctx)
 	l.supporters()

@@ -68,12 +68,13 @@ func (l *look) remote() {
 	if at := bytes.LastIndexByte(host, '@'); at >= 0 {
 		host = host[at+1:]
 	}
-	if i := bytes.IndexByte(host, ':'); i >= 0 && bytes.IndexByte(host, '[') < 0 {
+	if e := bytes.IndexByte(host, ']'); e >= 0 {
+		host = host[:e+1]
+	} else if i := bytes.IndexByte(host, ':'); i >= 0 {
 		host = host[:i]
 	}
-	if w := inner(host); w > 0 {
-		l.add(ssrf, w, "a URL to the server itself or its network", n, n+len(host))
-	}
+	l.inside(host, t[n:], n)
+	l.userinfo(t[n:], n)
 	rest := t[n:]
 	numeric := len(host) > 6 && digit(host[0]) && digit(host[len(host)-1])
 	path := rest
@@ -87,8 +88,8 @@ func (l *look) remote() {
 		l.add(rfi, pick(script, 55, 35), "a remote URL that ends in ?, so that what is appended is ignored", 0, len(t))
 	case l.in.canon.flags&sawNUL != 0:
 		l.add(rfi, 60, "a remote URL with a NUL byte", 0, len(t))
-	case numeric && script:
-		l.add(rfi, 45, "a script at a numeric address", 0, len(t))
+	case numeric && script && !hasAnySuffix(path, ".gif", ".jpg", ".png"):
+		l.add(rfi, 50, "a script at a numeric address", 0, len(t))
 	case code:
 		l.add(rfi, 20, "a remote script", 0, len(t))
 	}
@@ -109,17 +110,20 @@ func inner(host []byte) int {
 	case len(host) == 0:
 		return 0
 	case bytes.HasPrefix(host, []byte("169.254.")), bytes.Equal(host, []byte("metadata.google.internal")),
-		bytes.Equal(host, []byte("100.100.100.200")), bytes.HasPrefix(host, []byte("[fd00:ec2")):
+		bytes.Equal(host, []byte("100.100.100.200")), bytes.HasPrefix(host, []byte("[fd00:ec2")), bytes.Equal(host, []byte("metadata")):
 		return 75
-	case bytes.Equal(host, []byte("localhost")), bytes.HasPrefix(host, []byte("127.")), bytes.HasPrefix(host, []byte("0.0.0.0")),
-		bytes.HasPrefix(host, []byte("[::")), bytes.Equal(host, []byte("0")):
+	case bytes.Equal(host, []byte("0")), bytes.HasPrefix(host, []byte("[::")) && len(host) > 5, bytes.HasPrefix(host, []byte("127.")) && !fourParts(host),
+		bytes.HasPrefix(host, []byte("0.0.0.0")), hasAnySuffix(host, ".nip.io", ".xip.io", ".sslip.io", ".localtest.me", ".lvh.me", ".lacolhost.com"),
+		bytes.Equal(host, []byte("localtest.me")), bytes.Equal(host, []byte("lvh.me")), hasAnySuffix(host, ".svc", ".svc.cluster.local"):
+		return 60
+	case bytes.Equal(host, []byte("localhost")), bytes.HasPrefix(host, []byte("127.")), bytes.Equal(host, []byte("[::1]")), bytes.Equal(host, []byte("[::]")):
 		return 40
 	case bytes.HasPrefix(host, []byte("0x")) && len(host) > 6, allDigits(host) && len(host) > 7:
 		return 60
 	case dottedOctal(host):
 		return 60
-	case bytes.HasPrefix(host, []byte("10.")), bytes.HasPrefix(host, []byte("192.168.")):
-		return 25
+	case bytes.HasPrefix(host, []byte("10.")) && fourParts(host), bytes.HasPrefix(host, []byte("192.168.")), private172(host):
+		return 30
 	}
 	return 0
 }
@@ -156,5 +160,102 @@ func dottedOctal(host []byte) bool {
 func (l *look) metadata(_ context) {
 	if i := bytes.Index(l.text, []byte("169.254.169.254")); i >= 0 {
 		l.add(ssrf, pick(i < 9, 60, 30), "the cloud metadata address", i, i+15)
+	}
+}
+
+// fourParts says whether host is four numbers.
+func fourParts(host []byte) bool {
+	for _, b := range host {
+		if !digit(b) && b != '.' {
+			return false
+		}
+	}
+	return bytes.Count(host, []byte(".")) == 3
+}
+
+// private172 says whether host is in 172.16.0.0/12 (RFC 1918).
+func private172(host []byte) bool {
+	if !bytes.HasPrefix(host, []byte("172.")) || !fourParts(host) {
+		return false
+	}
+	second, _, _ := bytes.Cut(host[4:], []byte("."))
+	return len(second) == 2 && (second[0] == '1' && second[1] >= '6' || second[0] == '2' || string(second) == "30" || string(second) == "31")
+}
+
+// servicePorts are those of caches, databases and daemons that speak without a login,
+// and of remote administration; web servers do not listen there.
+var servicePorts = []string{"22", "23", "25", "111", "135", "139", "445", "1433", "1521", "2049", "2375", "2376", "2379", "3306", "3389", "4243", "5432", "5672", "5984", "5985", "6379", "6443", "8500", "9000", "9092", "9200", "9300", "10250", "10255", "11211", "15672", "27017", "50070"}
+
+// inside weighs a URL to the server itself or its network. A loopback address is how
+// native applications are called back (RFC 8252 section 7.3), so there the name of
+// the parameter and the port count.
+func (l *look) inside(host, rest []byte, at int) {
+	w := inner(host)
+	if w == 0 {
+		return
+	}
+	if port := portOf(rest, host); w < 60 {
+		for _, p := range servicePorts {
+			if string(port) == p {
+				w += 20
+			}
+		}
+	}
+	if w == 40 && !calledBack(l.name) {
+		w = 50
+	}
+	l.add(ssrf, w, "a URL to the server itself or its network", at, at+len(host))
+}
+
+// portOf is the port behind host in rest, which may begin with user@.
+func portOf(rest, host []byte) []byte {
+	i := bytes.Index(rest, host)
+	if i < 0 {
+		return nil
+	}
+	rest, ok := bytes.CutPrefix(rest[i+len(host):], []byte(":"))
+	if !ok {
+		return nil
+	}
+	n := 0
+	for n < len(rest) && digit(rest[n]) {
+		n++
+	}
+	return rest[:n]
+}
+
+// calledBack says whether a parameter is one that OAuth clients are sent back by.
+func calledBack(name string) bool {
+	for _, w := range [...]string{"redirect", "callback", "return", "origin", "referer", "referrer", "next", "continue", "base", "state"} {
+		if len(name) >= len(w) && containsFold(name, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFold says whether s holds the lower-case word w in any case.
+func containsFold(s, w string) bool {
+	for i := 0; i+len(w) <= len(s); i++ {
+		j := 0
+		for j < len(w) && lower(s[i+j]) == w[j] {
+			j++
+		}
+		if j == len(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// userinfo weighs a host name before an @, which readers take for the host.
+func (l *look) userinfo(rest []byte, n int) {
+	end := bytes.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	at := bytes.LastIndexByte(rest[:end], '@')
+	if at > 0 && bytes.IndexByte(rest[:at], '.') > 0 && bytes.IndexByte(rest[:at], ':') < 0 {
+		l.add(ssrf, 50, "a URL with one host name before the @ and another behind", n, n+end)
 	}
 }
