@@ -61,7 +61,7 @@ var textLiterals = []struct {
 	{"allow_url", true}, {"auto_pre", true},
 	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
 	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false}, {"3o2x", false},
-	{"!!py", false}, {"!!ja", false}, {"!rub", false},
+	{"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false}, {"!rub", false},
 }
 
 var (

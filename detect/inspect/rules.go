@@ -22,6 +22,7 @@ type pattern struct {
 	weight  int
 	certain bool
 	support bool // counts only beside another sign
+	gated   bool // what then wants holds a byte that the first pass knows
 	why     string
 	in      context
 	at      string // "start" of the field, "word" boundary before, "" anywhere
@@ -95,10 +96,10 @@ func (r *ruleset) mustAddPatterns(name string) {
 func places(lit string, p *pattern) (in context, support bool) {
 	in = p.in
 	alone := []byte("x" + lit + "x")
-	if p.support || !decoded.hit(alone, false) {
+	if p.support || !p.gated && !decoded.hit(alone, false) {
 		return in, true
 	}
-	if !decoded.hit(alone, true) {
+	if p.gated || !decoded.hit(alone, true) {
 		in &^= ctxAgent
 	}
 	return in, false
@@ -126,6 +127,8 @@ func parsePattern(block string) (p pattern, lits []string, err error) {
 			p.certain = value == "yes"
 		case "support":
 			p.support = value == "yes"
+		case "gated":
+			p.gated = value == "yes"
 		case "why":
 			p.why = value
 		case "in":
