@@ -1,6 +1,9 @@
 package inspect
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"strings"
+)
 
 // base64Min is the shortest value tried as base64: 12 decoded bytes. Shorter
 // ones decode to text by chance.
@@ -46,12 +49,43 @@ var base64Value = func() (t [256]uint8) {
 	return t
 }()
 
+// payload is what may be base64 in a value: all of it, or what a data URL holds.
+func payload(value string) string {
+	if len(value) < 16 || value[0]|0x20 != 'd' || value[4] != ':' && value[4] != '%' {
+		return value
+	}
+	head := unescape(value[:min(len(value), 192)])
+	if i := strings.Index(head[:min(len(head), 96)], "base64,"); i > 0 && head[4] == ':' {
+		return unescape(value)[i+7:]
+	}
+	return value
+}
+
+// unescape undoes URL escapes without lowering letters, as base64 needs it.
+func unescape(s string) string {
+	i := strings.IndexByte(s, '%')
+	if i < 0 {
+		return s
+	}
+	out := append(make([]byte, 0, len(s)), s[:i]...)
+	for ; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) < 16 && unhex(s[i+2]) < 16 {
+			out = append(out, unhex(s[i+1])<<4|unhex(s[i+2]))
+			i += 2
+			continue
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
 // base64 looks into a value that is base64 of text.
 func (l *look) base64(prefix, name, value string) {
+	value = payload(value)
 	if !base64Text(value) {
 		return
 	}
-	enc := standardBase64(value)
+	enc := standardBase64(unescape(value))
 	enc = enc[:len(enc)&^3+tail(len(enc)&3)]
 	dec := make([]byte, base64.RawStdEncoding.DecodedLen(len(enc)))
 	n, _ := base64.RawStdEncoding.Decode(dec, enc) // what precedes an error is looked at

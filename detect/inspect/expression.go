@@ -11,7 +11,7 @@ type delimiter struct {
 
 var delimiters = []delimiter{
 	{"{{", "}}", 5}, {"${", "}", 5}, {"#{", "}", 5}, {"%{", "}", 5}, {"*{", "}", 5}, {"@{", "}", 5},
-	{"{%", "%}", 20}, {"<%", "%>", 25}, {"{#", "#}", 0}, {"@(", ")", 0}, {"[[", "]]", 0}, {"{php}", "{/php}", 50},
+	{"{%", "%}", 20}, {"<%", "%>", 25}, {"{#", "#}", 0}, {"@(", ")", 0}, {"[[", "]]", 0}, {"{php}", "{/php}", 50}, {"{$", "}", 0},
 }
 
 // expressionWords are what injected expressions reach for.
@@ -21,9 +21,10 @@ var expressionWords = []string{
 	"popen(", "exec(", "system(", "passthru", "shell_exec", "file_get_contents", "subprocess", "os.environ",
 	"|attr(", "|filter(", "|map(", "|sort(", "|join", "|e(", "lipsum", "cycler", "joiner", "self._", "self.", "config.",
 	"config[", "settings.", "request.application", "request.", "request|", "registerundefinedfiltercallback",
-	"getfilter", "freemarker", "?new(", "require(", "process.", "global.", "constructor", "eval(", "$smarty",
+	"getfilter", "freemarker", "?new(", "require(", "process.", "global.", "constructor", "eval(", "smarty.",
 	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",
 	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
+	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[",
 	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "env.", "new java",
 }
 
@@ -66,8 +67,10 @@ func (l *look) expression(d *delimiter, body []byte, at, end int) {
 		}
 	}
 	switch {
+	case d.open == "{{" && global(body):
+		l.add(ssti, 50, "a template expression that prints an object of the framework", at, end)
 	case arithmetic(body):
-		l.add(ssti, pick(d.open == "[[" || d.open == "@(", 30, 60), "a template expression that computes a constant", at, end)
+		l.add(ssti, pick(d.open == "[[" || d.open == "@(" && at > 0, 30, 60), "a template expression that computes a constant", at, end)
 	case bytes.IndexByte(body, '(') >= 0 && d.plain > 0:
 		l.add(ssti, 30, "a template expression with a call", at, end)
 	case bytes.IndexByte(body, '\'') >= 0 && bytes.ContainsAny(body, "*+~|"):
@@ -96,4 +99,14 @@ func arithmetic(body []byte) bool {
 		}
 	}
 	return numbers >= 2 && ops >= 1
+}
+
+// global says whether body is nothing but an object that frameworks put into every
+// template.
+func global(body []byte) bool {
+	switch string(bytes.TrimSpace(body)) {
+	case "config", "settings", "self", "request", "session", "g", "app", "_self", "_context", "debug", "this", "@root", "$root":
+		return true
+	}
+	return false
 }

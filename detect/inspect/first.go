@@ -81,7 +81,7 @@ func (in *Inspector) queryText(query string) bool {
 		var field string
 		field, query = cutField(query)
 		name, value := cutPair(field)
-		if in.textHit(value, true, false) || (name != "" || n == 0) && base64Text(value) ||
+		if in.textHit(value, true, false) || (name != "" || n == 0) && base64Text(payload(value)) ||
 			name != "" && in.textHit(name, true, false) ||
 			!plainName(name) && in.textHit(field, true, false) {
 			return true

@@ -52,7 +52,7 @@ var textLiterals = []struct {
 	word  string
 	agent bool
 }{
-	{"..", true}, {"/./", true}, {"--", true}, {"&&", true}, {"://", false}, {"/*", true},
+	{"..", true}, {"/.", false}, {"/./", true}, {"--", true}, {"&&", true}, {"://", false}, {"/*", true},
 	{":/", false}, {"0x2", true}, {"0x5", true}, {"/etc/", true}, {"/proc/", true}, {"/bin/", true},
 	{"/var/", false}, {"/root", false}, {"/usr/", false}, {"/opt/", false}, {"/home/", false}, {" /", false}, {" -", false}, {"ping", false}, {"system32", true}, {"web-inf", true},
 	{".ini", true}, {"ro0ab", true}, {"__pro", true}, {"prototyp", true}, {"169.254", true},
@@ -61,7 +61,7 @@ var textLiterals = []struct {
 	{"allow_url", true}, {"auto_pre", true},
 	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
 	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false}, {"3o2x", false},
-	{"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false}, {"!rub", false},
+	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false}, {"!rub", false},
 }
 
 var (

@@ -45,7 +45,7 @@ func TestPatterns(t *testing.T) {
 func fires(in *Inspector, p pattern, s string) bool {
 	l := in.begin()
 	for _, ctx := range [...]context{ctxValue, ctxName, ctxPath} {
-		l.field("query", "q", ctx, s, true)
+		l.field("query", "q", ctx, url.QueryEscape(s), true)
 		if slices.ContainsFunc(l.ev, func(e evidence) bool { return e.why == p.why && e.class == p.class }) {
 			return true
 		}

@@ -76,7 +76,7 @@ func statement(w string, rest []byte) bool {
 		return bytes.IndexByte(part, '(') > 0
 	}
 	eq := bytes.IndexByte(part, '=')
-	return eq > 0 && bytes.IndexByte(body[:min(len(body), 24)], '=') > 0
+	return eq >= 0 && bytes.IndexByte(body[:min(len(body), 24)], '=') > 0
 }
 
 // dialogs are the calls that a proof of concept makes.

@@ -42,6 +42,9 @@ func (l *look) commands(ctx context) {
 	if l.seen.has('{') && bytes.Contains(l.text, []byte("()")) {
 		l.shellshock()
 	}
+	if ctx == ctxValue {
+		l.expansions()
+	}
 	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p") {
 		return // neither a separator nor a command with arguments
 	}

@@ -9,7 +9,7 @@ var schemes = []struct {
 	weight int
 }{
 	{"php://filter", rfi, 80}, {"php://input", rfi, 80}, {"php://", rfi, 60}, {"expect://", rfi, 80}, {"phar://", rfi, 65},
-	{"zip://", rfi, 45}, {"data://", rfi, 60}, {"glob://", rfi, 50}, {"zlib://", rfi, 55}, {"compress.zlib://", rfi, 65},
+	{"zip://", rfi, 50}, {"data://", rfi, 60}, {"glob://", rfi, 50}, {"zlib://", rfi, 55}, {"compress.zlib://", rfi, 65},
 	{"compress.bzip2://", rfi, 65}, {"ogg://", rfi, 50}, {"rar://", rfi, 50}, {"ssh2.", rfi, 55}, {"jar:http", rfi, 60},
 	{"jar:file", rfi, 60}, {"netdoc:", ssrf, 60}, {"file://", ssrf, 55}, {"gopher://", ssrf, 70}, {"dict://", ssrf, 65},
 	{"sftp://", ssrf, 25}, {"tftp://", ssrf, 50}, {"ldap://", ssrf, 50}, {"ldaps://", ssrf, 50}, {"rmi://", ssrf, 60}, {"smb://", ssrf, 35},
