@@ -56,9 +56,13 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 	return b
 }
 
-// suspect asks the text gate about s, and about its other reading.
-func (c *canon) suspect(s []byte, agent bool) bool {
-	return decoded.hit(s, agent) || len(c.blanks) > 0 && decoded.hit(c.blanks, agent)
+// suspect asks the text gate about s, and about its other reading. That a path
+// begins with a slash says nothing.
+func (c *canon) suspect(s []byte, ctx context) bool {
+	if ctx == ctxPath && len(s) > 0 && s[0] == '/' {
+		s = s[1:]
+	}
+	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && decoded.hit(c.blanks, ctx == ctxAgent)
 }
 
 // pass undoes one layer in place and lowers letters.

@@ -59,7 +59,7 @@ func (in *Inspector) suspiciousTarget(s string) bool {
 // targetText decodes the fields of a target and asks the text gate.
 func (in *Inspector) targetText(s string) bool {
 	path, query := splitTarget(s)
-	if in.textHit(path, false, false) {
+	if in.textHit(path, false, ctxPath) {
 		return true
 	}
 	if query == "" {
@@ -81,17 +81,17 @@ func (in *Inspector) queryText(query string) bool {
 		var field string
 		field, query = cutField(query)
 		name, value := cutPair(field)
-		if in.textHit(value, true, false) || (name != "" || n == 0) && base64Text(payload(value)) ||
-			name != "" && in.textHit(name, true, false) ||
-			!plainName(name) && in.textHit(field, true, false) {
+		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && base64Text(payload(value)) ||
+			name != "" && in.textHit(name, true, ctxName) ||
+			!plainName(name) && in.textHit(field, true, ctxValue) {
 			return true
 		}
 	}
 	return false
 }
 
-func (in *Inspector) textHit(s string, plus, agent bool) bool {
-	return in.canon.suspect(in.canon.decode(s, plus, in.cfg.MaxRounds), agent)
+func (in *Inspector) textHit(s string, plus bool, ctx context) bool {
+	return in.canon.suspect(in.canon.decode(s, plus, in.cfg.MaxRounds), ctx)
 }
 
 func (in *Inspector) suspiciousAgent(s string) bool {
@@ -102,7 +102,7 @@ func (in *Inspector) suspiciousAgent(s string) bool {
 	if known {
 		return false
 	}
-	if in.textHit(limit(s, in.cfg.MaxBytes), false, true) {
+	if in.textHit(limit(s, in.cfg.MaxBytes), false, ctxAgent) {
 		return true
 	}
 	in.agents.put(i, s)
@@ -123,7 +123,7 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 		if (rawBytes.hit(rest) || mayHoldBase64(rest)) && in.targetText(rest) {
 			return true
 		}
-	} else if in.textHit(s, false, true) {
+	} else if in.textHit(s, false, ctxAgent) {
 		return true
 	}
 	in.referers.put(i, s)

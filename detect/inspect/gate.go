@@ -52,7 +52,7 @@ var textLiterals = []struct {
 	word  string
 	agent bool
 }{
-	{"..", true}, {"/.", false}, {"/./", true}, {"--", true}, {"&&", true}, {"://", false}, {"/*", true},
+	{"..", true}, {"_/", false}, {"/.", false}, {"/./", true}, {"--", true}, {"&&", true}, {"://", false}, {"/*", true},
 	{":/", false}, {"0x2", true}, {"0x5", true}, {"/etc/", true}, {"/proc/", true}, {"/bin/", true},
 	{"/var/", false}, {"/root", false}, {"/usr/", false}, {"/opt/", false}, {"/home/", false}, {" /", false}, {" -", false}, {"ping", false}, {"system32", true}, {"web-inf", true},
 	{".ini", true}, {"ro0ab", true}, {"__pro", true}, {"prototyp", true}, {"169.254", true},

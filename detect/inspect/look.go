@@ -100,7 +100,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	}
 	l.ev, l.name = l.ev[:0], name
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
-	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx == ctxAgent) {
+	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) {
 		return
 	}
 	l.seen = bytesIn(l.text)

@@ -40,7 +40,8 @@ type ruleset struct {
 	support  []bool    // the literal only counts beside another sign
 	matcher  *matcher
 	commands map[string]command
-	files    []systemFile // their paths follow the literals in the matcher
+	files    []systemFile   // their paths follow the literals in the matcher
+	names    map[string]int // weights of files of servers, by name
 }
 
 // loadRules panics on a broken data file: it is part of the program, and a test
@@ -51,7 +52,7 @@ var loadRules = sync.OnceValue(func() *ruleset {
 		r.mustAddPatterns(name)
 	}
 	r.commands = mustLoadCommands()
-	r.files = mustLoadSystemFiles()
+	r.files, r.names = mustLoadSystemFiles()
 	all := slices.Clone(r.literals)
 	for _, f := range r.files {
 		all = append(all, f.path)

@@ -14,9 +14,10 @@ type systemFile struct {
 	known  bool // the raw gate knows it too, so it may stand anywhere
 }
 
-// mustLoadSystemFiles reads "weight path" lines.
-func mustLoadSystemFiles() []systemFile {
+// mustLoadSystemFiles reads "weight path" and "weight */name" lines.
+func mustLoadSystemFiles() ([]systemFile, map[string]int) {
 	var list []systemFile
+	names := map[string]int{}
 	for line := range strings.SplitSeq(mustReadData("files"), "\n") {
 		if line == "" || line[0] == '#' {
 			continue
@@ -26,9 +27,13 @@ func mustLoadSystemFiles() []systemFile {
 		if err != nil || path == "" {
 			panic("inspect: data/files.txt: " + strconv.Quote(line) + " is not a weight and a path")
 		}
+		if name, ok := strings.CutPrefix(path, "*/"); ok {
+			names[name] = n
+			continue
+		}
 		list = append(list, systemFile{path, n, decoded.hit([]byte("x"+path+"x"), false), rawBytes.hit("x" + path + "x")})
 	}
-	return list
+	return list, names
 }
 
 // fileHit is the weightiest system file named in a field.
@@ -148,6 +153,30 @@ func (l *look) traversal(ctx context) {
 		c = l.climbs(ctx, t)
 	}
 	l.systemFiles(ctx, c)
+	if ctx == ctxValue {
+		l.serverFile()
+	}
+}
+
+// serverFile weighs a path that is the whole value and ends in a configuration, a log
+// or a key of a server.
+func (l *look) serverFile() {
+	t := bytes.TrimRight(l.text, " ")
+	if len(t) < 6 || t[0] != '/' && t[0] != '\\' && t[0] != '~' && (len(t) < 3 || t[1] != ':') {
+		return
+	}
+	at := bytes.LastIndexAny(t, `/\`)
+	if at < 1 || len(t)-at > 32 || bytes.IndexByte(t[:min(at+1, len(t))], '\n') >= 0 {
+		return
+	}
+	for i := range t[:at] {
+		if b := t[i]; !word(b) && !containsByte("/\\.-:~ ()", b) {
+			return
+		}
+	}
+	if w := l.in.rules.names[string(t[at+1:])]; w > 0 {
+		l.add(traversal, w, "a path to a configuration, log or key of a server", 0, len(t))
+	}
 }
 
 // dotRun is longer than any ellipsis.
@@ -182,6 +211,12 @@ func (l *look) climbs(ctx context, t []byte) climb {
 		l.add(traversal, min(c.dots*10, 60), "a chain of /./", 0, len(t))
 	}
 	if up > 0 {
+		if bytes.Contains(l.text, []byte("0x2")) || bytes.Contains(l.text, []byte("0x5")) {
+			l.add(traversal, 35, "dots or slashes written as hexadecimal numbers", 0, len(l.text))
+		}
+		if l.in.canon.flags&(sawOverlong|sawWideURL) != 0 {
+			l.add(traversal, 20, "dots or slashes in an encoding that only filters miss", c.at, c.end)
+		}
 		if bytes.IndexByte(t, '\\') >= 0 {
 			l.add(traversal, 20, "backslashes in a climbing path", c.at, c.end)
 		}
