@@ -1,5 +1,7 @@
 package inspect
 
+import "unsafe"
+
 // canon undoes what stands between the bytes on the wire and the text that an
 // interpreter sees: URL escapes (also %uXXXX), HTML entities, JavaScript
 // escapes, overlong and full-width UTF-8, letter case, NUL bytes. Every step
@@ -60,6 +62,9 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 // begins with a slash says nothing.
 func (c *canon) suspect(s []byte, ctx context) bool {
 	if ctx == ctxPath && len(s) > 0 && s[0] == '/' {
+		if pathGate(unsafe.String(&s[0], len(s))) {
+			return true
+		}
 		s = s[1:]
 	}
 	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && decoded.hit(c.blanks, ctx == ctxAgent)

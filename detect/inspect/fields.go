@@ -72,6 +72,7 @@ func (l *look) target(prefix, s string) {
 	if prefix != "" {
 		name = prefix
 	}
+	l.rawQuery = query
 	l.field(name, "", ctxPath, path, false)
 	if query == "" {
 		return

@@ -41,7 +41,7 @@ func (in *Inspector) Parts(ev *ingest.Event) Parts {
 // suspiciousTarget reads the raw bytes first. Only a target with an escape or
 // a special byte is remembered or decoded.
 func (in *Inspector) suspiciousTarget(s string) bool {
-	if !rawBytes.hit(s) && !mayHoldBase64(s) {
+	if !rawBytes.hit(s) && !mayHoldBase64(s) && !pathGate(s) {
 		return false
 	}
 	s = limit(s, in.cfg.MaxBytes)
@@ -120,7 +120,7 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 	s = limit(s, in.cfg.MaxBytes)
 	rest, isURL := cutScheme(s)
 	if isURL {
-		if (rawBytes.hit(rest) || mayHoldBase64(rest)) && in.targetText(rest) {
+		if (rawBytes.hit(rest) || mayHoldBase64(rest) || pathGate(rest)) && in.targetText(rest) {
 			return true
 		}
 	} else if in.textHit(s, false, ctxAgent) {

@@ -66,6 +66,7 @@ type Inspector struct {
 	cfg      Config
 	rules    *ruleset
 	canon    canon
+	other    canon // for what is read beside the field at hand
 	targets  memo
 	agents   memo
 	referers memo

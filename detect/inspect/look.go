@@ -13,12 +13,13 @@ type look struct {
 	cut   bool // there were more
 	tries int  // pattern checks that may still run
 
-	ev      []evidence // of the current field
-	text    []byte     // the current field, canonical
-	name    string     // of the current field, as it was sent
-	seen    byteSet    // the bytes in it
-	support []evidence // signs that wait for another one
-	best    [classes]found
+	ev       []evidence // of the current field
+	text     []byte     // the current field, canonical
+	name     string     // of the current field, as it was sent
+	rawQuery string     // of the target that is looked at
+	seen     byteSet    // the bytes in it
+	support  []evidence // signs that wait for another one
+	best     [classes]found
 
 	file  fileHit
 	sql   sqlScan
@@ -118,6 +119,9 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	if ctx == ctxValue {
 		l.ldap()
 		l.graphql()
+	}
+	if ctx == ctxPath {
+		l.known()
 	}
 	l.names(ctx)
 	l.supporters()
