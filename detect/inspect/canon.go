@@ -67,7 +67,7 @@ func (c *canon) suspect(s []byte, ctx context) bool {
 		}
 		s = s[1:]
 	}
-	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && decoded.hit(c.blanks, ctx == ctxAgent)
+	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }
 
 // pass undoes one layer in place and lowers letters.

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"sort"
 	"strings"
 )
@@ -17,6 +18,7 @@ type look struct {
 	text     []byte     // the current field, canonical
 	name     string     // of the current field, as it was sent
 	rawQuery string     // of the target that is looked at
+	plus     bool       // whether the current field was URL-encoded
 	seen     byteSet    // the bytes in it
 	support  []evidence // signs that wait for another one
 	best     [classes]found
@@ -99,7 +101,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	if s == "" {
 		return
 	}
-	l.ev, l.name = l.ev[:0], name
+	l.ev, l.name, l.plus = l.ev[:0], name, plus
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
 	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) {
 		return
@@ -122,6 +124,9 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	}
 	if ctx == ctxPath {
 		l.known()
+	}
+	if l.in.canon.flags&sawNUL != 0 && plus {
+		l.add(traversal, 50, "a NUL byte, which cuts a text short", max(0, bytes.IndexByte(l.in.canon.blanks, ' ')), len(l.text))
 	}
 	l.names(ctx)
 	l.supporters()

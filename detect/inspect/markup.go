@@ -52,8 +52,8 @@ func (l *look) markup(ctx context) {
 
 // tagWeights are elements that load or run something by being there.
 var tagWeights = map[string]int{
-	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 40, "link": 15,
-	"svg": 35, "math": 30, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
+	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 12, "link": 15,
+	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
 	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 40, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
@@ -140,7 +140,7 @@ func handler(attrs []byte) int {
 		for k < len(attrs) && (blank(attrs[k]) || attrs[k] < 0x20) {
 			k++
 		}
-		if j-i >= 4 && j-i <= 32 && k < len(attrs) && attrs[k] == '=' {
+		if j-i >= 4 && j-i <= 32 && k < len(attrs) && attrs[k] == '=' && string(attrs[i:j]) != "only" && string(attrs[i:j]) != "once" {
 			return i
 		}
 	}

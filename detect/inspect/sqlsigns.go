@@ -1,5 +1,7 @@
 package inspect
 
+import "bytes"
+
 // stacked weighs a statement behind a semicolon.
 func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
 	j := i + 1
@@ -149,6 +151,8 @@ func (l *look) broke(s *sqlScan, i int, d sqlLead) {
 		j, op = j+1, true
 	}
 	switch {
+	case i == 0 && s.kw(j) == kwStatement && s.statement(j) >= 60 && len(s.toks)-j <= 12:
+		l.add(sqli, 55, "a statement behind a closed quote", s.at(i), s.at(j+3))
 	case (op || closes > 0) && s.knownCall(j):
 		l.add(sqli, 55, "an expression glued to a closed quote", s.at(i), s.at(j+2))
 	case s.kw(j) != kwNone && closes == 0 && s.toks[len(s.toks)-1].end-s.toks[j].end > 2:
@@ -193,7 +197,7 @@ func (s *sqlScan) inches() bool {
 // quote to an open string: ' or a like ' and its kind put the quotes right again.
 func (l *look) balanced(s *sqlScan) {
 	n := len(s.toks)
-	if !s.broken || s.phrase || n < 3 || n > 40 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
+	if !s.broken || s.phrase || n < 3 || n > 40 || bytes.IndexByte(s.text[:s.from], '<') >= 0 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
 		return
 	}
 	solid, words, tied := false, false, false

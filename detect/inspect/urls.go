@@ -22,6 +22,7 @@ func (l *look) urls(ctx context) {
 		return
 	}
 	t := l.text
+	l.includes()
 	colon := bytes.IndexByte(t, ':')
 	if colon < 0 {
 		l.metadata(ctx)
@@ -76,6 +77,9 @@ func (l *look) remote() {
 	l.inside(host, t[n:], n)
 	l.userinfo(t[n:], n)
 	rest := t[n:]
+	if l.name != "" && includeName(bytes.ToLower([]byte(l.name))) && !calledBack(l.name) {
+		l.add(rfi, 50, "a remote URL in a variable that names code", 0, len(t))
+	}
 	numeric := len(host) > 6 && digit(host[0]) && digit(host[len(host)-1])
 	path := rest
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
