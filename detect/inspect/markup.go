@@ -254,6 +254,10 @@ func (l *look) call(start, open int) {
 	for k > 0 && (blank(t[k-1]) || t[k-1] == '!' || t[k-1] == '(') {
 		k--
 	}
+	if open+1 < len(t) && t[open] == '(' && t[open+1] == ')' && k == 0 {
+		l.add(xss, 5, "a script call without arguments", start, open+2)
+		return
+	}
 	quoted := bytes.ContainsAny(t[:start], "'\"`") || curly(t[:start])
 	switch {
 	case k == 0:

@@ -219,7 +219,11 @@ func (l *look) patterns(ctx context) {
 
 // supporters adds the signs that mean something only beside another.
 func (l *look) supporters() {
-	for n, i := len(l.ev), 0; n > 0 && i < len(l.support); i++ {
+	sum := 0
+	for i := range l.ev {
+		sum += l.ev[i].weight
+	}
+	for i := 0; sum >= 15 && i < len(l.support); i++ {
 		e := l.support[i]
 		l.addCertain(e.class, e.weight, e.why, e.at, e.end, e.certain)
 	}

@@ -182,16 +182,45 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		return
 	}
 	end, shape := arguments(t, i)
-	if !behind && shape == shapeArgs && !plainArgs(t, i) && !bytes.HasPrefix(name, []byte("ping")) {
+	if !behind && shape == shapeArgs && !plainArgs(t, i) && (!bytes.HasPrefix(name, []byte("ping")) || bytes.IndexByte(t[i:], '.') < 0) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
-	w := l.commandWeight(c, known && path || path && behind, behind, shape, strictSep(t, sep, behind))
-	if behind && t[sep] == '`' && sep > 1 && blank(t[sep-1]) && alnum(t[sep-2]) {
-		w /= 3 // code in Markdown
+	w := l.commandWeight(c, known && path || path && behind, behind, shape, strictSep(t, sep, behind), !behind && asked(t[i:]))
+	if tick := bytes.IndexByte(t, '`'); tick >= 0 && (behind && t[sep] == '`' || !behind && tick < start) && markdown(t, pick(behind, sep, tick)) {
+		w /= 4
 	}
 	if w > 0 {
 		l.add(cmdi, w, say(behind, "a command behind a shell separator", "a command line as the whole value"), min(sep, len(l.text)), min(end, len(l.text)))
 	}
+}
+
+// asked says whether arguments are those that people ask about: none names an
+// address, a path of the system, a URL or a redirection.
+func asked(args []byte) bool {
+	args = args[:min(len(args), 160)]
+	if bytes.ContainsAny(args, "$<>|&;`") || bytes.Contains(args, []byte("://")) || bytes.Contains(args, []byte(" /")) || bytes.Contains(args, []byte("c:")) || bytes.Contains(args, []byte(" -c ")) || bytes.Contains(args, []byte(" -e ")) {
+		return false
+	}
+	dots := 0
+	for i, b := range args {
+		if b == '.' && i > 0 && digit(args[i-1]) {
+			dots++
+		}
+	}
+	return dots < 3
+}
+
+// markdown says whether the text between the backtick at i and the next one is code in
+// a text: words stand before or behind it, parted by a blank.
+func markdown(t []byte, i int) bool {
+	e := bytes.IndexByte(t[i+1:], '`')
+	if e < 0 {
+		return i > 1 && blank(t[i-1]) && alnum(t[i-2])
+	}
+	e += i + 1
+	before := i > 1 && blank(t[i-1]) && bytes.ContainsFunc(t[:i], func(r rune) bool { return r < 0x80 && alnum(byte(r)) })
+	behind := e+2 < len(t) && (blank(t[e+1]) && alpha(t[e+2]))
+	return (before || i == 0) && (behind || before && (e+1 == len(t) || !alnum(t[e+1])))
 }
 
 // plainArgs says whether the arguments at i begin with a flag or a path, or
@@ -235,9 +264,11 @@ const (
 	shapeWords              // other words
 )
 
-func (l *look) commandWeight(c command, path, behind bool, s shape, strict bool) int {
+func (l *look) commandWeight(c command, path, behind bool, s shape, strict, asked bool) int {
 	w := 0
 	switch {
+	case !behind && s == shapeArgs && asked:
+		return c.start / 3
 	case !behind && s == shapeArgs:
 		w = c.start
 	case !behind && path && s == shapeEnd:
@@ -289,6 +320,8 @@ func arguments(t []byte, i int) (int, shape) {
 		return i, shapeEnd
 	}
 	switch {
+	case len(arg) == 1 && slash(arg[0]), string(arg) == "--":
+		return end, shapeWords
 	case arg[0] == '-' && len(arg) > 1 && arg[1] != ' ', slash(arg[0]), arg[0] == '>', arg[0] == '<', arg[0] == '~', arg[0] == '$', arg[0] == '%',
 		bytes.Contains(arg, []byte("://")), bytes.IndexByte(arg, '/') > 0, len(arg) > 1 && arg[1] == ':', arg[0] == '.' && len(arg) > 1 && arg[1] != '.' || string(arg) == "..",
 		digit(arg[0]), arg[0] == '*', arg[0] == '\'' || arg[0] == '"', len(arg) > 4 && bytes.Count(arg, []byte(".")) > 0 && arg[len(arg)-1] != '.':

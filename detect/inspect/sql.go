@@ -50,20 +50,31 @@ func (l *look) reads(text []byte, base int, agent bool) {
 		if !l.seen.has(q) {
 			continue
 		}
-		at := base
+		at, quoted := base, false
 		for n := range 2 {
 			i := bytes.IndexByte(text[at:], q)
 			if i < 0 {
 				break
 			}
 			at += i + 1
-			if at < len(text) {
-				l.sql.scan(text, at, true)
-				l.sql.phrase = n == 1 && text[base] == q
-				l.statements(&l.sql)
+			if at == len(text) {
+				break
 			}
+			l.sql.scan(text, at, true)
+			l.sql.phrase = n == 1 && quoted || n == 0 && at-1 > base && blank(text[at-2]) && !blank(text[at])
+			l.statements(&l.sql)
+			quoted = opensPhrase(text, base, at-1)
 		}
 	}
+}
+
+// opensPhrase says whether the quote at i begins a quotation or a string, as in
+// say "when" and x = 'y', rather than ending a string around the value.
+func opensPhrase(text []byte, base, i int) bool {
+	if i+1 >= len(text) || blank(text[i+1]) {
+		return false
+	}
+	return i == base || blank(text[i-1]) || containsByte("=(,:[{<>", text[i-1])
 }
 
 // otherHash reads on behind a '#', which begins a comment in MySQL only, where a
@@ -206,8 +217,12 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 	}
 	w := 0
 	switch {
+	case near && s.broken && s.phrase:
+		w = pick(literal && s.kind(j) != sqlWord, 50, 15)
 	case near && s.broken:
 		w = 70
+	case near && !literal && s.bareWord(j, next):
+		w = 25
 	case near:
 		w = pick(literal, 65, 40)
 	case s.broken:
@@ -228,7 +243,7 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 // bareBoolean weighs "or 1" and "or sleep(5)".
 func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 	switch {
-	case s.knownCall(j), s.kw(j) == kwExists && s.kind(j+1) == sqlOpen:
+	case s.knownCall(j) && s.kw(j) != kwLike, s.kw(j) == kwExists && s.kind(j+1) == sqlOpen:
 		l.add(sqli, pick(near || i == 0, 60, 25), "OR/AND with a call of a database function", s.at(i), s.at(j+2))
 	case s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect:
 		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
@@ -281,6 +296,7 @@ func (l *look) selects(s *sqlScan, i int, d sqlLead) {
 	}
 	from := s.kw(next) == kwFrom && (s.kind(next+1) == sqlWord || s.kind(next+1) == sqlOpen)
 	switch {
+	case s.kind(i-1) == sqlOpen && s.kw(i-2) == kwAs && solid == 0: // WITH x AS (SELECT …
 	case s.kind(i-1) == sqlOpen && (from || solid > 0):
 		l.add(sqli, pick(i > 1, 55, 45), "a subquery", s.at(i-1), s.at(next))
 	case from && i == 0 && columns > 1 && solid == columns:

@@ -64,7 +64,7 @@ func (s *sqlScan) operand(i int) (next int, literal bool) {
 
 // term reads one term, with the signs before it.
 func (s *sqlScan) term(i int) (next int, literal bool) {
-	for n := 0; n < 8 && (s.kind(i) == sqlOp && s.kw(i) == kwNone && s.text[s.toks[i].at] != '/' || s.kw(i) == kwNot); n++ {
+	for n := 0; n < 8 && (s.kind(i) == sqlOp && s.kw(i) == kwNone && containsByte("+-~!*@", s.text[s.toks[i].at]) || s.kw(i) == kwNot); n++ {
 		if s.text[s.toks[i].at] == '*' {
 			return i + 1, false
 		}
@@ -186,7 +186,7 @@ func (s *sqlScan) list(i int) (next, columns, plainSQL int) {
 		if n < 0 {
 			return i, columns, plainSQL
 		}
-		if n > i+1 || s.kind(i) != sqlWord || s.kw(i) == kwNull {
+		if n > i+1 && s.kind(i+1) != sqlDot || s.kind(i) != sqlWord || s.kw(i) == kwNull {
 			plainSQL++
 		}
 		columns++
@@ -201,6 +201,21 @@ func (s *sqlScan) list(i int) (next, columns, plainSQL int) {
 		i = n + 1
 	}
 	return i, columns, plainSQL
+}
+
+// bareWord says whether one side of the comparison from i to next is a word that is
+// neither called nor qualified, and the other no string.
+func (s *sqlScan) bareWord(i, next int) bool {
+	words := 0
+	for ; i < next && i < len(s.toks); i++ {
+		switch t := &s.toks[i]; {
+		case t.kind == sqlString, t.kind == sqlVar, t.kind == sqlOpen, t.kind == sqlDot:
+			return false
+		case t.kind == sqlWord && t.kw == kwNone:
+			words++
+		}
+	}
+	return words == 1
 }
 
 // ends says whether a statement may end at i.

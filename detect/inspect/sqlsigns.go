@@ -75,6 +75,9 @@ func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
 	last := int(t.end) == len(s.text)
 	switch {
 	case s.broken && i <= d.tokens && d.wordy == 0 && d.strings == 0 && last:
+		if q := s.from - 1; q > 0 && blank(s.text[q-1]) && s.text[len(s.text)-1] == s.text[q] {
+			return // a comment sign between quotes
+		}
 		// admin'-- and 1')) #
 		w := pick(body <= 4, 55, 25)
 		l.add(sqli, w, "a quote, then a comment that cuts off the rest", s.from-1, int(t.end))
@@ -138,7 +141,7 @@ func (l *look) tail(s *sqlScan, i int, _ sqlLead) {
 // broke weighs what comes straight behind a broken quote: an operator and an
 // expression, or parentheses and a comparison.
 func (l *look) broke(s *sqlScan, i int, d sqlLead) {
-	if !s.broken || d.wordy > 0 || d.strings > 0 {
+	if !s.broken || d.wordy > 0 || d.strings > 0 || s.phrase || s.quotedSign() {
 		return
 	}
 	j := i
@@ -186,6 +189,25 @@ func (l *look) calls(s *sqlScan, d sqlLead) {
 	}
 }
 
+// quotedSign says whether the reading begins with an operator between two quotes that
+// a text speaks of: a single leading "=" on Windows.
+func (s *sqlScan) quotedSign() bool {
+	q := s.from - 1
+	if q < 0 || q > 0 && word(s.text[q-1]) || len(s.toks) < 2 {
+		return false
+	}
+	i := 0
+	for i < len(s.toks) && (s.kind(i) == sqlOp || s.kind(i) == sqlCmp || s.kind(i) == sqlOther) {
+		i++
+	}
+	t := &s.toks[min(i, len(s.toks)-1)]
+	if i == 0 || t.kind != sqlString || int(t.at) != int(s.toks[i-1].end) || int(s.toks[0].at) != s.from {
+		return false
+	}
+	rest := s.text[t.at+1:]
+	return len(rest) > 0 && (blank(rest[0]) || containsByte(").,?!:;", rest[0]))
+}
+
 // inches says whether the quote in front of the reading is a unit: 16" or 18".
 func (s *sqlScan) inches() bool {
 	return s.broken && s.from >= 2 && digit(s.text[s.from-2]) && s.text[s.from-1] == '"' ||
@@ -197,7 +219,7 @@ func (s *sqlScan) inches() bool {
 // quote to an open string: ' or a like ' and its kind put the quotes right again.
 func (l *look) balanced(s *sqlScan) {
 	n := len(s.toks)
-	if !s.broken || s.phrase || n < 3 || n > 40 || bytes.IndexByte(s.text[:s.from], '<') >= 0 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
+	if !s.broken || s.phrase || n < 3 || n > 40 || s.quotedSign() || bytes.IndexByte(s.text[:s.from], '<') >= 0 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
 		return
 	}
 	solid, words, tied := false, false, false

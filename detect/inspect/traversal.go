@@ -87,7 +87,7 @@ func walk(t []byte) climb {
 			c.floor = max(c.floor, -depth)
 			c.mark(i, j)
 			run = 0
-		case seg > 2 && next:
+		case seg > 2 && next && (seg > 3 || t[j] == '/'):
 			c.odd++
 			c.mark(i, j)
 			run = 0
@@ -240,7 +240,7 @@ func (l *look) systemFiles(ctx context, c climb) {
 	w := file.weight
 	climbing := c.at >= 0 && c.at < at
 	switch {
-	case climbing:
+	case climbing && (w >= 50 || c.ups+c.odd > 1):
 		certain := w >= 70 && c.ups+c.odd >= 2
 		l.addCertain(traversal, 50, "a climbing path that ends in a system file", c.at, end, certain)
 	case ctx == ctxAgent, !file.alone:
