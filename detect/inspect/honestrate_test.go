@@ -69,7 +69,7 @@ func everywhere(in *Inspector, s string) (worst Verdict, where string) {
 // TestHonestSpeech demands at most one alarm in a thousand honest texts of many kinds,
 // on the part that nobody tunes on as on the rest.
 func TestHonestSpeech(t *testing.T) {
-	n, wrong := alarms(t, New(Config{}), spoken(400))
+	n, wrong := alarms(t, New(Config{}), spoken(1000))
 	t.Logf("all: tuned %d of %d, held out %d of %d", wrong[0], n[0], wrong[1], n[1])
 	for i := range n {
 		if n[i] < 1000 || wrong[i]*1000 > n[i] {

@@ -249,7 +249,7 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
 	case near && s.broken && s.kind(j) == sqlString && !s.toks[j].open && s.toks[j].end-s.toks[j].at < 12 && alnum(s.text[s.toks[j].at+1]) && bytes.IndexByte(s.text[s.toks[j].at:s.toks[j].end], '=') > 0:
 		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
-	case near && s.broken && !s.phrase:
+	case near && s.broken && !s.phrase && !s.contraction(i):
 		if next, literal := s.operand(j); next > 0 && s.ends(next) && s.bare(next-1) && !s.inches() {
 			l.add(sqli, pick(literal, 45, 20), "OR/AND behind a quote that it closes", s.at(i), s.at(next))
 		}
@@ -332,6 +332,13 @@ func (s *sqlScan) bare(i int) bool {
 		}
 	}
 	return t.end-t.at > 1 && t.end-t.at <= 5
+}
+
+// contraction says whether the quote before the word at i stands between letters, as
+// in l'And, with a blank behind the word: nobody needs the blank after so close a quote.
+func (s *sqlScan) contraction(i int) bool {
+	q := s.from - 1
+	return i == 0 && q > 0 && alpha(s.text[q-1]) && s.at(0) == s.from && s.at(1) > int(s.toks[0].end) && s.kind(0) == sqlWord
 }
 
 func pick(cond bool, yes, no int) int {

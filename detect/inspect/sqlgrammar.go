@@ -186,7 +186,7 @@ func (s *sqlScan) list(i int) (next, columns, plainSQL int) {
 		if n < 0 {
 			return i, columns, plainSQL
 		}
-		if n > i+1 && s.kind(i+1) != sqlDot || s.kind(i) != sqlWord || s.kw(i) == kwNull {
+		if n > i+1 && s.kind(i+1) != sqlDot && !s.named(i, n) || s.kind(i) != sqlWord && s.kind(i) != sqlOpen || s.kw(i) == kwNull {
 			plainSQL++
 		}
 		columns++
@@ -203,6 +203,19 @@ func (s *sqlScan) list(i int) (next, columns, plainSQL int) {
 	return i, columns, plainSQL
 }
 
+// named says whether the tokens from i to n are words in parentheses.
+func (s *sqlScan) named(i, n int) bool {
+	if s.kind(i) != sqlOpen {
+		return false
+	}
+	for ; i < n && i < len(s.toks); i++ {
+		if k := s.kind(i); k != sqlOpen && k != sqlClose && (k != sqlWord || s.kw(i) != kwNone || s.call(i)) {
+			return false
+		}
+	}
+	return true
+}
+
 // bareWord says whether one side of the comparison from i to next is a word that is
 // neither called nor qualified, and the other no string.
 func (s *sqlScan) bareWord(i, next int) bool {
@@ -211,7 +224,7 @@ func (s *sqlScan) bareWord(i, next int) bool {
 		switch t := &s.toks[i]; {
 		case t.kind == sqlString, t.kind == sqlVar, t.kind == sqlOpen, t.kind == sqlDot:
 			return false
-		case t.kind == sqlWord && t.kw == kwNone:
+		case t.kind == sqlWord && (t.kw == kwNone || t.kw == kwFunc || t.kw == kwTable):
 			words++
 		}
 	}

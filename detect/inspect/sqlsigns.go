@@ -73,6 +73,9 @@ func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
 	t := &s.toks[i]
 	body := int(t.end) - int(t.at)
 	last := int(t.end) == len(s.text)
+	if s.text[t.at] == '#' && t.at > 0 && alpha(s.text[t.at-1]) {
+		return // c#
+	}
 	switch {
 	case s.broken && i <= d.tokens && d.wordy == 0 && d.strings == 0 && last:
 		if q := s.from - 1; q > 0 && blank(s.text[q-1]) && s.text[len(s.text)-1] == s.text[q] {
