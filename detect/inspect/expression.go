@@ -25,7 +25,13 @@ var expressionWords = []string{
 	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",
 	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
 	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[",
-	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "env.", "new java",
+	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "new java",
+}
+
+// reaches says whether body holds w as a word of its own.
+func reaches(body []byte, w string) bool {
+	i := bytes.Index(body, []byte(w))
+	return i == 0 || i > 0 && (!alpha(w[0]) || !word(body[i-1]))
 }
 
 // maxExpressions bounds the brackets read in one field.
@@ -51,6 +57,8 @@ func (l *look) expressions() {
 			body := l.text[at:min(len(l.text), at+256)]
 			if e := bytes.Index(body, []byte(d.shut)); e >= 0 {
 				body = body[:e]
+			} else if d.open[1] == '%' {
+				break // <%s is a format
 			}
 			l.expression(d, body, at-len(d.open), at+len(body)+len(d.shut))
 			from = at
@@ -60,7 +68,7 @@ func (l *look) expressions() {
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {
 	for _, w := range expressionWords {
-		if bytes.Contains(body, []byte(w)) {
+		if reaches(body, w) {
 			strong := len(w) > 6 || d.open == "{{"
 			l.add(ssti, pick(strong, 65, 45), "a template expression that reaches for objects or commands", at, end)
 			break

@@ -23,10 +23,11 @@ type look struct {
 	support  []evidence // signs that wait for another one
 	best     [classes]found
 
-	file  fileHit
-	sql   sqlScan
-	shell []byte
-	loose []byte
+	file   fileHit
+	sql    sqlScan
+	shell  []byte
+	divide int // what the weights of command lines are divided by, in prose
+	loose  []byte
 }
 
 // evidence is one sign of an attack in a field.

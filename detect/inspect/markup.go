@@ -54,10 +54,13 @@ func (l *look) markup(ctx context) {
 var tagWeights = map[string]int{
 	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 12, "link": 15,
 	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
-	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 40, "video": 15, "audio": 15, "img": 10,
+	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 25, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
 }
+
+// idle are elements that load nothing by themselves, and whose names are words.
+var idle = map[string]bool{"object": true, "embed": true, "set": true, "xml": true, "frame": true, "layer": true, "applet": true}
 
 // maxTags bounds the tags read in one field.
 const maxTags = 64
@@ -105,6 +108,8 @@ func (l *look) tag(at, i int, name []byte, closing bool) {
 		w = 30 // someone asks about the tag
 	case closing:
 		w = 0
+	case w >= 35 && idle[string(name)] && bytes.IndexByte(t[i:end], '=') < 0:
+		w /= 2 // it does nothing without an attribute
 	}
 	if w > 0 && (i >= len(t) || !word(t[i])) {
 		l.addCertain(xss, w, "an HTML element that loads or runs something", at, i, false)
@@ -129,7 +134,7 @@ func scripted(t []byte) bool {
 // handler returns where on…= stands in the attributes, or -1.
 func handler(attrs []byte) int {
 	for i := 0; i+4 < len(attrs); i++ {
-		if attrs[i] != 'o' || attrs[i+1] != 'n' || i > 0 && word(attrs[i-1]) {
+		if attrs[i] != 'o' || attrs[i+1] != 'n' || i > 0 && (word(attrs[i-1]) || attrs[i-1] == '.') {
 			continue
 		}
 		j := i + 2
@@ -216,7 +221,7 @@ func codeAfter(t []byte, h int) bool {
 }
 
 // scriptCalls are what proofs of concept call.
-var scriptCalls = []string{"alert", "prompt", "confirm", "eval", "fetch", "settimeout", "setinterval", "string.fromcharcode", "document.write", "importscripts", "console.log", "print"}
+var scriptCalls = []string{"alert", "prompt", "confirm", "eval", "fetch", "settimeout", "setinterval", "string.fromcharcode", "document.write", "importscripts", "console.log"}
 
 // breakout looks for a call that stands where a string or statement was closed:
 // ';alert(1)// or "-alert(1)-".
@@ -262,8 +267,8 @@ func (l *look) call(start, open int) {
 	switch {
 	case k == 0:
 		l.add(xss, pick(probe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)
-	case containsByte(";+-*/&|^%,?:=>}{`", t[k-1]) && closed(t, open):
-		l.add(xss, 60, "a script call between operators", k-1, open+8)
+	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && closed(t, open):
+		l.add(xss, pick(dialog(t[start:open]), 60, 35), "a script call between operators", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
 		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
 	case containsByte(";+-*&|^=>}{`:", t[k-1]):
@@ -313,4 +318,14 @@ func (l *look) unopened(lt int) {
 	if next < len(t) && (alpha(t[next]) || t[next] == '!') && len(bytes.TrimLeft(t[gt:lt], "> '\"`")) == 0 {
 		l.add(xss, 50, "closes a tag that it did not open, and begins another", i, lt+8)
 	}
+}
+
+// dialog says whether name is a call that shows a script runs, or runs another.
+func dialog(name []byte) bool {
+	for _, d := range dialogs {
+		if bytes.HasSuffix(bytes.TrimRight(name, " "), []byte(d)) {
+			return true
+		}
+	}
+	return false
 }

@@ -80,7 +80,7 @@ func statement(w string, rest []byte) bool {
 }
 
 // dialogs are the calls that a proof of concept makes.
-var dialogs = []string{"alert", "prompt", "confirm", "eval", "print"}
+var dialogs = []string{"alert", "prompt", "confirm", "eval"}
 
 // roots are objects whose members are called by a computed name.
 var roots = []string{"window", "top", "self", "parent", "frames", "this", "globalthis", "document", "content", "location", "constructor"}

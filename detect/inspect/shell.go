@@ -50,15 +50,21 @@ func (l *look) commands(ctx context) {
 	}
 	l.unquote()
 	t := l.shell
+	l.divide = 1
 	if ctx == ctxValue {
 		l.commandAt(t, skipSeparators(t, 0), 0, false)
 	}
+	prose, ticks := inProse(t), 0
 	for n, i := 0, 0; i < len(t) && n < 64; i++ {
+		if t[i] == '`' && (i == 0 || t[i-1] != '`') {
+			ticks++
+		}
 		sep := separator(t, i)
-		if sep == 0 || ctx == ctxAgent && (t[i] == ';' || t[i] == '&' && sep == 1 || t[i] == '\n') {
+		if sep == 0 || t[i] == '`' && ticks%2 == 0 || ctx == ctxAgent && (t[i] == ';' || t[i] == '&' && sep == 1 || t[i] == '\n') {
 			continue
 		}
 		n++
+		l.divide = pick(prose && ticks%2 == 1 || table(t), 4, 1)
 		l.commandAt(t, skipSeparators(t, i+sep), i, true)
 		i += sep - 1
 	}
@@ -186,41 +192,12 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
 	w := l.commandWeight(c, known && path || path && behind, behind, shape, strictSep(t, sep, behind), !behind && asked(t[i:]))
-	if tick := bytes.IndexByte(t, '`'); tick >= 0 && (behind && t[sep] == '`' || !behind && tick < start) && markdown(t, pick(behind, sep, tick)) {
+	if !behind && start > 0 && bytes.IndexByte(t[:start], '`') >= 0 && inProse(t) {
 		w /= 4
 	}
-	if w > 0 {
+	if w /= l.divide; w > 0 {
 		l.add(cmdi, w, say(behind, "a command behind a shell separator", "a command line as the whole value"), min(sep, len(l.text)), min(end, len(l.text)))
 	}
-}
-
-// asked says whether arguments are those that people ask about: none names an
-// address, a path of the system, a URL or a redirection.
-func asked(args []byte) bool {
-	args = args[:min(len(args), 160)]
-	if bytes.ContainsAny(args, "$<>|&;`") || bytes.Contains(args, []byte("://")) || bytes.Contains(args, []byte(" /")) || bytes.Contains(args, []byte("c:")) || bytes.Contains(args, []byte(" -c ")) || bytes.Contains(args, []byte(" -e ")) {
-		return false
-	}
-	dots := 0
-	for i, b := range args {
-		if b == '.' && i > 0 && digit(args[i-1]) {
-			dots++
-		}
-	}
-	return dots < 3
-}
-
-// markdown says whether the text between the backtick at i and the next one is code in
-// a text: words stand before or behind it, parted by a blank.
-func markdown(t []byte, i int) bool {
-	e := bytes.IndexByte(t[i+1:], '`')
-	if e < 0 {
-		return i > 1 && blank(t[i-1]) && alnum(t[i-2])
-	}
-	e += i + 1
-	before := i > 1 && blank(t[i-1]) && bytes.ContainsFunc(t[:i], func(r rune) bool { return r < 0x80 && alnum(byte(r)) })
-	behind := e+2 < len(t) && (blank(t[e+1]) && alpha(t[e+2]))
-	return (before || i == 0) && (behind || before && (e+1 == len(t) || !alnum(t[e+1])))
 }
 
 // plainArgs says whether the arguments at i begin with a flag or a path, or

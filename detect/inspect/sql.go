@@ -61,7 +61,7 @@ func (l *look) reads(text []byte, base int, agent bool) {
 				break
 			}
 			l.sql.scan(text, at, true)
-			l.sql.phrase = n == 1 && quoted || n == 0 && at-1 > base && blank(text[at-2]) && !blank(text[at])
+			l.sql.phrase = n == 1 && quoted || n == 0 && at-1 > base && (blank(text[at-2]) || containsByte("([{", text[at-2])) && !blank(text[at])
 			l.statements(&l.sql)
 			quoted = opensPhrase(text, base, at-1)
 		}

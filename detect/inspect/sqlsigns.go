@@ -78,11 +78,12 @@ func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
 	}
 	switch {
 	case s.broken && i <= d.tokens && d.wordy == 0 && d.strings == 0 && last:
-		if q := s.from - 1; q > 0 && blank(s.text[q-1]) && s.text[len(s.text)-1] == s.text[q] {
+		sign := pick(s.text[t.at] == '#', 1, 2)
+		if q := s.from - 1; q > 0 && !word(s.text[q-1]) && s.peek(int(t.at)+sign) == s.text[q] {
 			return // a comment sign between quotes
 		}
 		// admin'-- and 1')) #
-		w := pick(body <= 4, 55, 25)
+		w := pick(body <= 4 && s.text[s.from-1] != '`', 55, 25)
 		l.add(sqli, w, "a quote, then a comment that cuts off the rest", s.from-1, int(t.end))
 	case !s.broken && d.value && i > 0 && i <= d.tokens && s.kind(i-1) == sqlClose && last && body <= 4:
 		l.add(sqli, 30, "a closed parenthesis, then a comment", s.at(0), int(t.end))
@@ -157,12 +158,14 @@ func (l *look) broke(s *sqlScan, i int, d sqlLead) {
 		j, op = j+1, true
 	}
 	switch {
-	case i == 0 && s.kw(j) == kwStatement && s.statement(j) >= 60 && len(s.toks)-j <= 12:
+	case i == 0 && s.kw(j) == kwStatement && s.text[s.from-1] != '`' && s.statement(j) >= 60 && len(s.toks)-j <= 12:
 		l.add(sqli, 55, "a statement behind a closed quote", s.at(i), s.at(j+3))
 	case (op || closes > 0) && s.knownCall(j):
 		l.add(sqli, 55, "an expression glued to a closed quote", s.at(i), s.at(j+2))
 	case s.kw(j) != kwNone && closes == 0 && s.toks[len(s.toks)-1].end-s.toks[j].end > 2:
 		// "IS" STAMP
+	case s.kind(j) == sqlCmp && s.text[s.toks[j].at] == '<' && s.kind(j+1) == sqlWord && s.at(j+1) == int(s.toks[j].end), s.isComparison(j) && s.quotedWords(j):
+		// a tag, or a word between quotes
 	case s.isComparison(j) && (s.kind(j+1) == sqlString && s.toks[j+1].open || closes > 0):
 		l.add(sqli, 45, "a comparison glued to a closed quote", s.at(i), s.at(j+2))
 	case s.isComparison(j):
@@ -208,7 +211,27 @@ func (s *sqlScan) quotedSign() bool {
 		return false
 	}
 	rest := s.text[t.at+1:]
-	return len(rest) > 0 && (blank(rest[0]) || containsByte(").,?!:;", rest[0]))
+	return len(rest) > 0 && (blank(rest[0]) || containsByte(").,?!:;<", rest[0]))
+}
+
+// quotedWords says whether the reading is words from the quote that begins a phrase to
+// the one that ends it, and nothing behind: "not available",
+func (s *sqlScan) quotedWords(from int) bool {
+	q := s.from - 1
+	if q < 0 || q > 0 && word(s.text[q-1]) {
+		return false
+	}
+	for i := from; i < len(s.toks); i++ {
+		t := &s.toks[i]
+		if t.kind == sqlString {
+			rest := s.text[min(int(t.at)+1, len(s.text)):]
+			return t.open && len(rest) <= 2 && !bytes.ContainsFunc(rest, func(r rune) bool { return r > 0x7F || alnum(byte(r)) })
+		}
+		if t.kind != sqlWord {
+			return false
+		}
+	}
+	return false
 }
 
 // inches says whether the quote in front of the reading is a unit: 16" or 18".
@@ -222,7 +245,7 @@ func (s *sqlScan) inches() bool {
 // quote to an open string: ' or a like ' and its kind put the quotes right again.
 func (l *look) balanced(s *sqlScan) {
 	n := len(s.toks)
-	if !s.broken || s.phrase || n < 3 || n > 40 || s.quotedSign() || bytes.IndexByte(s.text[:s.from], '<') >= 0 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
+	if !s.broken || s.phrase || n < 3 || n > 40 || s.quotedSign() || s.quotedWords(0) || bytes.IndexByte(s.text[:s.from], '<') >= 0 || !s.toks[n-1].open || s.kind(n-1) != sqlString {
 		return
 	}
 	solid, words, tied := false, false, false

@@ -245,7 +245,7 @@ func (l *look) systemFiles(ctx context, c climb) {
 		l.addCertain(traversal, 50, "a climbing path that ends in a system file", c.at, end, certain)
 	case ctx == ctxAgent, !file.alone:
 	case !file.known && (ctx == ctxPath || at > 0 && !containsByte(":=/.?\"'(` \\", t[at-1])):
-	case ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0, bareBefore(t, at):
+	case ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0, bareBefore(t, at) && !sentence(t[end:]):
 		l.add(traversal, w, "names a file of the operating system", at, end)
 		if tail := bytes.TrimRight(t[end:], " "); w >= 30 && hasAnySuffix(tail, ".conf", ".log", "_log", ".ini", ".cnf", ".cfg", "passwd", ".php", ".bak", ".sql", ".pdb") {
 			l.add(traversal, 15, "a log or a configuration", at, len(t))
@@ -253,6 +253,17 @@ func (l *look) systemFiles(ctx context, c climb) {
 	default:
 		l.add(traversal, w*2/5, "mentions a file of the operating system", at, end)
 	}
+}
+
+// sentence says whether three words and more follow a path, as where a text speaks of it.
+func sentence(t []byte) bool {
+	n := 0
+	for f := range bytes.FieldsSeq(t[:min(len(t), 96)]) {
+		if alpha(f[0]) && len(f) > 1 && bytes.IndexAny(f, "/;|=") < 0 {
+			n++
+		}
+	}
+	return n >= 3
 }
 
 // bareBefore says whether the path at i is the value, not a word of a text:
