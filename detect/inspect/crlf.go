@@ -60,7 +60,10 @@ func (l *look) line(t []byte, at, i int) int {
 		return 1
 	}
 	if w := headerWeight(t[i:]); w > 0 {
-		l.add(crlf, half(w), "a line end, then a header", at, i+24)
+		if !l.plus || !splits(t[i:]) {
+			w = half(w)
+		}
+		l.add(crlf, w, "a line end, then a header", at, i+24)
 		return 1
 	}
 	return 0
@@ -83,6 +86,16 @@ func (l *look) wideLine(t []byte) {
 	if headerWeight(rest) > 0 || len(rest) > 0 && rest[0] == '<' {
 		l.add(crlf, 65, "characters whose low byte is a line end, then a header", i, i+32)
 	}
+}
+
+// splits says whether the line is a header that only servers write.
+func splits(t []byte) bool {
+	for _, h := range [...]string{"set-cookie:", "content-length:", "http/1.", "transfer-encoding:", "access-control-"} {
+		if bytes.HasPrefix(t, []byte(h)) {
+			return true
+		}
+	}
+	return false
 }
 
 func headerWeight(t []byte) int {

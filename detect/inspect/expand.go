@@ -195,6 +195,9 @@ func (l *look) batch(t []byte) {
 		p := bytes.IndexByte(rest, '%')
 		in := bytes.Index(rest, []byte(" in "))
 		do := bytes.Index(rest, []byte(") do"))
+		if k := bytes.Index(rest, []byte(")do")); do < 0 {
+			do = k
+		}
 		if in > 0 && do > in && (p >= 0 && p < in || bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("/"))) {
 			l.add(cmdi, 65, "a FOR loop of cmd.exe", i, i+4+do)
 			return
@@ -213,6 +216,10 @@ func (l *look) batch(t []byte) {
 	}
 	switch string(rest[0]) {
 	case "exist", "defined", "errorlevel", "cmdextversion":
+		rest[2] = bytes.TrimLeft(rest[2], "@(")
+		if len(rest[2]) == 0 {
+			rest[2] = []byte("(")
+		}
 		file := bytes.ContainsAny(rest[1], `\.:/*`) || string(rest[0]) != "exist"
 		then := containsName(l.in.rules.commands, bytes.Trim(rest[2], "(&")) || rest[2][0] == '(' || string(rest[2]) == "goto" || string(rest[2]) == "call"
 		if file && then {

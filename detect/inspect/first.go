@@ -133,7 +133,7 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 // suspiciousBody does not split the body: each field of it is part of it.
 func (in *Inspector) suspiciousBody(s string) bool {
 	s = limit(s, in.cfg.MaxBytes)
-	return rawBytes.hit(s) || base64InFields(s)
+	return rawBytes.hit(s) || base64InFields(s) || in.textHit(s, true, ctxValue)
 }
 
 // mayHoldBase64 says whether a parameter of the target begins like base64 of

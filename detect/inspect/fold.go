@@ -12,6 +12,12 @@ func foldWide(r rune) rune {
 		return r - 0xFEE0
 	case r >= 0x1D400 && r <= 0x1D7FF:
 		return foldFont(r)
+	case r >= 0x2460 && r <= 0x2468:
+		return '1' + r - 0x2460
+	case r == 0x24EA:
+		return '0'
+	case r == 0x3002 || r == 0xFF61:
+		return '.'
 	case r >= 0x24B6 && r <= 0x24CF:
 		return 'A' + r - 0x24B6
 	case r >= 0x24D0 && r <= 0x24E9:

@@ -10,7 +10,7 @@ package inspect
 // plain letters worth a look.
 
 // textWords is the size of the text gate in 64-bit words. The raw gate has two.
-const textWords = 5
+const textWords = 7
 
 type rawGate struct {
 	next       [256][2]uint64
@@ -39,7 +39,7 @@ const textOrdinary = "();#&"
 var rawLiterals = []string{
 	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
 	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
-	"java.", "javax", "aced0", "aaeaa", "gasv", "bahv", "3o2x", "!!p", "!!j", "!ru", "__s",
+	"java.", "avax.", "aced0", "aaeaa", "gasv", "bahv", "!!", "sform", "osure", "efact", "sun.", "apach", "ognl",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
@@ -60,8 +60,11 @@ var textLiterals = []struct {
 	{"NbyN", false}, {"NhavingN", false}, {"NxorN", false}, {"NwhereN", false},
 	{"allow_url", true}, {"auto_pre", true},
 	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
-	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false}, {"3o2x", false},
-	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false}, {"!rub", false},
+	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false},
+	{"transformer", false}, {"closure", false}, {"tefactory", false}, {"onefactory", false},
+	{"NexistN", false}, {"NdefinedN", false}, {"errorlevel", false}, {"cmdextv", false}, {"com.sun.", false}, {"ognl.", false}, {"sun.misc", false}, {"sun.refl", false},
+	{"org.apache.", false}, {"com.opensymphony", false},
+	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
 }
 
 var (
@@ -204,7 +207,7 @@ func (g *textGate) hit(s []byte, agent bool) bool {
 				h[w] |= d[w]
 			}
 		}
-		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3]|h[4]&end[4] != 0 {
+		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3]|h[4]&end[4]|h[5]&end[5]|h[6]&end[6] != 0 {
 			return true
 		}
 		s = s[n:]

@@ -122,6 +122,11 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	if ctx == ctxValue {
 		l.ldap()
 		l.graphql()
+		l.loneCall()
+		l.wrapped()
+	}
+	if ctx == ctxValue || ctx == ctxName {
+		l.classNames()
 	}
 	if ctx == ctxPath {
 		l.known()

@@ -51,15 +51,8 @@ func (l *look) urls(ctx context) {
 // whether it ends as an include would need it to.
 func (l *look) remote() {
 	t := l.text
-	n := 0
-	switch {
-	case bytes.HasPrefix(t, []byte("http://")):
-		n = 7
-	case bytes.HasPrefix(t, []byte("https://")):
-		n = 8
-	case bytes.HasPrefix(t, []byte("ftp://")):
-		n = 6
-	default:
+	n := bytes.Index(t[:min(len(t), 24)], []byte("://")) + 3
+	if n < 5 || !schemeName(t[:n-3]) {
 		return
 	}
 	host := t[n:]
@@ -76,6 +69,9 @@ func (l *look) remote() {
 	}
 	l.inside(host, t[n:], n)
 	l.userinfo(t[n:], n)
+	if t[0] != 'h' && t[0] != 'f' {
+		return
+	}
 	rest := t[n:]
 	if l.name != "" && includeName(bytes.ToLower([]byte(l.name))) && !calledBack(l.name) {
 		l.add(rfi, 50, "a remote URL in a variable that names code", 0, len(t))
@@ -118,6 +114,8 @@ func inner(host []byte) int {
 		return 75
 	case bytes.Equal(host, []byte("0")), bytes.HasPrefix(host, []byte("[::")) && len(host) > 5, bytes.HasPrefix(host, []byte("127.")) && !fourParts(host),
 		bytes.HasPrefix(host, []byte("0.0.0.0")), hasAnySuffix(host, ".nip.io", ".xip.io", ".sslip.io", ".localtest.me", ".lvh.me", ".lacolhost.com"),
+		shortAddress(host), bytes.Equal(host, []byte("host.docker.internal")), bytes.Equal(host, []byte("gateway.docker.internal")), bytes.Equal(host, []byte("host.containers.internal")),
+		bytes.Equal(host, []byte("ip6-localhost")), bytes.Equal(host, []byte("ip6-loopback")), bytes.Equal(host, []byte("localhost.localdomain")),
 		bytes.Equal(host, []byte("localtest.me")), bytes.Equal(host, []byte("lvh.me")), hasAnySuffix(host, ".svc", ".svc.cluster.local"):
 		return 60
 	case bytes.Equal(host, []byte("localhost")), bytes.HasPrefix(host, []byte("127.")), bytes.Equal(host, []byte("[::1]")), bytes.Equal(host, []byte("[::]")):
@@ -165,6 +163,31 @@ func (l *look) metadata(_ context) {
 	if i := bytes.Index(l.text, []byte("169.254.169.254")); i >= 0 {
 		l.add(ssrf, pick(i < 9, 60, 30), "the cloud metadata address", i, i+15)
 	}
+}
+
+// schemeName says whether t may be a URL scheme (RFC 3986 section 3.1).
+func schemeName(t []byte) bool {
+	for i, b := range t {
+		if !alpha(b) && (i == 0 || !digit(b) && b != '+' && b != '-' && b != '.') {
+			return false
+		}
+	}
+	return len(t) > 0
+}
+
+// shortAddress says whether host is an address of fewer than four numbers, or of hex and
+// octal ones, which resolvers take and people do not write.
+func shortAddress(host []byte) bool {
+	dots := bytes.Count(host, []byte("."))
+	if dots == 0 || dots > 2 || len(host) < 4 {
+		return false
+	}
+	for p := range bytes.SplitSeq(host, []byte(".")) {
+		if !allDigits(p) && !bytes.HasPrefix(p, []byte("0x")) || len(p) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // fourParts says whether host is four numbers.
