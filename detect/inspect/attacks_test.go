@@ -72,5 +72,8 @@ func TestAttacks(t *testing.T) {
 	}
 	for class, n := range all {
 		t.Logf("%-20s %3d of %3d", class, found[class], n)
+		if found[class]*100 < n*88 {
+			t.Errorf("%s: only %d of %d are found", class, found[class], n)
+		}
 	}
 }

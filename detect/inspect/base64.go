@@ -10,16 +10,29 @@ import (
 const base64Min = 16
 
 // base64Text says whether a value may be base64 of text: its first 12 decoded
-// bytes are all printable. A random token passes once in about 150 000.
+// bytes are all printable. A random token passes once in about 150 000. '+', '/' and
+// '=' may be escaped.
 func base64Text(s string) bool {
 	if len(s) < base64Min {
 		return false
 	}
 	var out [12]byte
+	at := 0
 	for i := range 4 {
 		var v uint32
-		for j := range 4 {
-			x := base64Value[s[i*4+j]]
+		for range 4 {
+			if at >= len(s) {
+				return false
+			}
+			b := s[at]
+			if b == '%' && at+2 < len(s) {
+				if hi, lo := unhex(s[at+1]), unhex(s[at+2]); hi < 16 && lo < 16 {
+					b = hi<<4 | lo
+					at += 2
+				}
+			}
+			at++
+			x := base64Value[b]
 			if x > 63 {
 				return false
 			}

@@ -45,6 +45,9 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 		}
 		c.rounds++
 	}
+	if plus && c.rounds >= 2 {
+		blanksFromPlus(b)
+	}
 	c.blanks = c.blanks[:0]
 	if c.flags&sawNUL != 0 {
 		for _, ch := range b {
@@ -58,14 +61,30 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 	return b
 }
 
+// blanksFromPlus reads '+' as a blank in a text without one: it was encoded twice.
+func blanksFromPlus(b []byte) {
+	for _, ch := range b {
+		if ch == ' ' {
+			return
+		}
+	}
+	for i, ch := range b {
+		if ch == '+' {
+			b[i] = ' '
+		}
+	}
+}
+
 // suspect asks the text gate about s, and about its other reading. That a path
 // begins with a slash says nothing.
 func (c *canon) suspect(s []byte, ctx context) bool {
-	if ctx == ctxPath && len(s) > 0 && s[0] == '/' {
+	if ctx == ctxPath && len(s) > 0 {
 		if pathGate(unsafe.String(&s[0], len(s))) {
 			return true
 		}
-		s = s[1:]
+		if s[0] == '/' {
+			s = s[1:]
+		}
 	}
 	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }
@@ -87,6 +106,8 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 			}
 		case ch == 0:
 			c.flags |= sawNUL
+		case ch == '\t' || ch == '\v' || ch == '\f':
+			ch = ' '
 		}
 		b[n] = ch
 		n++

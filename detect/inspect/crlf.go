@@ -40,7 +40,7 @@ func (l *look) line(t []byte, at, i int) int {
 	before := t[:at]
 	prose := bytes.Count(before[max(0, at-200):], []byte(" ")) > 3 || bytes.IndexByte(before, '\n') >= 0 && bytes.IndexByte(before, ' ') >= 0
 	half := func(w int) int {
-		if prose || l.in.canon.rounds == 0 && !l.plus && bytes.IndexByte(before, '@') < 0 {
+		if prose {
 			return w / 2 // a text of several lines, as a logged body or a form holds
 		}
 		return w

@@ -91,10 +91,11 @@ func (l *look) target(prefix, s string) {
 const maxFields = 64
 
 func (l *look) query(prefix, query string) {
+	whole := query
 	for n := 0; query != ""; n++ {
 		if n == maxFields {
 			l.field(prefix, "", ctxValue, query, true)
-			return
+			break
 		}
 		var field string
 		field, query = cutField(query)
@@ -103,6 +104,47 @@ func (l *look) query(prefix, query string) {
 		}
 		l.pair(prefix, field, n == 0)
 	}
+	l.joined(prefix, whole)
+}
+
+// joined looks at the values of the first name that occurs twice as one text: some
+// servers join them with commas. The pieces of an attack were looked at one by one, and
+// where none passes the gate, neither does the whole.
+func (l *look) joined(prefix, query string) {
+	var names [8]string
+	n := 0
+	for rest := query; rest != "" && n < len(names); {
+		var field string
+		field, rest = cutField(rest)
+		name, _ := cutPair(field)
+		if name == "" {
+			continue
+		}
+		for _, known := range names[:n] {
+			if known == name {
+				l.field(prefix, name, ctxValue, values(query, name), true)
+				return
+			}
+		}
+		names[n] = name
+		n++
+	}
+}
+
+// values joins the values of a name.
+func values(query, name string) string {
+	var out []byte
+	for rest := query; rest != ""; {
+		var field string
+		field, rest = cutField(rest)
+		if k, v := cutPair(field); k == name {
+			if out != nil {
+				out = append(out, ',')
+			}
+			out = append(out, v...)
+		}
+	}
+	return string(out)
 }
 
 // pair looks at one name=value. A field without '=' is a value without a name;

@@ -39,7 +39,7 @@ const textOrdinary = "();#&"
 var rawLiterals = []string{
 	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
 	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
-	"java.", "avax.", "aced0", "aaeaa", "gasv", "bahv", "!!", "sform", "osure", "efact", "sun.", "apach", "ognl",
+	"java.", "avax.", "aced0", "aaeaa", "gasv", "bahv", "!!", "[[", "sform", "osure", "efact", "sun.", "apach", "ognl",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
@@ -64,7 +64,7 @@ var textLiterals = []struct {
 	{"transformer", false}, {"closure", false}, {"tefactory", false}, {"onefactory", false},
 	{"NexistN", false}, {"NdefinedN", false}, {"errorlevel", false}, {"cmdextv", false}, {"com.sun.", false}, {"ognl.", false}, {"sun.misc", false}, {"sun.refl", false},
 	{"org.apache.", false}, {"com.opensymphony", false},
-	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
+	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"[[", true}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
 }
 
 var (

@@ -130,7 +130,7 @@ func (l *look) wrapped() {
 		return
 	}
 	out := l.loose[:0]
-	for i := 0; i < len(l.text); i++ {
+	for i := 0; i < min(len(l.text), wrappedBytes); i++ {
 		switch b := l.text[i]; b {
 		case '\'', '"', '.', ' ', '\t', '\n', '[', ']', '{', '}', '0':
 		case '/':
@@ -158,6 +158,9 @@ func (l *look) wrapped() {
 	}
 	l.listed()
 }
+
+// wrappedBytes is how much of a field is read for such calls.
+const wrappedBytes = 1024
 
 // listed finds $_['x'](…) and ${@$b}(…).
 func (l *look) listed() {

@@ -269,6 +269,9 @@ func sentence(t []byte) bool {
 // bareBefore says whether the path at i is the value, not a word of a text:
 // nothing before it, or a scheme, a quote or an assignment.
 func bareBefore(t []byte, i int) bool {
+	if i+1 < len(t) && t[i] == '/' && t[i+1] == '.' && bytes.IndexByte(t[:i], ' ') < 0 {
+		return true
+	}
 	if blankBefore(t, i) || i > 0 && bytes.IndexByte(t[:i], ' ') < 0 && !alnum(t[i-1]) {
 		return true
 	}
