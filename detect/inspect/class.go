@@ -33,8 +33,12 @@ const (
 var classNames = [classes]string{
 	"", "sqli", "nosqli", "ldap", "xpath", "xss", "traversal", "rfi", "cmdi", "code", "ssti",
 	"log4shell", "deserialisation", "xxe", "ssi", "ssrf", "crlf", "shellshock", "prototype-pollution",
-	"mail", "graphql", "exploit", "exposure",
+	"mail", "graphql", "exploit", Exposure,
 }
+
+// Exposure is the class of a request that only asks for what a server should not hand
+// out: reconnaissance rather than injection.
+const Exposure = "exposure"
 
 func classByName(name string) class {
 	for c, n := range classNames {

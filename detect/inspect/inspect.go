@@ -54,6 +54,7 @@ type Verdict struct {
 	Field       string   // "path", "query.id", "query (name)", "agent", "referer", "body.user", "header.x"
 	Matched     string   // the decoded fragment: printable, redacted, at most 128 bytes
 	Why         string   // the reasons, for a person
+	Delay       int      // seconds that the payload asks the server to wait; 0 when it does not
 	NearCertain bool     // honest traffic does not look like this: a single attempt suffices
 }
 

@@ -23,6 +23,8 @@ type look struct {
 	support  []evidence // signs that wait for another one
 	best     [classes]found
 
+	delays int // seconds that the payload asks the server to wait
+
 	file   fileHit
 	sql    sqlScan
 	shell  []byte
@@ -60,7 +62,7 @@ func (in *Inspector) begin() *look {
 	l.in = in
 	l.left = in.cfg.MaxBytes
 	l.cut = false
-	l.tries = maxTries
+	l.tries, l.delays = maxTries, 0
 	l.best = [classes]found{}
 	return l
 }
@@ -249,7 +251,7 @@ func (l *look) verdict() Verdict {
 	top := &l.best[order[0]]
 	v := Verdict{
 		Score: top.score, Class: classNames[order[0]], Field: top.field,
-		Matched: top.matched, Why: top.why, NearCertain: top.certain,
+		Matched: top.matched, Why: top.why, NearCertain: top.certain, Delay: l.delays,
 	}
 	for i, c := range order {
 		if i == 0 || l.best[c].score >= l.in.cfg.Threshold {

@@ -196,6 +196,9 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		w /= 4
 	}
 	if w /= l.divide; w > 0 {
+		if behind && string(name) == "sleep" {
+			l.wait(bytes.TrimLeft(t[i:], " "))
+		}
 		l.add(cmdi, w, say(behind, "a command behind a shell separator", "a command line as the whole value"), min(sep, len(l.text)), min(end, len(l.text)))
 	}
 }

@@ -1,5 +1,7 @@
 package inspect
 
+import "bytes"
+
 // Calls and tests that blind injections are made of, told by their arguments: a
 // comparison of two constants decides nothing, and nobody asks a database to wait.
 
@@ -54,6 +56,9 @@ func (l *look) delay(s *sqlScan, i int) {
 	if arg != sqlNumber && arg != sqlOpen && arg != sqlString && !s.call(i+2) {
 		return
 	}
+	if arg == sqlNumber && (s.spelling(i) == "sleep" || s.spelling(i) == "pg_sleep") {
+		l.wait(s.text[s.toks[i+2].at:s.toks[i+2].end])
+	}
 	end := s.after(i + 1)
 	whole := s.ends(end) || s.kw(end) == kwOr || s.kw(end) == kwLimit
 	switch prev := i - 1; {
@@ -65,6 +70,27 @@ func (l *look) delay(s *sqlScan, i int) {
 	case s.kw(prev) == kwFrom && s.kind(prev-1) == sqlOp && s.kw(i+4) != kwNone:
 		l.add(sqli, 20, "a set that takes time", s.at(prev), s.at(end))
 	}
+}
+
+// mostDelay is the longest wait that is believed, in seconds.
+const mostDelay = 120
+
+// wait notes that the payload asks for a delay of n seconds; "0:0:5" is read by its
+// last part.
+func (l *look) wait(n []byte) {
+	if i := bytes.LastIndexByte(n, ':'); i >= 0 {
+		n = n[i+1:]
+	}
+	secs := 0
+	for _, b := range n {
+		if !digit(b) {
+			break
+		}
+		if secs = secs*10 + int(b-'0'); secs > mostDelay {
+			return
+		}
+	}
+	l.delays = max(l.delays, secs)
 }
 
 // cases weighs CASE WHEN with constants on both sides.

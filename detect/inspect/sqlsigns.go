@@ -182,6 +182,7 @@ func (l *look) broke(s *sqlScan, i int, d sqlLead) {
 func (l *look) calls(s *sqlScan, d sqlLead) {
 	for i := range s.toks {
 		if s.toks[i].kw == kwWaitfor && s.kind(i+1) == sqlWord && s.kind(i+2) == sqlString && s.spelling(i+1) == "delay" {
+			l.wait(bytes.Trim(s.text[s.toks[i+2].at:s.toks[i+2].end], "'\""))
 			l.addCertain(sqli, 70, "WAITFOR DELAY", s.at(i), s.at(i+3), s.broken || d.value)
 		}
 		if !s.knownCall(i) || i == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/inspect"
 	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/ingest"
 )
@@ -14,14 +15,15 @@ func init() {
 		Family:  detect.Injection,
 		Tags:    []string{"owasp:api8:2023", "owasp:api10:2023", "attack:T1190", "attack:T1059"},
 		Needs:   "path and query; user agent, referer and body where logged",
-		State:   "about 200 bytes and up to 8 lines, only for clients with an attempt in the last hour",
+		Version: 2,
+		State:   "about 250 bytes and up to 8 lines, only for clients with an attempt in the last hour",
 		Evasion: "bodies and headers that the gateway does not log are not seen; see detect/inspect for what is decoded",
 		Concern: detect.Suspicious,
 		Late:    true,
 		Config:  func() any { return new(InjectionConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &injection{env: env, cfg: cfg.(*InjectionConfig), span: newSpan(60)}
-			env.Shape("inj1")
+			env.Shape("inj2")
 			r.state = detect.NewSparse(env, (*attempts).code)
 			return r, nil
 		},
@@ -52,13 +54,17 @@ func (c *InjectionConfig) Check(report func(key, message string)) {
 type attempts struct {
 	burst
 	sure window.Cells // the near-certain ones
-	hits int64        // of them, in the window of the finding
+	odd  window.Cells // those that the server failed on
+	hits int64        // near-certain ones in the window of the finding
+	odds int64        // failures in it
 }
 
 func (a *attempts) code(k *window.Codec) {
 	a.burst.code(k)
 	a.sure.Code(k)
+	a.odd.Code(k)
 	k.I64(&a.hits)
+	k.I64(&a.odds)
 }
 
 type injection struct {
@@ -68,33 +74,53 @@ type injection struct {
 	state *detect.Sparse[attempts]
 }
 
-// Observe implements detect.Rule.
+// Observe implements detect.Rule. What only asks for a file that should not be there is
+// left to the scanner rule.
 func (r *injection) Observe(ev *ingest.Event, slot detect.Slot) {
 	v := r.env.Inspect(ev)
-	if v.Score < r.cfg.Threshold {
+	if v.Score < r.cfg.Threshold || v.Class == inspect.Exposure && len(v.Classes) == 1 {
 		return
 	}
 	a := r.state.At(slot)
 	sec := ev.Time / 1e9
-	note := fmt.Sprintf("%s in %s: %s", v.Class, v.Field, v.Matched)
+	said, sure, odd := outcome(ev, v)
+	note := fmt.Sprintf("%s in %s: %s%s", v.Class, v.Field, v.Matched, said)
 	a.offend(r.env, ev, slot, r.span, 1, func() string { return note })
-	if v.NearCertain {
+	if sure {
 		a.sure.Add(sec, 1, 1)
 	}
-	if !r.env.Live() {
-		return
+	if odd {
+		a.odd.Add(sec, 1, 1)
 	}
-	count, sure := a.pending(sec, r.span), a.hits
-	if a.now.start == detect.WindowOf(sec) {
-		n, _, _ := a.sure.Sum(a.now.last, sec)
-		sure += int64(n)
-	} else {
-		n, _, _ := a.sure.Sum(sec-r.span.secs, sec)
-		sure = int64(n)
+	if r.env.Live() {
+		r.early(a, slot, sec)
 	}
-	if a.now.earlier(r.env, sec, r.level(count, sure)) {
+}
+
+// outcome is what the answer says of an attempt: that the server waited as long as the
+// payload asked makes it near certain, that it failed raises it. A refusal proves nothing.
+func outcome(ev *ingest.Event, v *inspect.Verdict) (said string, sure, odd bool) {
+	if v.Delay > 0 && ev.Duration >= int64(v.Delay)*1e9 {
+		return fmt.Sprintf(" (the answer took the %d s that it asks for)", v.Delay), true, false
+	}
+	if ev.Status >= 500 && ev.Status != 503 {
+		return fmt.Sprintf(" (the server failed on it: %d)", ev.Status), v.NearCertain, true
+	}
+	return "", v.NearCertain, false
+}
+
+// early hands over what is known before the second is closed.
+func (r *injection) early(a *attempts, slot detect.Slot, sec int64) {
+	from, sure, odds := a.now.last, a.hits, a.odds
+	if a.now.start != detect.WindowOf(sec) {
+		from, sure, odds = sec-r.span.secs, 0, 0
+	}
+	n, _, _ := a.sure.Sum(from, sec)
+	m, _, _ := a.odd.Sum(from, sec)
+	sure, odds = sure+int64(n), odds+int64(m)
+	if a.now.earlier(r.env, sec, r.level(a.pending(sec, r.span), sure, odds)) {
 		e := a.preview(r.env, slot, sec, r.span)
-		r.env.Early(slot, r.judge(&e, sure))
+		r.env.Early(slot, r.judge(&e, sure, odds))
 	}
 }
 
@@ -108,15 +134,20 @@ func (r *injection) Explain(ev *ingest.Event) (bool, string) {
 		v.Class, v.Field, v.Score, r.cfg.Threshold, v.Why, v.Matched)
 }
 
-// level grows with what judge makes of it: 1 low, 2 medium, 3 high.
-func (r *injection) level(count, sure int64) int64 {
+// level grows with what judge makes of it: 1 low, 2 medium, 3 high. That the server
+// failed raises it by one.
+func (r *injection) level(count, sure, odds int64) int64 {
+	level := int64(1)
 	switch {
 	case sure > 0 || count >= int64(r.cfg.High):
-		return 3
+		level = 3
 	case count >= int64(r.cfg.Medium):
-		return 2
+		level = 2
 	}
-	return 1
+	if odds > 0 {
+		level = min(level+1, 3)
+	}
+	return level
 }
 
 // Close implements detect.Rule.
@@ -129,21 +160,23 @@ func (r *injection) Close(slot detect.Slot, sec int64) {
 	if a.close(r.env, slot, sec, r.span, true) {
 		from := last
 		if fresh {
-			a.hits, from = 0, sec-r.span.secs
+			a.hits, a.odds, from = 0, 0, sec-r.span.secs
 		}
 		n, _, _ := a.sure.Sum(from, sec)
-		a.hits += int64(n)
-		r.env.Report(slot, r.judge(&a.now, a.hits))
+		m, _, _ := a.odd.Sum(from, sec)
+		a.hits, a.odds = a.hits+int64(n), a.odds+int64(m)
+		r.env.Report(slot, r.judge(&a.now, a.hits, a.odds))
 	}
 	a.sure.Forget(sec - r.span.secs)
+	a.odd.Forget(sec - r.span.secs)
 	if a.forget(sec, r.span) {
 		r.state.Drop(slot)
 	}
 }
 
-func (r *injection) judge(e *episode, sure int64) detect.Finding {
+func (r *injection) judge(e *episode, sure, odds int64) detect.Finding {
 	f := e.finding()
-	switch r.level(e.count, sure) {
+	switch r.level(e.count, sure, odds) {
 	case 3:
 		f.Severity, f.Confidence = detect.High, 0.9
 	case 2:
@@ -158,7 +191,11 @@ func (r *injection) judge(e *episode, sure int64) detect.Finding {
 	if len(e.evidence) > 0 {
 		first = "; first: " + e.evidence[0].Note
 	}
-	f.Why = fmt.Sprintf("%d requests that carry an attack, %d of them near certain%s", e.count, sure, first)
+	failed := ""
+	if odds > 0 {
+		failed = fmt.Sprintf(", the server failed on %d", odds)
+	}
+	f.Why = fmt.Sprintf("%d requests that carry an attack, %d of them near certain%s%s", e.count, sure, failed, first)
 	if e.count == 1 {
 		f.Why = "one request that carries an attack" + map[bool]string{true: ", near certain"}[sure > 0] + first
 	}
