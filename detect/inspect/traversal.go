@@ -259,7 +259,7 @@ func (l *look) systemFiles(ctx context, c climb) {
 func sentence(t []byte) bool {
 	n := 0
 	for f := range bytes.FieldsSeq(t[:min(len(t), 96)]) {
-		if alpha(f[0]) && len(f) > 1 && bytes.IndexAny(f, "/;|=") < 0 {
+		if alpha(f[0]) && len(f) > 1 && !bytes.ContainsAny(f, "/;|=") {
 			n++
 		}
 	}
