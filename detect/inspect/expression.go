@@ -39,6 +39,7 @@ const maxExpressions = 16
 
 // expressions weighs what stands inside template brackets.
 func (l *look) expressions() {
+	l.reached = false
 	if !l.seen.any("{(%[") {
 		return
 	}
@@ -54,7 +55,7 @@ func (l *look) expressions() {
 				break
 			}
 			at := from + k + len(d.open)
-			body := l.text[at:min(len(l.text), at+256)]
+			body := l.text[at:min(len(l.text), at+192)]
 			if e := bytes.Index(body, []byte(d.shut)); e >= 0 {
 				body = body[:e]
 			} else if d.open[1] == '%' {
@@ -68,8 +69,12 @@ func (l *look) expressions() {
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {
 	for _, w := range expressionWords {
+		if l.reached {
+			break
+		}
 		if reaches(body, w) {
 			strong := len(w) > 6 || d.open == "{{"
+			l.reached = strong
 			l.add(ssti, pick(strong, 65, 45), "a template expression that reaches for objects or commands", at, end)
 			break
 		}

@@ -113,7 +113,7 @@ func (l *look) query(prefix, query string) {
 func (l *look) joined(prefix, query string) {
 	var names [8]string
 	n := 0
-	for rest := query; rest != "" && n < len(names); {
+	for rest, tries := query, 0; rest != "" && n < len(names) && tries < maxFields; tries++ {
 		var field string
 		field, rest = cutField(rest)
 		name, _ := cutPair(field)

@@ -23,7 +23,8 @@ type look struct {
 	support  []evidence // signs that wait for another one
 	best     [classes]found
 
-	delays int // seconds that the payload asks the server to wait
+	delays  int  // seconds that the payload asks the server to wait
+	reached bool // an expression of the field reaches for objects
 
 	file   fileHit
 	sql    sqlScan

@@ -18,10 +18,27 @@ func (l *look) lookups() {
 	case nested >= 3:
 		l.add(lookup, 60, "lookups that spell a word letter by letter", at, at+24)
 	}
-	for _, p := range [...]string{"${env:", "${sys:", "${java:", "${ctx:", "${hostname", "${lower:", "${upper:", "${date:", "${main:", "${bundle:", "${docker:", "${k8s:", "${base64:", "${script:", "${url:", "${dns:"} {
-		if i := bytes.Index(l.text, []byte(p)); i >= 0 {
-			l.add(lookup, 60, "a lookup that a logger or template resolves", i, i+len(p)+12)
-			break
+	l.named()
+}
+
+// lookupNames begin a lookup of Log4j or of a template that tells of the server.
+var lookupNames = []string{"env:", "sys:", "java:", "ctx:", "hostname", "lower:", "upper:", "date:", "main:", "bundle:", "docker:", "k8s:", "base64:", "script:", "url:", "dns:"}
+
+// named weighs the first lookup by its name.
+func (l *look) named() {
+	t := l.text
+	for n, from := 0, 0; n < 64; n++ {
+		k := bytes.Index(t[from:], []byte("${"))
+		if k < 0 {
+			return
+		}
+		i := from + k
+		from = i + 2
+		for _, p := range lookupNames {
+			if len(t)-from >= len(p) && string(t[from:from+len(p)]) == p {
+				l.add(lookup, 60, "a lookup that a logger or template resolves", i, i+len(p)+12)
+				return
+			}
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (l *look) commands(ctx context) {
 	if ctx == ctxValue {
 		l.commandAt(t, skipSeparators(t, 0), 0, false)
 	}
-	prose, ticks := inProse(t), 0
+	prose, row, ticks := inProse(t), table(t), 0
 	for n, i := 0, 0; i < len(t) && n < 64; i++ {
 		if t[i] == '`' && (i == 0 || t[i-1] != '`') {
 			ticks++
@@ -64,7 +64,7 @@ func (l *look) commands(ctx context) {
 			continue
 		}
 		n++
-		l.divide = pick(prose && ticks%2 == 1 || table(t), 4, 1)
+		l.divide = pick(prose && ticks%2 == 1 || row, 4, 1)
 		l.commandAt(t, skipSeparators(t, i+sep), i, true)
 		i += sep - 1
 	}
