@@ -20,6 +20,7 @@ const (
 	sawOverlong canonFlags = 1 << iota // UTF-8 longer than needed: no honest encoder writes it
 	sawNUL
 	sawWideURL // %uXXXX
+	sawPadded  // a bracket or quote as a numeric entity with leading zeros
 	sawHidden  // an ASCII letter or bracket written as an entity or a script escape
 )
 
@@ -133,6 +134,9 @@ func (c *canon) escape(b []byte) (few, int) {
 	case '&':
 		if r, used := entity(b); used > 0 {
 			c.hidden(r)
+			if r < 0x80 && !alnum(byte(r)) && padded(b) {
+				c.flags |= sawPadded
+			}
 			return c.char(r), used
 		}
 	case '\\':

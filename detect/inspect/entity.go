@@ -76,3 +76,12 @@ func numericEntity(b []byte) (rune, int) {
 	}
 	return r, i
 }
+
+// padded says whether a numeric entity has zeros in front that no encoder writes.
+func padded(b []byte) bool {
+	i := 2
+	if len(b) > 3 && lower(b[2]) == 'x' {
+		i = 3
+	}
+	return i+1 < len(b) && b[i] == '0' && b[i+1] == '0'
+}

@@ -24,7 +24,7 @@ var expressionWords = []string{
 	"getfilter", "freemarker", "?new(", "require(", "process.", "global.", "constructor", "eval(", "smarty.",
 	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",
 	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
-	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[",
+	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[", "eval ", "execute ", "request(",
 	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "new java",
 }
 

@@ -14,6 +14,9 @@ func (l *look) markup(ctx context) {
 	if lt >= 0 {
 		l.tags(lt)
 	}
+	if l.in.canon.flags&sawPadded != 0 && ctx != ctxAgent && l.seen.any("<>") {
+		l.add(xss, pick(len(t) < 4, 50, 30), "brackets written with leading zeros", max(lt, 0), max(lt, 0)+8)
+	}
 	if l.seen.has('=') {
 		l.attributes(lt)
 	}
@@ -267,6 +270,8 @@ func (l *look) call(start, open int) {
 	switch {
 	case k == 0:
 		l.add(xss, pick(probe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)
+	case (k == 1 && containsByte("+-|;&", t[0]) || t[k-1] == ';' || t[k-1] == '-') && literalCall(t[start:]):
+		l.add(xss, 50, "a script call behind an operator, to the end", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && closed(t, open):
 		l.add(xss, pick(dialog(t[start:open]), 60, 35), "a script call between operators", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:

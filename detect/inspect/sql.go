@@ -104,7 +104,7 @@ func (l *look) libinjection(text []byte) {
 			own += e.weight
 		}
 	}
-	if own >= 100 || own == 0 && !l.seen.any("'\"`(;#*") {
+	if own >= 100 || own == 0 && !l.seen.any("'\"`(;#") {
 		return
 	}
 	if len(text) > libinjectionBytes {
@@ -236,6 +236,9 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 	}
 	if s.knownCall(j) || s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect {
 		w += 25
+	}
+	if literal && s.kind(next) == sqlComment && s.kind(j) == sqlNumber {
+		w += 10
 	}
 	l.add(sqli, min(w, 75), "a condition that changes the query: OR/AND with a comparison", s.at(i), s.at(next))
 }
