@@ -172,7 +172,7 @@ func brief(t *testing.T, found map[string]string) map[string]string {
 func (c *chaos) known(path string) map[string]string {
 	c.t.Helper()
 	var errs bytes.Buffer
-	cmd := exec.Command("portcullis", "replay", "--state-dir", c.members["enforce"].state, "--format", "nginx-combined", "--output", "jsonl", path)
+	cmd := exec.Command("portcullis", "replay", "-c", c.members["enforce"].config, "--format", "nginx-combined", "--output", "jsonl", path)
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
@@ -220,6 +220,10 @@ func (c *chaos) undisturbed(lines [][]byte) map[string]int {
 	dir := c.t.TempDir()
 	g := newGatewayLog(c.t, dir, false)
 	v := newVictim(c.t, dir, g.path)
+	f, err := os.OpenFile(v.config, os.O_APPEND|os.O_WRONLY, 0)
+	c.must(err)
+	_, err = f.WriteString(faultEngine)
+	c.must(errors.Join(err, f.Close()))
 	v.start()
 	g.write(lines)
 	v.awaitLines(int64(len(lines)))
@@ -264,7 +268,8 @@ func (c *chaos) decisionsOf(m *member) map[string]string {
 func (c *chaos) sameDocuments(found map[string]string, lines int) {
 	c.t.Helper()
 	whole := `{"term":{"portcullis.route":""}}`
-	awaitFor(c.t, 90*time.Second, "elasticsearch has every finding and every line once", func() string {
+	// The last line is handed on when its second closes: two minutes of quiet, see faultEngine.
+	awaitFor(c.t, 4*time.Minute, "elasticsearch has every finding and every line once", func() string {
 		return fmt.Sprintf("%d findings of %d, %d lines of %d", c.search.count("finding"), len(found), c.search.sum("traffic", "portcullis.requests", whole), lines)
 	}, func() bool {
 		return c.search.count("finding") == len(found) && c.search.sum("traffic", "portcullis.requests", whole) == lines
