@@ -62,6 +62,9 @@ func (e *Env) Standing(slot Slot, sec int64) Standing {
 	return e.sh.clients[slot].standing(sec, e.w.cfg.LateSeconds, e.w.granule)
 }
 
+// Seed is the secret of this installation, by which a rule picks what it samples.
+func (e *Env) Seed() uint64 { return e.w.cfg.Seed }
+
 // Subject is whom a slot stands for.
 func (e *Env) Subject(slot Slot) Subject { return e.sh.subject(slot) }
 

@@ -239,9 +239,8 @@ func TestE2EClusterFaults(t *testing.T) {
 // faultEngine are the engine's settings. A log that is quiet for the late bound and half a
 // minute counts as complete up to then. The times in this one are long past, so that the
 // lines behind such a pause would be late; and a restart of Elasticsearch can take more
-// than a minute. heavy-client counts one line in eight, by where it stands in which file;
-// that is another one in a log that was rotated than in the whole that is replayed.
-const faultEngine = "engine: {late: 90s}\ndisable: [heavy-client]\n"
+// than a minute.
+const faultEngine = "engine: {late: 90s}\n"
 
 // perRound is how many lines are written in a round.
 const perRound = 400

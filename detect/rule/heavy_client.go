@@ -1,7 +1,9 @@
 package rule
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
@@ -15,13 +17,13 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "oat:015"},
 		Needs:   "client address, path, time",
-		State:   "about 100 bytes and 40 for each half minute that is open, for one client in eight requests; figures are of one line in eight, by where it stands",
+		State:   "about 100 bytes and 40 for each half minute that is open, for clients with a request in such a second; figures are of one second in eight",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
 		Concern: detect.Any,
 		Config:  func() any { return new(HeavyClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig)}
-			env.Shape("heavy1")
+			env.Shape("heavy2")
 			r.state = detect.NewSparse(env, (*repeats).code).Ordinary()
 			return r, nil
 		},
@@ -38,7 +40,7 @@ type HeavyClientConfig struct {
 // Check implements validation for the config loader.
 func (c *HeavyClientConfig) Check(report func(key, message string)) {
 	if c.Fast < 80 {
-		report("fast", "must be at least 80: one line in eight is counted")
+		report("fast", "must be at least 80: one second in eight is counted")
 	}
 	if c.Hour < c.Fast {
 		report("hour", "must not be below fast")
@@ -51,7 +53,8 @@ func (c *HeavyClientConfig) Check(report func(key, message string)) {
 const (
 	heavyTick   = 30  // seconds
 	heavyCells  = 8   // 2 to the 3rd: paths fall into so many, by their hash
-	heavySample = 8   // one line in so many is counted
+	heavySample = 8   // one second in so many is counted
+	heavySecs   = 3   // distinct ones that half a minute has at least, and must show
 	heavySame   = 0.8 // share of the fullest cell from which it is the same thing
 )
 
@@ -67,6 +70,7 @@ type repeats struct {
 type repeat struct {
 	at    int64 // first second
 	n     int64
+	secs  uint32 // bitmap of the seconds that were counted
 	cells [heavyCells]uint32
 }
 
@@ -78,12 +82,12 @@ type heavyClient struct {
 
 // Observe implements detect.Rule.
 func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	if (uint64(ev.Pos.Offset)^ev.Pos.File)*0xd6e8feb86659fd93>>61 != 0 || ev.Kind == ingest.RouteHealth {
+	sec := ev.Time / 1e9
+	at := sec - sec%heavyTick
+	if (sec-at)%heavySample != r.phase(ev, at) || ev.Kind == ingest.RouteHealth {
 		return
 	}
 	s := r.state.At(slot)
-	sec := ev.Time / 1e9
-	at := sec - sec%heavyTick
 	i := slices.IndexFunc(s.open, func(x repeat) bool { return x.at == at })
 	if i < 0 {
 		i = len(s.open)
@@ -92,7 +96,24 @@ func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 	x := &s.open[i]
 	x.n++
+	x.secs |= 1 << (sec - at)
 	x.cells[hashTarget(ev.Target)*0x9e3779b97f4a7c15>>61]++ // the upper bits depend on all of the path
+}
+
+// phase says which seconds of a half minute are counted of a client: one in eight, the
+// same whatever file its lines are in, and others in each half minute, by the
+// installation's secret: nobody can ask in the seconds between.
+func (r *heavyClient) phase(ev *ingest.Event, at int64) int64 {
+	b := ev.Client.As16()
+	if ev.Client.Is6() && !ev.Client.Is4In6() {
+		clear(b[8:]) // one client has a whole /64
+	}
+	h := r.env.Seed() ^ uint64(at)*0x9e3779b97f4a7c15
+	for i := 0; i < len(b); i += 8 {
+		h = (h ^ binary.BigEndian.Uint64(b[i:])) * 0xd6e8feb86659fd93
+		h ^= h >> 32
+	}
+	return int64(h % heavySample)
 }
 
 // Explain implements detect.Explainer.
@@ -139,6 +160,9 @@ func (r *heavyClient) Close(slot detect.Slot, sec int64) {
 
 func (r *heavyClient) judge(s *repeats, x *repeat, slot detect.Slot, sec int64) {
 	fast, hour := x.same(), s.hour.same()
+	if bits.OnesCount32(x.secs) < heavySecs {
+		fast = 0 // a burst
+	}
 	if fast < int64(r.cfg.Fast) && hour < int64(r.cfg.Hour) {
 		return
 	}
@@ -162,6 +186,7 @@ func (r *heavyClient) judge(s *repeats, x *repeat, slot detect.Slot, sec int64) 
 func (x *repeat) code(k *window.Codec) {
 	k.I64(&x.at)
 	k.I64(&x.n)
+	k.U32(&x.secs)
 	for i := range x.cells {
 		k.U32(&x.cells[i])
 	}
