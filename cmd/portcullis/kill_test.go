@@ -253,7 +253,7 @@ func whole(t *testing.T, v *victim, lines [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replayed := replay(t, bytes.Join(lines, nil))
+	replayed := replay(t, v.state, bytes.Join(lines, nil))
 	for id, want := range replayed {
 		got, ok := live[id]
 		if !ok || got.Count != want.Count || got.Severity.String() != want.Severity || got.Rule != want.Rule {
@@ -287,9 +287,9 @@ type replayedFinding struct {
 	Count              int64
 }
 
-// replay is what "portcullis replay" finds in the log.
-func replay(t *testing.T, log []byte) map[string]replayedFinding {
-	cmd := exec.Command("portcullis", "replay", "--state-dir", t.TempDir(), "--format", "nginx-combined", "--output", "jsonl", "-")
+// replay is what "portcullis replay" finds in the log, with the keys of an installation.
+func replay(t *testing.T, state string, log []byte) map[string]replayedFinding {
+	cmd := exec.Command("portcullis", "replay", "--state-dir", state, "--format", "nginx-combined", "--output", "jsonl", "-")
 	cmd.Stdin = bytes.NewReader(log)
 	var errs strings.Builder
 	cmd.Stderr = &errs
