@@ -37,7 +37,7 @@ func TestE2EMirror(t *testing.T) {
 	g.write(lines[4000:])
 	v.awaitLines(int64(len(lines)))
 	search.now.Store("")
-	want := replay(t, bytes.Join(lines, nil))
+	want := replay(t, v.state, bytes.Join(lines, nil))
 	whole := `{"term":{"portcullis.route":""}}`
 	said := func() string {
 		return fmt.Sprintf("%d findings of %d, %d lines of %d, %d decisions, %d changes\n%s", search.count("finding"), len(want),
