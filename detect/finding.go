@@ -102,6 +102,7 @@ type Finding struct {
 	FirstSeen  int64 // Unix nanoseconds, like all times here
 	LastSeen   int64
 	FiredAt    int64 // event time at which the rule first fired
+	Updated    int64 // event time at which it was last judged: the later state of two
 	Count      int64
 	Why        string // one sentence for a person
 	Route      string // the route most concerned, where that is meaningful

@@ -36,6 +36,7 @@ type findingWire struct {
 	FirstSeen  int64          `json:"first_seen"`
 	LastSeen   int64          `json:"last_seen"`
 	FiredAt    int64          `json:"fired_at"`
+	Updated    int64          `json:"updated"`
 	Count      int64          `json:"count"`
 	Why        exact.Text     `json:"why"`
 	Route      exact.Text     `json:"route,omitempty"`
@@ -72,7 +73,7 @@ func EncodeFinding(f *Finding) ([]byte, error) {
 		V: wireVersion, ID: exact.Text(f.ID), Rule: exact.Text(f.Rule), Version: f.Version, Family: exact.Text(f.Family),
 		Severity: f.Severity.String(), Confidence: exact.Float(f.Confidence),
 		Subject: subjectWire{exact.Text(f.Subject.Kind), exact.Text(f.Subject.Value)},
-		Window:  f.Window, FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, FiredAt: f.FiredAt, Count: f.Count,
+		Window:  f.Window, FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, FiredAt: f.FiredAt, Updated: f.Updated, Count: f.Count,
 		Why: exact.Text(f.Why), Route: exact.Text(f.Route), Standing: standingWire(f.Standing), Members: exact.Text(f.Members), Evidence: evidenceOut(f),
 	})
 }
@@ -96,7 +97,7 @@ func DecodeFinding(data []byte) (Finding, error) {
 	f := Finding{
 		ID: string(in.ID), Rule: string(in.Rule), Version: in.Version, Family: Family(in.Family), Severity: severity,
 		Confidence: float64(in.Confidence), Subject: Subject{string(in.Subject.Kind), string(in.Subject.Value)},
-		Window: in.Window, FirstSeen: in.FirstSeen, LastSeen: in.LastSeen, FiredAt: in.FiredAt, Count: in.Count,
+		Window: in.Window, FirstSeen: in.FirstSeen, LastSeen: in.LastSeen, FiredAt: in.FiredAt, Updated: in.Updated, Count: in.Count,
 		Why: string(in.Why), Route: string(in.Route), Standing: Standing(in.Standing), Members: string(in.Members),
 	}
 	evidenceIn(in.Evidence, &f)

@@ -37,11 +37,18 @@ func newFindings(emit func(Finding), id func(string, Subject, int64) string) fin
 	return findings{open: map[windowKey]*open{}, emit: emit, id: id}
 }
 
-// put takes in the present state of a finding. It emits what is new, graver,
+// put takes in the state of a finding as it is judged when a second closes, or, early,
+// as it looks before: that one is no later than the last judgement. It emits what is new, graver,
 // newly certain or still going on after a while; everything else waits to be
 // collected.
 func (fs *findings) put(k windowKey, f Finding, early bool) {
 	o := fs.open[k]
+	if early {
+		f.Updated = 0
+		if o != nil {
+			f.Updated = o.f.Updated
+		}
+	}
 	if o == nil {
 		if len(fs.open) >= MaxOpenFindings {
 			fs.settleOldest()
@@ -167,7 +174,7 @@ func codeOpen(k *window.Codec, key *windowKey, o *open) {
 	k.U8(&sev)
 	f.Version, f.Severity = int(version), Severity(sev)
 	k.F64(&f.Confidence)
-	for _, n := range []*int64{&f.Window, &f.FirstSeen, &f.LastSeen, &f.FiredAt, &f.Count,
+	for _, n := range []*int64{&f.Window, &f.FirstSeen, &f.LastSeen, &f.FiredAt, &f.Updated, &f.Count,
 		&f.Standing.Successes, &f.Standing.People, &f.Standing.Since} {
 		k.I64(n)
 	}

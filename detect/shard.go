@@ -19,6 +19,7 @@ type shard struct {
 	envs     []*Env
 	rules    []Rule
 	touched  bool             // since the last snapshot
+	now      int64            // the second that is being closed
 	names    *Sparse[Subject] // of what is wider; nil where slots are clients
 	dozing   []bool           // by slot: an idle wake is on the agenda, perhaps from an earlier client
 }
@@ -121,7 +122,7 @@ func (sh *shard) wake(sec int64, w wake) {
 func (sh *shard) close(sec int64) {
 	for sh.agenda.next() <= sec {
 		at, list := sh.agenda.take()
-		sh.touched = true
+		sh.touched, sh.now = true, at
 		for _, w := range list {
 			switch w.rule {
 			case wakeIdle:
@@ -191,6 +192,7 @@ func WindowOf(sec int64) int64 { return (sec - sec%FindingWindow) * 1e9 }
 func (sh *shard) report(e *Env, slot Slot, f Finding, early bool) {
 	f.Rule, f.Version, f.Family = e.name, e.spec.Version, e.spec.Family
 	f.Subject = sh.subject(slot)
+	f.Updated = sh.now * 1e9
 	k := windowKey{e.rule, slot, f.Window}
 	if _, known := sh.findings.open[k]; !known {
 		sh.wake(f.Window/1e9+FindingWindow+sh.w.cfg.LateSeconds, wake{slot, wakeSettle})

@@ -20,7 +20,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		ID: drawBytes(t, "id"), Rule: drawBytes(t, "rule"), Version: int(n.Draw(t, "version")), Family: detect.Family(drawBytes(t, "family")),
 		Severity: detect.Severity(rapid.IntRange(0, 4).Draw(t, "severity")), Confidence: rapid.Float64().Draw(t, "confidence"),
 		Subject: detect.Subject{Kind: drawBytes(t, "kind"), Value: drawBytes(t, "value")},
-		Window:  n.Draw(t, "window"), FirstSeen: n.Draw(t, "first"), LastSeen: n.Draw(t, "last"), FiredAt: n.Draw(t, "fired"),
+		Window:  n.Draw(t, "window"), FirstSeen: n.Draw(t, "first"), LastSeen: n.Draw(t, "last"), FiredAt: n.Draw(t, "fired"), Updated: n.Draw(t, "updated"),
 		Count: n.Draw(t, "count"), Why: drawBytes(t, "why"), Route: drawBytes(t, "route"), Members: drawBytes(t, "members"),
 		Standing: detect.Standing{Successes: n.Draw(t, "ok"), People: n.Draw(t, "people"), Since: n.Draw(t, "since")},
 	}

@@ -118,12 +118,12 @@ func saveLedger(ctx context.Context, tx *sql.Tx, rows []ingest.LedgerRow) error 
 }
 
 // A copy may come late: a detector that has lost its partition can still have a word
-// on its way when its successor has said more. While a window is open its finding is
-// seen later, grows graver and counts more, and never the other way: so the copies of an
-// id are ordered by these three, as they are in Elasticsearch. Copies that are equal
-// in them replace each other, so that what was stored can be hidden.
+// on its way when its successor has said more. So the copies of an id are ordered by
+// when they were judged, and those of before the judgement by when it was last seen, how
+// grave it is and how often it was seen, as they are in Elasticsearch. Copies that are
+// equal in them replace each other, so that what was stored can be hidden.
 var (
-	saveFinding = upsert("findings", findingColumns, "id", "last_seen, severity, count")
+	saveFinding = upsert("findings", findingColumns, "id", "updated, last_seen, severity, count")
 	saveRollup  = upsert("rollups", rollupColumns, "minute, source, route", "requests")
 )
 
@@ -146,7 +146,7 @@ func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding)
 		db.hideFinding(&f)
 		return []any{f.ID, f.Rule, f.Version, string(f.Family), int(f.Severity), f.Confidence,
 			f.Subject.Kind, f.Subject.Value, f.Window, f.FirstSeen, f.LastSeen, f.FiredAt, f.Count, f.Why, f.Route,
-			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f), f.Members}
+			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f), f.Members, f.Updated}
 	})
 }
 

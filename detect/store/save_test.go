@@ -13,6 +13,7 @@ func TestALateWord(t *testing.T) {
 	for name, change := range map[string]func(f *detect.Finding){
 		"seen before, though it counts more": func(f *detect.Finding) { f.LastSeen, f.Count, f.Severity = f.LastSeen-1, 99, detect.Critical },
 		"less grave, though it counts more":  func(f *detect.Finding) { f.Severity, f.Count = detect.Low, 99 },
+		"judged before, though seen later":   func(f *detect.Finding) { f.Updated, f.LastSeen, f.Count = f.Updated-1e9, f.LastSeen+1e9, 99 },
 		"counts less":                        func(f *detect.Finding) { f.Count-- },
 	} {
 		late := now

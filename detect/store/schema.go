@@ -50,6 +50,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ALTER TABLE ledger ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE findings ADD COLUMN members TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE findings ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

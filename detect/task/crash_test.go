@@ -103,7 +103,7 @@ func (w *world) found(newest bool) outcome {
 				if err != nil {
 					w.t.Error(err)
 				}
-				if was, known := o.findings[f.ID]; !newest || !known || was.LastSeen < f.LastSeen || was.LastSeen == f.LastSeen && was.Count <= f.Count {
+				if was, known := o.findings[f.ID]; !newest || !known || was.Updated < f.Updated || was.Updated == f.Updated && was.LastSeen <= f.LastSeen {
 					o.findings[f.ID] = f
 				}
 			case task.KindRollup:

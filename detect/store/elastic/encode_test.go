@@ -116,12 +116,14 @@ func FuzzString(f *testing.F) {
 // TestVersionOrder demands that a later state of a finding has a higher version.
 func TestVersionOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := detect.Finding{LastSeen: rapid.Int64Range(0, 4e18).Draw(t, "last"), Count: rapid.Int64Range(0, 1<<40).Draw(t, "count"),
+		const window = 1795910400e9
+		a := detect.Finding{Window: window, LastSeen: window + rapid.Int64Range(0, 3e12).Draw(t, "last"), Updated: rapid.Int64Range(0, 4e18).Draw(t, "judged"), Count: rapid.Int64Range(0, 1<<40).Draw(t, "count"),
 			Severity: detect.Severity(rapid.IntRange(0, 4).Draw(t, "severity"))}
 		for name, grow := range map[string]func(*detect.Finding){
-			"last seen": func(f *detect.Finding) { f.LastSeen += 1e6; f.Count, f.Severity = 0, 0 },
+			"judged":    func(f *detect.Finding) { f.Updated += 1e9; f.LastSeen, f.Count, f.Severity = 0, 0, 0 },
+			"last seen": func(f *detect.Finding) { f.LastSeen += 2e8; f.Count, f.Severity = 0, 0 },
 			"severity":  func(f *detect.Finding) { f.Severity++; f.Count = 0 },
-			"count":     func(f *detect.Finding) { f.Count += f.Count/4096 + 1 },
+			"count":     func(f *detect.Finding) { f.Count += f.Count/64 + 1 },
 		} {
 			b := a
 			grow(&b)

@@ -100,6 +100,7 @@ var fields = []Field{
 	{"portcullis.fired_ns", "long", "times to the nanosecond: when it fired", []Kind{Finding}},
 	{"portcullis.first_ns", "long", "first seen", []Kind{Finding}},
 	{"portcullis.last_ns", "long", "last seen", []Kind{Finding}},
+	{"portcullis.judged_ns", "long", "when it was last judged", []Kind{Finding}},
 	{"portcullis.window_ns", "long", "start of the window", []Kind{Finding}},
 	{"portcullis.known_ns", "long", "since when the subject is known", []Kind{Finding}},
 	{"portcullis.successes", "long", "good requests of the subject in 24 hours", []Kind{Finding}},

@@ -103,6 +103,7 @@ func (s *Store) FindingDoc(f detect.Finding) (Doc, error) {
 	b.Int("portcullis.fired_ns", f.FiredAt)
 	b.Int("portcullis.first_ns", f.FirstSeen)
 	b.Int("portcullis.last_ns", f.LastSeen)
+	b.Int("portcullis.judged_ns", f.Updated)
 	b.Int("portcullis.window_ns", f.Window)
 	b.Some("portcullis.known_ns", f.Standing.Since)
 	b.Some("portcullis.successes", f.Standing.Successes)
@@ -186,22 +187,24 @@ func techniques(b *Builder, tags []string) {
 	b.List("threat.technique.subtechnique.id", sub)
 }
 
-// findingVersion orders the states of a finding: by when it was last seen, then
-// how grave, then how often. 42 bits hold milliseconds until 2109, 3 the severity
-// and 18 the count, exact up to 8191 and to a part in 4096 above.
+// findingVersion orders the states of a finding: by the second in which it was judged,
+// then when it was last seen, how grave and how often. 32 bits hold seconds until 2106,
+// 16 those of its window, to a fifth, 3 the severity and 12 the count, exact up to 127
+// and to a part in 64 above.
 func findingVersion(f *detect.Finding) int64 {
-	ms := min(max(f.LastSeen/1e6, 0), 1<<42-2)
-	return 1 + (ms<<21 | int64(f.Severity&7)<<18 | small(f.Count)) // 0 would mean that it never changes
+	judged := min(max(f.Updated/1e9, 0)+1, 1<<32-1) // a version of 0 would mean that it never changes
+	seen := min(max((f.LastSeen-f.Window)/2e8, 0), 1<<16-1)
+	return judged<<31 | seen<<15 | int64(f.Severity&7)<<12 | small(f.Count)
 }
 
-// small squeezes a count into 18 bits and keeps the order: 6 bits of exponent, 12
-// of mantissa.
+// small squeezes a count into 12 bits and keeps the order: 6 bits of exponent, 6 of
+// mantissa.
 func small(n int64) int64 {
-	if n < 1<<13 {
+	if n < 1<<7 {
 		return max(n, 0)
 	}
-	e := int64(bits.Len64(uint64(n))) - 13
-	return (e+1)<<12 | (n >> e & (1<<12 - 1))
+	e := int64(bits.Len64(uint64(n))) - 7
+	return (e+1)<<6 | (n >> e & (1<<6 - 1))
 }
 
 type findingDoc struct {
@@ -219,6 +222,7 @@ type findingDoc struct {
 	Fired      int64               `json:"portcullis.fired_ns"`
 	First      int64               `json:"portcullis.first_ns"`
 	Last       int64               `json:"portcullis.last_ns"`
+	Judged     int64               `json:"portcullis.judged_ns"`
 	Window     int64               `json:"portcullis.window_ns"`
 	Known      int64               `json:"portcullis.known_ns"`
 	Successes  int64               `json:"portcullis.successes"`
@@ -246,7 +250,7 @@ func decodeFinding(source []byte) (detect.Finding, error) {
 			Kind:  in.Raw.Text("portcullis.subject.kind", in.Kind),
 			Value: in.Raw.Text("portcullis.subject.value", in.Value),
 		},
-		Window: in.Window, FirstSeen: in.First, LastSeen: in.Last, FiredAt: in.Fired, Count: in.Count,
+		Window: in.Window, FirstSeen: in.First, LastSeen: in.Last, FiredAt: in.Fired, Updated: in.Judged, Count: in.Count,
 		Why: in.Raw.Text("message", in.Why), Route: in.Raw.Text("portcullis.route", in.Route),
 		Standing: detect.Standing{Successes: in.Successes, People: in.People, Since: in.Known},
 	}

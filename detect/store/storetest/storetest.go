@@ -36,13 +36,20 @@ func Run(t *testing.T, r Reader, save func(t testing.TB, fs []detect.Finding, rs
 	t.Run("again", func(t *testing.T) {
 		grown := slices.Clone(fs)
 		for i := range grown {
-			if i%3 == 0 {
+			switch i % 4 {
+			case 0:
 				grown[i].LastSeen += 1e9
 				grown[i].Count += 10
 				grown[i].Why += ", and again"
+			case 1: // some of those that counted got in after all
+				grown[i].Updated += 1e9
+				grown[i].LastSeen -= 1e9
+				grown[i].Count = 1
+				grown[i].Why += ", or fewer"
 			}
 		}
 		save(t, grown, rs)
+		save(t, fs, rs) // those that came late
 		queries(t, r, grown)
 		rollups(t, r, rs)
 	})
@@ -71,7 +78,7 @@ func Findings() []detect.Finding {
 			Rule: rule.id, Version: 1 + n%2, Family: rule.family, Severity: detect.Severity(n % 5), Confidence: float64(n) / 60,
 			Subject: subjects[n%len(subjects)], Window: start + int64(n)*1e9, FirstSeen: start + int64(n)*1e9,
 			FiredAt:  start + int64(n/2)*7e9 + 3, // two at once, and no whole milliseconds
-			LastSeen: start + int64(n)*9e9 + int64(n), Count: int64(n) * 1000,
+			LastSeen: start + int64(n)*9e9 + int64(n), Count: int64(n) * 1000, Updated: start + int64(n)*9e9,
 			Why: fmt.Sprintf("%d refused logins \"<b>\" \xfe", n), Route: []string{"", "/login", "/b\n\xff"}[n%3],
 			Members:  []string{"", detect.PackMembers([]detect.Member{{Subject: detect.Subject{Kind: "ip", Value: "192.0.2.9"}, Score: 0.25, Count: int64(n)}, {Subject: detect.Subject{Kind: "account", Value: "a b\n"}, Score: 0.5, Count: 1}})}[n%2],
 			Standing: detect.Standing{Successes: int64(n % 4), People: int64(n % 3), Since: start - int64(n)},
