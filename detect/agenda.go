@@ -12,6 +12,7 @@ type wake struct {
 const (
 	wakeIdle   = 255 // has the client been quiet long enough to be forgotten
 	wakeSettle = 254 // its findings' window is over
+	wakeHeld   = 253 // requests that wait are to be looked at
 )
 
 // agenda holds the wakes of one shard by second, and the seconds as a heap, so

@@ -7,7 +7,7 @@ import (
 	"github.com/portcullis/portcullis/detect/window"
 )
 
-// client is what the engine itself keeps of one client: 104 bytes.
+// client is what the engine itself keeps of one client: 120 bytes.
 type client struct {
 	key      key
 	seen     uint32    // last second, relative to the engine's epoch of 1970 (wraps in 2106)
@@ -18,14 +18,19 @@ type client struct {
 	day      uint32    // number of the half day that goodBy[day%3] counts
 	goodBy   [3]uint32
 	peopleBy [3]uint64
-	suspects uint8 // how many detectors hold state for it
-	heat     uint8 // odd requests, saturating; 255 with a finding
+	packs    uint32 // number + 1 of the newest requests that wait
+	held     uint32 // so many they are
+	due      uint32 // the latest ten seconds after which a look at them was asked for
+	dues     uint32 // a bit for them and each before: whether it was
+	suspects uint8  // how many detectors hold state for it
+	heat     uint8  // odd requests, saturating; 255 with a finding
 	flags    uint8
 }
 
 const (
 	flagLive    = 1 << iota // the slot is in use
 	flagWatched             // the enforcer wants to see its requests
+	flagNear                // a Digester could soon make a finding
 )
 
 const halfDay = 12 * 60 // in minutes

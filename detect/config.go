@@ -84,8 +84,8 @@ func (c *Config) complete() error {
 	if c.Forward && c.Workers > 1 {
 		return fmt.Errorf("detect: engine: %d workers, but only one can work for a level two that is elsewhere: start an engine for each partition", c.Workers)
 	}
-	if len(c.Rules) >= wakeSettle {
-		return fmt.Errorf("detect: engine: %d rules, at most %d", len(c.Rules), wakeSettle)
+	if len(c.Rules) >= wakeHeld {
+		return fmt.Errorf("detect: engine: %d rules, at most %d", len(c.Rules), wakeHeld)
 	}
 	return nil
 }

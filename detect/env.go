@@ -129,6 +129,9 @@ func (e *Env) Object(ev *ingest.Event) string {
 	return e.w.prober.object(ev)
 }
 
+// Request is what is held of the event for a Digester.
+func (e *Env) Request() *Request { return &e.w.request }
+
 // Closed is the last second that was closed: every event up to it is in.
 func (e *Env) Closed() int64 { return e.w.closed }
 

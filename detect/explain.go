@@ -24,7 +24,8 @@ func (e *Engine) Explain(ev *ingest.Event) []Thought {
 	w := e.workers[0]
 	w.equip()
 	w.probed, w.inspected = w.prober.look(ev), false
-	need := w.concerns(ev)
+	w.request = w.prober.request(ev, w.probed.AgentHash)
+	need := w.concerns(ev) | Held
 	var out []Thought
 	for i, r := range w.rules {
 		out = append(out, thought(r, w.shard(w.number).rules[i], ev, need, ""))

@@ -21,7 +21,7 @@ type prober struct {
 	seed   maphash.Seed
 	routes []routeProbe
 	admin  []uint8 // by route number: 0 not asked yet, 1 no, 2 yes
-	depth  []uint8 // by route number: 0 not asked yet, 1 no object, else 2 + the segments before its id
+	shapes []shape // by route number
 	agents [2048]agentProbe
 }
 
@@ -93,42 +93,6 @@ func (p *prober) administrative(ev *ingest.Event) bool {
 		}
 	}
 	return *a == 2
-}
-
-// object is the part of the target that stands for the last place of the route's
-// template that may hold anything: the 4711 of /orders/4711. "" if there is none, or the
-// route has no number.
-func (p *prober) object(ev *ingest.Event) string {
-	if ev.RouteID == 0 || ev.RouteID >= maxRouteProbes {
-		return ""
-	}
-	for int(ev.RouteID) >= len(p.depth) {
-		p.depth = append(p.depth, make([]uint8, 64)...)
-	}
-	d := &p.depth[ev.RouteID]
-	if *d == 0 {
-		*d = 1
-		if i := strings.LastIndexByte(ev.Route, '{'); i >= 0 {
-			*d = uint8(min(2+strings.Count(ev.Route[:i], "/"), 255))
-		}
-	}
-	if *d == 1 {
-		return ""
-	}
-	target := ev.Target
-	for n := *d - 2; n > 0; n-- {
-		i := strings.IndexByte(target, '/')
-		if i < 0 {
-			return ""
-		}
-		target = target[i+1:]
-	}
-	for i := range len(target) {
-		if c := target[i]; c == '/' || c == '?' {
-			return target[:i]
-		}
-	}
-	return target
 }
 
 // hasDot reports a dot in the path: what is known of scanners that a template

@@ -8,20 +8,23 @@ const Shards = 256
 
 // shard is the state of the clients of one virtual shard.
 type shard struct {
-	w        *worker
-	number   int
-	table    table
-	clients  []client
-	free     []Slot
-	hand     int // where the eviction last looked
-	agenda   agenda
-	findings findings
-	envs     []*Env
-	rules    []Rule
-	touched  bool             // since the last snapshot
-	now      int64            // the second that is being closed
-	names    *Sparse[Subject] // of what is wider; nil where slots are clients
-	dozing   []bool           // by slot: an idle wake is on the agenda, perhaps from an earlier client
+	w         *worker
+	number    int
+	table     table
+	clients   []client
+	free      []Slot
+	hand      int // where the eviction last looked
+	agenda    agenda
+	findings  findings
+	envs      []*Env
+	rules     []Rule
+	touched   bool             // since the last snapshot
+	now       int64            // the second that is being closed
+	names     *Sparse[Subject] // of what is wider; nil where slots are clients
+	packs     packs
+	digester  []bool // by rule
+	digesters []Digester
+	dozing    []bool // by slot: an idle wake is on the agenda, perhaps from an earlier client
 }
 
 func newShard(w *worker, number int) (*shard, error) {
@@ -34,6 +37,10 @@ func newShard(w *worker, number int) (*shard, error) {
 		}
 		sh.envs = append(sh.envs, env)
 		sh.rules = append(sh.rules, rule)
+		d, digests := rule.(Digester)
+		if sh.digester = append(sh.digester, digests); digests {
+			sh.digesters = append(sh.digesters, d)
+		}
 	}
 	return sh, nil
 }
@@ -82,6 +89,7 @@ func (sh *shard) drop(s Slot) {
 	if sh.names != nil {
 		sh.names.drop(s)
 	}
+	sh.w.held = sh.packs.take(c.packs, sh.w.held[:0])[:0]
 	*c = client{}
 	sh.free = append(sh.free, s)
 }
@@ -129,7 +137,12 @@ func (sh *shard) close(sec int64) {
 				sh.idle(w.slot, at)
 			case wakeSettle:
 				sh.settle(w.slot, WindowOf(at-FindingWindow-sh.w.cfg.LateSeconds))
+			case wakeHeld:
+				sh.look(w.slot, at)
 			default:
+				if sh.digester[w.rule] {
+					sh.digest(w.slot, at)
+				}
 				sh.rules[w.rule].Close(w.slot, at)
 			}
 		}
@@ -222,6 +235,7 @@ func (sh *shard) code(k *window.Codec, names []string) {
 	for i := range sh.clients {
 		c := &sh.clients[i]
 		c.code(k)
+		sh.codeHeld(k, c)
 		if !k.Reading() {
 			continue
 		}
@@ -272,7 +286,7 @@ func (sh *shard) codeRule(k *window.Codec, i int) {
 
 func renamer(names []string, envs []*Env) func(uint8) (uint8, bool) {
 	return func(r uint8) (uint8, bool) {
-		if r >= wakeSettle {
+		if r >= wakeHeld {
 			return r, true
 		}
 		if int(r) < len(names) {

@@ -53,6 +53,9 @@ const (
 	ServerError                     // 5xx
 	Fresh                           // within the first minute of its client, or twice the late bound if that is more
 	Leaking                         // a parameter of the target names a credential, and is not empty
+
+	// Held is the concern of a Digester, which gets every event that counts in the end.
+	Held Concern = 1 << 15
 )
 
 // odd are the concerns that tell against a client.

@@ -154,7 +154,7 @@ func (u *Use) count(ev *ingest.Event, sec int64, need Concern) {
 	u.begin(ev.Time, ev.Pos)
 	if id := ObjectID(ev.Route, ev.Target); id != "" {
 		u.IDs.Add(stableHash(id))
-		if n, ok := number(id); ok {
+		if n, ok := decimal(id); ok && n > 0 {
 			u.numbers(n, n)
 		}
 	}
@@ -178,21 +178,6 @@ func ObjectID(route, target string) string {
 		target = target[:i]
 	}
 	return target
-}
-
-// number reads a decimal id; 0 does not count as one.
-func number(s string) (uint64, bool) {
-	if len(s) == 0 || len(s) > 18 {
-		return 0, false
-	}
-	n := uint64(0)
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + uint64(s[i]-'0')
-	}
-	return n, n > 0
 }
 
 // usage are sums of uses, for a level two that is elsewhere.

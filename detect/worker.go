@@ -35,6 +35,9 @@ type worker struct {
 	inspect bool // whether some rule asks for Suspicious
 	probe   bool // whether some rule asks for Probing
 	leaks   bool // whether some rule asks for Leaking
+	holds   bool // whether some rule asks for Held
+	request Request
+	held    []Request // of one client, while they are digested
 	number  int
 	by      By
 	workers int
@@ -65,6 +68,7 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 		}
 		w.inspect = w.inspect || r.Spec.Concern&Suspicious != 0
 		w.leaks = w.leaks || r.Spec.Concern&Leaking != 0
+		w.holds = w.holds || r.Spec.Concern&Held != 0
 		w.probe = w.probe || r.Spec.Concern&Probing != 0
 	}
 	w.inspect = w.inspect || w.wants&Suspicious != 0
@@ -170,8 +174,14 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 		w.excerpt(ev, c, need)
 	}
 	w.inspected = false
+	if w.holds {
+		w.request = w.prober.request(ev, w.probed.AgentHash)
+	}
 	for _, r := range w.byNeed[need] {
 		sh.rules[r].Observe(ev, s)
+	}
+	if w.holds {
+		sh.hold(s, &w.request)
 	}
 }
 

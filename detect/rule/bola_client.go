@@ -14,14 +14,14 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api1:2023", "owasp:api6:2023", "attack:T1190", "attack:T1213", "oat:011"},
 		Needs:   "client address, path with numeric ids; status tells guessing from reading",
-		State:   "32 bytes and 24 for each request of clients that asked for objects by number; from 12 on, 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day; the line of one id in 32 as evidence",
+		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 32 as evidence",
 		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 3, below ids in half a day, and for walks hidden among more visits of other objects",
-		Concern: detect.Any,
+		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(BOLAClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &bolaClient{env: env, cfg: cfg.(*BOLAClientConfig), span: newSpan(600)}
-			env.Shape("walk1")
-			r.state = detect.NewSparse(env, (*walker).code).Ordinary()
+			env.Shape("walk2")
+			r.state = detect.NewSparse(env, (*strolls).code).Ordinary()
 			r.lines = detect.NewSparse(env, func(s *window.Samples, k *window.Codec) {
 				if !k.Reading() {
 					s.Rewrite(env.Redact) // nothing is saved with its secrets
@@ -53,57 +53,45 @@ type bolaClient struct {
 	env   *detect.Env
 	cfg   *BOLAClientConfig
 	span  span
-	state *detect.Sparse[walker]
+	state *detect.Sparse[strolls]
 	lines *detect.Sparse[window.Samples]
 }
 
-// Observe implements detect.Rule.
+// walks reports whether a request asks for an object by number, and may be a walk.
+func walks(x *detect.Request) bool {
+	return x.Flags&(detect.RequestNumber|detect.RequestProven) == detect.RequestNumber
+}
+
+// Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
 func (r *bolaClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	if ev.RouteID == 0 || ev.Crawler == ingest.CrawlerVerified {
-		return
-	}
-	text := r.env.Object(ev)
-	id, ok := objectNumber(text)
-	if !ok {
-		return
-	}
-	w := r.state.At(slot)
-	x := step{id: id, sec: uint32(ev.Time / 1e9), route: uint32(hashText(ev.Route) >> 16)}
-	if ev.Status >= 400 && ev.Status < 500 {
-		x.flags |= stepBad
-	}
-	if ev.Class == ingest.AgentCrawler {
-		x.flags |= stepCrawl
-	}
-	w.steps = append(w.steps, x)
-	if id%32 == 0 {
+	if x := r.env.Request(); x.Object%32 == 0 && walks(x) {
 		r.keep(ev, slot)
-	}
-	if end := x.end(); w.isHot(x.sec/walkHalf) && w.woke != end {
-		w.woke = end
-		r.env.Wake(slot, int64(end))
-	}
-	if n := uint32(len(w.steps)); n >= walkPending && n >= w.next {
-		w.fold(r.env.Closed())
-		r.warm(w, slot)
 	}
 }
 
-// warm asks for the seconds in which there may be a walk, once there may be one: fold
-// looks again before twice as many steps are in.
-func (r *bolaClient) warm(w *walker, slot detect.Slot) {
-	for i := range w.steps {
-		half := w.steps[i].sec / walkHalf
-		if w.isHot(half) || w.asked(half) < r.cfg.IDs/2 {
+// Digest implements detect.Digester.
+func (r *bolaClient) Digest(list []detect.Request, slot detect.Slot, upto int64) bool {
+	s := r.state.Get(slot)
+	for i := range list {
+		x := &list[i]
+		if !walks(x) || int64(x.Sec/walkHalf)*walkHalf+2*walkHalf <= upto {
 			continue
 		}
-		w.hot[half%2] = half
-		for _, x := range w.steps {
-			if x.sec/walkHalf == half {
-				r.env.Wake(slot, int64(x.end()))
-			}
+		if s == nil {
+			s = r.state.At(slot)
+		}
+		if c := s.cell(x.Sec/walkHalf, x.Route); c != nil {
+			c.add(x)
 		}
 	}
+	if s == nil {
+		return false
+	}
+	if s.forget(uint32(upto / walkHalf)); len(s.cells) == 0 {
+		r.state.Drop(slot)
+		return false
+	}
+	return s.could(uint32(upto/walkHalf)) >= int64(r.cfg.IDs)
 }
 
 // keep samples a line as evidence, as it is: most are forgotten unseen.
@@ -115,25 +103,9 @@ func (r *bolaClient) keep(ev *ingest.Event, slot detect.Slot) {
 	}
 }
 
-// objectNumber reads a decimal id.
-func objectNumber(s string) (uint64, bool) {
-	if len(s) == 0 || len(s) > 18 {
-		return 0, false
-	}
-	n := uint64(0)
-	for i := range len(s) {
-		c := s[i] - '0'
-		if c > 9 {
-			return 0, false
-		}
-		n = n*10 + uint64(c)
-	}
-	return n, true
-}
-
 // Explain implements detect.Explainer.
 func (r *bolaClient) Explain(ev *ingest.Event) (bool, string) {
-	if _, ok := objectNumber(r.env.Object(ev)); !ok || ev.RouteID == 0 {
+	if !walks(r.env.Request()) {
 		return false, "the path names no object by number"
 	}
 	return true, fmt.Sprintf("one object; looked at every ten seconds; a finding from %d neighbours, each asked for about once", r.cfg.IDs)
@@ -148,14 +120,13 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 			}
 		}()
 	}
-	w := r.state.Get(slot)
-	if w == nil || !w.isHot(uint32(sec/walkHalf)) || sec%walkTick != walkTick-1 {
+	s := r.state.Get(slot)
+	if s == nil || sec%walkTick != walkTick-1 {
 		return
 	}
-	w.fold(sec)
 	best, ids := (*walk)(nil), int64(0)
-	for i := range w.more.cells {
-		c := &w.more.cells[i]
+	for i := range s.cells {
+		c := &s.cells[i]
 		if c.half != uint32(sec/walkHalf) || int64(c.last) <= sec-walkTick {
 			continue
 		}
@@ -164,7 +135,7 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 		}
 	}
 	if best != nil {
-		r.env.Report(slot, r.judge(w.more, best, ids, slot, sec))
+		r.env.Report(slot, r.judge(s, best, ids, slot, sec))
 	}
 }
 

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -17,13 +16,13 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "oat:015"},
 		Needs:   "client address, path, time",
-		State:   "about 100 bytes and 40 for each half minute that is open, for clients with a request in such a second; figures are of one second in eight",
+		State:   "about 250 bytes for clients that sent eight requests, for an hour",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
-		Concern: detect.Any,
+		Concern: detect.Held,
 		Config:  func() any { return new(HeavyClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig)}
-			env.Shape("heavy2")
+			env.Shape("heavy3")
 			r.state = detect.NewSparse(env, (*repeats).code).Ordinary()
 			return r, nil
 		},
@@ -39,8 +38,8 @@ type HeavyClientConfig struct {
 
 // Check implements validation for the config loader.
 func (c *HeavyClientConfig) Check(report func(key, message string)) {
-	if c.Fast < 80 {
-		report("fast", "must be at least 80: one second in eight is counted")
+	if c.Fast < 40 {
+		report("fast", "must be at least 40: a page may ask for so much")
 	}
 	if c.Hour < c.Fast {
 		report("hour", "must not be below fast")
@@ -51,17 +50,15 @@ func (c *HeavyClientConfig) Check(report func(key, message string)) {
 }
 
 const (
-	heavyTick   = 30  // seconds
-	heavyCells  = 8   // 2 to the 3rd: paths fall into so many, by their hash
-	heavySample = 8   // one second in so many is counted
-	heavySecs   = 3   // distinct ones that half a minute has at least, and must show
-	heavySame   = 0.8 // share of the fullest cell from which it is the same thing
+	heavyTick = 30  // seconds
+	heavySecs = 20  // distinct ones of a half minute that must have a request
+	heavySame = 0.8 // share of the fullest cell from which it is the same thing
 )
 
 // repeats is what is kept of one client.
 type repeats struct {
-	open []repeat // half minutes that are not closed
-	hour repeat   // clock hour
+	half repeat // the latest half minute
+	hour repeat // the latest clock hour
 	now  episode
 	over float64 // most times a limit, in the window
 }
@@ -70,8 +67,14 @@ type repeats struct {
 type repeat struct {
 	at    int64 // first second
 	n     int64
-	secs  uint32 // bitmap of the seconds that were counted
-	cells [heavyCells]uint32
+	secs  uint32 // bitmap of the seconds of a half minute
+	cells [detect.RequestCells]uint32
+}
+
+func (x *repeat) add(r *detect.Request) {
+	x.n++
+	x.secs |= 1 << (r.Sec % heavyTick)
+	x.cells[r.Cell()]++
 }
 
 type heavyClient struct {
@@ -80,40 +83,40 @@ type heavyClient struct {
 	state *detect.Sparse[repeats]
 }
 
-// Observe implements detect.Rule.
-func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	sec := ev.Time / 1e9
-	at := sec - sec%heavyTick
-	if (sec-at)%heavySample != r.phase(ev, at) || ev.Kind == ingest.RouteHealth {
-		return
+// Observe implements detect.Rule; requests are looked at in Digest.
+func (r *heavyClient) Observe(*ingest.Event, detect.Slot) {}
+
+// Digest implements detect.Digester.
+func (r *heavyClient) Digest(list []detect.Request, slot detect.Slot, upto int64) bool {
+	last := int64(list[len(list)-1].Sec)
+	if hour := last - last%3600; hour+3600 <= upto { // all of them are of hours that are over
+		r.state.Drop(slot)
+		return false
 	}
 	s := r.state.At(slot)
-	i := slices.IndexFunc(s.open, func(x repeat) bool { return x.at == at })
-	if i < 0 {
-		i = len(s.open)
-		s.open = append(s.open, repeat{at: at})
-		r.env.Wake(slot, at+heavyTick-1)
+	for i := range list {
+		x := &list[i]
+		if x.Flags&detect.RequestHealth != 0 {
+			continue
+		}
+		sec := int64(x.Sec)
+		if hour := sec - sec%3600; s.hour.at != hour {
+			s.hour = repeat{at: hour}
+			r.env.Wake(slot, hour+3600)
+		}
+		if at := sec - sec%heavyTick; s.half.at != at {
+			s.half = repeat{at: at}
+		}
+		s.half.add(x)
+		s.hour.add(x)
 	}
-	x := &s.open[i]
-	x.n++
-	x.secs |= 1 << (sec - at)
-	x.cells[hashTarget(ev.Target)*0x9e3779b97f4a7c15>>61]++ // the upper bits depend on all of the path
-}
-
-// phase says which seconds of a half minute are counted of a client: one in eight, the
-// same whatever file its lines are in, and others in each half minute, by the
-// installation's secret: nobody can ask in the seconds between.
-func (r *heavyClient) phase(ev *ingest.Event, at int64) int64 {
-	b := ev.Client.As16()
-	if ev.Client.Is6() && !ev.Client.Is4In6() {
-		clear(b[8:]) // one client has a whole /64
+	if s.half.n+detect.HeldMost < int64(r.cfg.Fast) && s.hour.n+detect.HeldMost < int64(r.cfg.Hour) {
+		return false
 	}
-	h := r.env.Seed() ^ uint64(at)*0x9e3779b97f4a7c15
-	for i := 0; i < len(b); i += 8 {
-		h = (h ^ binary.BigEndian.Uint64(b[i:])) * 0xd6e8feb86659fd93
-		h ^= h >> 32
+	if end := s.half.at + heavyTick - 1; end >= upto {
+		r.env.Wake(slot, end)
 	}
-	return int64(h % heavySample)
+	return true
 }
 
 // Explain implements detect.Explainer.
@@ -121,10 +124,10 @@ func (r *heavyClient) Explain(ev *ingest.Event) (bool, string) {
 	return ev.Kind != ingest.RouteHealth, fmt.Sprintf("one request; a finding from %d for the same thing within 30s or %d within an hour, for each person", r.cfg.Fast, r.cfg.Hour)
 }
 
-// same is about how many requests were for the same thing, 0 if they were for many.
+// same is how many requests were for the same thing, 0 if they were for many.
 func (x *repeat) same() int64 {
 	if most := slices.Max(x.cells[:]); float64(most) >= heavySame*float64(x.n) {
-		return int64(most) * heavySample
+		return int64(most)
 	}
 	return 0
 }
@@ -132,35 +135,18 @@ func (x *repeat) same() int64 {
 // Close implements detect.Rule.
 func (r *heavyClient) Close(slot detect.Slot, sec int64) {
 	s := r.state.Get(slot)
-	if s == nil {
-		return
+	switch {
+	case s == nil:
+	case s.hour.at+3600 <= sec:
+		r.state.Drop(slot)
+	case s.half.at+heavyTick-1 == sec:
+		r.judge(s, slot, sec)
 	}
-	if hour := sec - sec%3600; s.hour.at != hour {
-		if len(s.open) == 0 {
-			r.state.Drop(slot)
-			return
-		}
-		s.hour = repeat{at: hour}
-	}
-	i := slices.IndexFunc(s.open, func(x repeat) bool { return x.at+heavyTick-1 == sec })
-	if i < 0 {
-		return
-	}
-	x := s.open[i]
-	s.open = slices.Delete(s.open, i, i+1)
-	if s.hour.n == 0 {
-		r.env.Wake(slot, s.hour.at+3600)
-	}
-	s.hour.n += x.n
-	for c := range x.cells {
-		s.hour.cells[c] += x.cells[c]
-	}
-	r.judge(s, &x, slot, sec)
 }
 
-func (r *heavyClient) judge(s *repeats, x *repeat, slot detect.Slot, sec int64) {
-	fast, hour := x.same(), s.hour.same()
-	if bits.OnesCount32(x.secs) < heavySecs {
+func (r *heavyClient) judge(s *repeats, slot detect.Slot, sec int64) {
+	fast, hour := s.half.same(), s.hour.same()
+	if bits.OnesCount32(s.half.secs) < heavySecs {
 		fast = 0 // a burst
 	}
 	if fast < int64(r.cfg.Fast) && hour < int64(r.cfg.Hour) {
@@ -173,13 +159,15 @@ func (r *heavyClient) judge(s *repeats, x *repeat, slot detect.Slot, sec int64) 
 		return
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now, s.over = episode{start: start, fired: sec, first: x.at, standing: known}, 0
+		s.now, s.over = episode{start: start, fired: sec, first: s.half.at, standing: known}, 0
 	}
 	s.over = max(s.over, times)
-	s.now.last, s.now.count = sec, s.now.count+x.n*heavySample
+	if s.now.last != sec {
+		s.now.last, s.now.count = sec, s.now.count+s.half.n
+	}
 	f := s.now.finding()
 	f.Severity, f.Confidence = detect.Medium, surer(0.75, 0.9, s.over, 4)
-	f.Why = fmt.Sprintf("about %d requests for the same thing in half a minute, %d in this hour: %.1f times what a person needs", fast, hour, s.over)
+	f.Why = fmt.Sprintf("%d requests for the same thing in half a minute, %d in this hour: %.1f times what a person needs", fast, hour, s.over)
 	r.env.Report(slot, f)
 }
 
@@ -193,13 +181,7 @@ func (x *repeat) code(k *window.Codec) {
 }
 
 func (s *repeats) code(k *window.Codec) {
-	n := k.Len(len(s.open))
-	if k.Reading() {
-		s.open = make([]repeat, n)
-	}
-	for i := range s.open {
-		s.open[i].code(k)
-	}
+	s.half.code(k)
 	s.hour.code(k)
 	s.now.code(k)
 	k.F64(&s.over)

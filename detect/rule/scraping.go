@@ -2,7 +2,6 @@ package rule
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/window"
@@ -15,13 +14,13 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api6:2023", "owasp:api4:2023", "attack:T1213", "attack:T1119", "oat:011"},
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
-		State:   "about 150 bytes and 4 for each of up to 64 objects a minute and 64 since the last pause, only for clients with 50 good requests; nothing for others",
+		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests",
 		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
-		Concern: detect.Any,
+		Concern: detect.Held,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig)}
-			env.Shape("scrape1")
+			env.Shape("scrape2")
 			r.state = detect.NewSparse(env, (*reader).code).Ordinary()
 			return r, nil
 		},
@@ -54,28 +53,18 @@ const (
 	scrapeAll  = 1.35 // of all, by an estimate of how many there are
 )
 
-// scrapeKnown is how many good requests make a client worth looking at.
-const scrapeKnown = 50
-
-// reader is what is kept of one client.
+// reader is what is kept of one client: what it read since the last pause.
 type reader struct {
-	open  []read // minutes that are not closed
-	all   read   // of the minutes since the last pause
-	run   int64  // so many they are
-	last  int64  // end of the last of them
-	first int64
-	now   episode
-}
-
-// read is what a client read in a time.
-type read struct {
-	minute  int64
+	last    int64 // end of the latest minute
+	first   int64
+	run     int64 // so many minutes there are
 	n       int64
 	writes  int64 // of them
 	browser int64 // under the name of a browser
 	named   int64 // by a consumer whom the gateway knows
 	objects window.Visits
 	agents  window.Mins
+	now     episode
 }
 
 type scraping struct {
@@ -84,44 +73,88 @@ type scraping struct {
 	state *detect.Sparse[reader]
 }
 
-// Observe implements detect.Rule.
-func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
-	if ev.Status >= 300 && ev.Status != 404 || ev.Crawler == ingest.CrawlerVerified {
-		return
-	}
-	id := r.env.Object(ev)
-	sec := ev.Time / 1e9
-	if id == "" || r.env.Standing(slot, sec).Successes < scrapeKnown {
-		return
-	}
-	s := r.state.At(slot)
-	m := s.minute(sec / 60)
-	if m.n == 0 {
-		r.env.Wake(slot, sec-sec%60+59)
-	}
-	m.n++
-	if ev.Method != "GET" && ev.Method != "HEAD" {
-		m.writes++
-	}
-	if ev.Class == ingest.AgentBrowser {
-		m.browser++
-	}
-	if ev.Consumer != "" && ev.Flags&ingest.FlagClaimed == 0 {
-		m.named++
-	}
-	m.objects.Add(hashText(id) ^ hashText(ev.Route)>>1)
-	m.agents.Add(hashText(ev.Agent))
+// scrapeTidy is how often it is looked whether a client still reads, in seconds.
+const scrapeTidy = 600
+
+// Observe implements detect.Rule; requests are looked at in Digest.
+func (r *scraping) Observe(*ingest.Event, detect.Slot) {}
+
+// reads reports whether a request reads an object, or tries to.
+func reads(x *detect.Request) bool {
+	return x.Flags&(detect.RequestObject|detect.RequestProven) == detect.RequestObject && (x.Status < 300 || x.Status == 404)
 }
 
-func (s *reader) minute(minute int64) *read {
-	for i := range s.open {
-		if s.open[i].minute == minute {
-			return &s.open[i]
+// Digest implements detect.Digester.
+func (r *scraping) Digest(list []detect.Request, slot detect.Slot, upto int64) bool {
+	n := len(list)
+	for n > 0 && !reads(&list[n-1]) {
+		n--
+	}
+	s := r.state.Get(slot)
+	if n == 0 {
+		return s != nil && r.near(s)
+	}
+	if end := minuteEnd(&list[n-1]); end+60 <= upto { // then came a pause
+		if s != nil && !s.fired(upto) {
+			r.state.Drop(slot)
+		}
+		return false
+	}
+	if s == nil {
+		s = r.state.At(slot)
+		r.env.Wake(slot, upto-upto%scrapeTidy+scrapeTidy)
+	}
+	for i := range list[:n] {
+		if x := &list[i]; reads(x) {
+			s.add(x)
 		}
 	}
-	s.open = append(s.open, read{minute: minute})
-	return &s.open[len(s.open)-1]
+	if !r.near(s) {
+		return false
+	}
+	if s.last >= upto {
+		r.env.Wake(slot, s.last)
+	}
+	return true
 }
+
+// near reports whether HeldMost more objects could be too many. Where their number is
+// an estimate, it could grow by half.
+func (r *scraping) near(s *reader) bool {
+	objects := s.objects.Count()
+	if objects >= window.MinsLimit {
+		objects += objects / 2
+	}
+	objects += detect.HeldMost
+	return objects >= int64(r.cfg.Objects)/2 && float64(s.n) <= scrapeAll*float64(objects)
+}
+
+func minuteEnd(x *detect.Request) int64 { return int64(x.Sec) - int64(x.Sec)%60 + 59 }
+
+func (s *reader) add(x *detect.Request) {
+	switch end := minuteEnd(x); s.last {
+	case end:
+	case end - 60:
+		s.last = end
+		s.run++
+	default: // a pause: people rest, and so do jobs
+		*s = reader{last: end, first: end - 59, run: 1, now: s.now}
+	}
+	s.n++
+	for _, c := range [...]struct {
+		flag uint16
+		n    *int64
+	}{{detect.RequestWrites, &s.writes}, {detect.RequestBrowser, &s.browser}, {detect.RequestNamed, &s.named}} {
+		if x.Flags&c.flag != 0 {
+			*c.n++
+		}
+	}
+	s.objects.Add(x.Object ^ uint64(x.Route)<<32)
+	s.agents.Add(uint64(x.Agent))
+}
+
+// fired reports whether there is a finding that may still grow.
+func (s *reader) fired(sec int64) bool { return s.now.start/1e9+detect.FindingWindow > sec }
 
 // Explain implements detect.Explainer.
 func (r *scraping) Explain(ev *ingest.Event) (bool, string) {
@@ -134,81 +167,48 @@ func (r *scraping) Explain(ev *ingest.Event) (bool, string) {
 // Close implements detect.Rule.
 func (r *scraping) Close(slot detect.Slot, sec int64) {
 	s := r.state.Get(slot)
-	if s == nil {
-		return
-	}
-	if len(s.open) == 0 && sec > s.last && s.now.start/1e9+detect.FindingWindow <= sec {
+	switch {
+	case s == nil:
+	case s.last == sec:
+		r.judge(s, slot, sec)
+	case s.last+60 <= sec && !s.fired(sec):
 		r.state.Drop(slot)
-		return
+	case sec%scrapeTidy == 0:
+		r.env.Wake(slot, sec+scrapeTidy)
 	}
-	i := slices.IndexFunc(s.open, func(m read) bool { return m.minute == sec/60 })
-	if i < 0 || sec%60 != 59 {
-		return
-	}
-	m := s.open[i]
-	s.open = slices.Delete(s.open, i, i+1)
-	if s.last != sec-60 { // a pause: people rest, and so do jobs
-		*s = reader{open: s.open, first: sec - 59, now: s.now}
-	}
-	s.last = sec
-	s.run++
-	r.env.Wake(slot, sec+60)
-	s.all.n += m.n
-	s.all.writes += m.writes
-	s.all.named += m.named
-	s.all.browser += m.browser
-	s.all.objects.Merge(&m.objects)
-	s.all.agents.Merge(&m.agents)
-	r.judge(s, slot, sec)
 }
 
 func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	known := r.env.Standing(slot, sec)
-	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.all.agents.Count())))
-	objects := s.all.objects.Count()
+	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.agents.Count())))
+	objects := s.objects.Count()
 	limit, run := int64(r.cfg.Objects)*people, int64(scrapeRun)
-	if s.all.browser*2 > s.all.n { // people with browsers look around, jobs have none
+	if s.browser*2 > s.n { // people with browsers look around, jobs have none
 		limit, run = limit/2, scrapeRun/2
 	}
-	if objects < limit || s.all.objects.Mean() > scrapeMean || float64(s.all.n) > scrapeAll*float64(objects) || s.run < run || s.all.writes*10 > s.all.n {
+	if objects < limit || s.objects.Mean() > scrapeMean || float64(s.n) > scrapeAll*float64(objects) || s.run < run || s.writes*10 > s.n {
 		return
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
 		s.now = episode{start: start, fired: sec, first: s.first, standing: known}
 	}
-	s.now.last, s.now.count = sec, s.all.n
+	s.now.last, s.now.count = sec, s.n
 	f := s.now.finding()
 	times := float64(objects) / float64(limit)
 	f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.9, times, 5)
-	if s.all.named*2 > s.all.n {
+	if s.named*2 > s.n {
 		f.Severity = detect.Low // somebody who is known, and can be asked
 	}
 	f.Why = fmt.Sprintf("about %d different objects read since %s with %d requests, for %d minutes without a pause; a person reads fewer than %d",
-		objects, clock(s.first), s.all.n, s.run, r.cfg.Objects)
+		objects, clock(s.first), s.n, s.run, r.cfg.Objects)
 	r.env.Report(slot, f)
 }
 
-func (m *read) code(k *window.Codec) {
-	k.I64(&m.minute)
-	k.I64(&m.n)
-	k.I64(&m.writes)
-	k.I64(&m.named)
-	k.I64(&m.browser)
-	m.objects.Code(k)
-	m.agents.Code(k)
-}
-
 func (s *reader) code(k *window.Codec) {
-	n := k.Len(len(s.open))
-	if k.Reading() {
-		s.open = make([]read, n)
-	}
-	for i := range s.open {
-		s.open[i].code(k)
-	}
-	s.all.code(k)
-	for _, p := range []*int64{&s.run, &s.last, &s.first} {
+	for _, p := range []*int64{&s.last, &s.first, &s.run, &s.n, &s.writes, &s.browser, &s.named} {
 		k.I64(p)
 	}
+	s.objects.Code(k)
+	s.agents.Code(k)
 	s.now.code(k)
 }

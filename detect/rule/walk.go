@@ -4,39 +4,15 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/window"
 )
 
 const (
-	walkHalf    = 12 * 3600 // seconds of a half day
-	walkTick    = 10        // seconds
-	walkRoutes  = 8         // routes kept of a client in each
-	walkMost    = 1.3       // requests for each
-	walkPending = 12        // requests kept as they are before they are added up; less than half the least limit
-)
-
-// walker is what is kept of one client: requests as they came, and what earlier ones of
-// complete seconds add up to.
-type walker struct {
-	steps []step
-	next  uint32    // so many steps are added up
-	woke  uint32    // second that was asked for last
-	hot   [2]uint32 // half days in which there may be a walk
-	more  *strolls
-}
-
-// step is one request for an object by number.
-type step struct {
-	id    uint64
-	sec   uint32
-	route uint32 // hash
-	flags uint8
-}
-
-// The flags of a step.
-const (
-	stepBad   = 1 << iota // answered 4xx
-	stepCrawl             // by what says it is a crawler
+	walkHalf   = 12 * 3600 // seconds of a half day
+	walkTick   = 10        // seconds
+	walkRoutes = 8         // routes kept of a client in each
+	walkMost   = 1.3       // requests for each
 )
 
 // walk is what a client asked of one route in one half day.
@@ -51,7 +27,7 @@ type walk struct {
 	ids   window.Blocks
 }
 
-// strolls are the walks and the finding of a client that made more than a few requests.
+// strolls are the walks and the finding of a client.
 type strolls struct {
 	cells []walk // sorted by half day, then route
 	now   episode
@@ -83,88 +59,34 @@ func (s *strolls) cell(half, route uint32) *walk {
 	return &s.cells[i]
 }
 
-// fold adds up the steps of complete seconds, all of which are in.
-func (w *walker) fold(closed int64) {
-	if w.more == nil {
-		w.more = &strolls{}
-	}
-	kept := w.steps[:0]
-	for _, x := range w.steps {
-		if int64(x.sec) > closed {
-			kept = append(kept, x)
-			continue
-		}
-		if c := w.more.cell(x.sec/walkHalf, x.route); c != nil {
-			c.add(&x)
-		}
-	}
-	if w.steps = kept; len(kept) == 0 && cap(kept) > 4*walkPending {
-		w.steps = nil
-	}
-	w.next = max(walkPending, 2*uint32(len(kept)))
-	half := uint32(closed / walkHalf)
-	w.more.cells = slices.DeleteFunc(w.more.cells, func(c walk) bool { return c.half+1 < half })
+// forget drops what is of no half day that may still grow.
+func (s *strolls) forget(half uint32) {
+	s.cells = slices.DeleteFunc(s.cells, func(c walk) bool { return c.half+1 < half })
 }
 
-func (c *walk) add(x *step) {
-	if c.first == 0 || x.sec < c.first {
-		c.first = x.sec
+func (c *walk) add(x *detect.Request) {
+	if c.first == 0 || x.Sec < c.first {
+		c.first = x.Sec
 	}
-	c.last = max(c.last, x.sec)
+	c.last = max(c.last, x.Sec)
 	c.n++
-	if x.flags&stepBad != 0 {
+	if x.Status >= 400 && x.Status < 500 {
 		c.bad++
 	}
-	if x.flags&stepCrawl != 0 {
+	if x.Flags&detect.RequestCrawler != 0 {
 		c.crawl++
 	}
-	c.ids.Add(x.id)
+	c.ids.Add(x.Object)
 }
 
-// asked is at most so many different objects of a half day, pending ones too.
-func (w *walker) asked(half uint32) (n int) {
-	for i := range w.steps {
-		if w.steps[i].sec/walkHalf == half {
-			n++
+// could is how long a walk of a half day could be at most after a few more requests.
+func (s *strolls) could(half uint32) (most int64) {
+	for i := range s.cells {
+		if c := &s.cells[i]; c.half == half {
+			most = max(most, c.ids.Could(walkMost, detect.HeldMost))
 		}
 	}
-	for i := range w.more.cells {
-		if c := &w.more.cells[i]; c.half == half {
-			n += int(max(c.ids.Distinct(), c.ids.Kept()))
-		}
-	}
-	return n
-}
-
-// end is the last second of the ten in which a step falls: walks are looked at then.
-func (x *step) end() uint32 { return x.sec - x.sec%walkTick + walkTick - 1 }
-
-func (w *walker) isHot(half uint32) bool { return w.hot[half%2] == half }
-
-func (w *walker) code(k *window.Codec) {
-	n := k.Len(len(w.steps))
-	if k.Reading() {
-		w.steps = make([]step, n)
-	}
-	for i := range w.steps {
-		x := &w.steps[i]
-		k.U64(&x.id)
-		k.U32(&x.sec)
-		k.U32(&x.route)
-		k.U8(&x.flags)
-	}
-	k.U32(&w.next)
-	k.U32(&w.woke)
-	k.U32(&w.hot[0])
-	k.U32(&w.hot[1])
-	more := w.more != nil
-	if k.Bool(&more); !more {
-		return
-	}
-	if w.more == nil {
-		w.more = &strolls{}
-	}
-	w.more.code(k)
+	return most
 }
 
 func (s *strolls) code(k *window.Codec) {

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -92,6 +94,46 @@ func walked(seen uint16, n int) bool {
 // blockFull is how many ids of a block are nearly all: chance visits that are so dense
 // have asked for each more than twice.
 const blockFull = 13
+
+// Could is what Walked could be at most after so many more requests: those that complete
+// blocks count, and with them what the blocks have. It is doubled where the blocks that
+// are kept may change.
+func (b *Blocks) Could(most float64, more int) int64 {
+	type gain struct{ ids, cost float64 }
+	var room [BlocksLimit]gain
+	list, ids := room[:0], more
+	for _, x := range b.list {
+		n := bits.OnesCount16(x.seen)
+		fair := math.Ceil((float64(x.hits) - most*float64(n)) / (most - 1)) // new ids until the mean is
+		if walked(x.seen, n) && fair <= 0 {
+			ids += n
+			continue
+		}
+		cost := float64(blockFull - n)
+		for step := 2; step <= 3; step++ {
+			if on := strides[step-2] << (bits.TrailingZeros16(x.seen) % step); x.seen&^on == 0 {
+				cost = min(cost, float64(BlockIDs/step-1-n))
+			}
+		}
+		if cost = max(cost, fair, 1); cost <= float64(more) {
+			list = append(list, gain{float64(n), cost})
+		}
+	}
+	slices.SortFunc(list, func(a, b gain) int { return cmp.Compare(b.ids*a.cost, a.ids*b.cost) })
+	left := float64(more)
+	for _, g := range list {
+		share := min(1, left/g.cost)
+		ids += int(math.Ceil(g.ids * share))
+		left -= g.cost * share
+	}
+	if len(b.list)+more >= BlocksLimit {
+		return 2 * b.scale(ids)
+	}
+	return int64(ids)
+}
+
+// strides are every second and every third id of a block.
+var strides = [...]uint16{0x5555, 0x9249}
 
 // Distinct is about how many different ids were seen.
 func (b *Blocks) Distinct() int64 {

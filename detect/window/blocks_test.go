@@ -93,3 +93,32 @@ func TestBlocksTellAWalk(t *testing.T) {
 		}
 	}
 }
+
+// TestCould is never below what a few more requests make of it.
+func TestCould(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b Blocks
+		run := rapid.Custom(func(t *rapid.T) (ids []uint64) {
+			first, step := rapid.Uint64Range(0, 300).Draw(t, "first"), rapid.Uint64Range(1, 4).Draw(t, "step")
+			for i := range rapid.Uint64Range(1, 20).Draw(t, "length") {
+				ids = append(ids, first+i*step)
+			}
+			return ids
+		})
+		for _, ids := range rapid.SliceOfN(run, 0, 12).Draw(t, "before") {
+			for _, x := range ids {
+				b.Add(x)
+			}
+		}
+		more := rapid.IntRange(1, 10).Draw(t, "more")
+		could := b.Could(1.3, more)
+		for _, x := range run.Draw(t, "after") {
+			if more--; more >= 0 {
+				b.Add(x)
+			}
+		}
+		if got := b.Walked(1.3); got > could {
+			t.Fatalf("%d were walked, at most %d could be", got, could)
+		}
+	})
+}

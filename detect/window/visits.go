@@ -15,6 +15,9 @@ type visit struct{ hash, n uint32 }
 func (v *Visits) Add(hash uint64) { v.add(mix32(hash), 1) }
 
 func (v *Visits) add(h, n uint32) {
+	if len(v.list) == MinsLimit && h > v.list[MinsLimit-1].hash {
+		return
+	}
 	i, known := slices.BinarySearchFunc(v.list, h, func(x visit, h uint32) int {
 		switch {
 		case x.hash < h:
