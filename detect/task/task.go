@@ -204,6 +204,10 @@ func (t *Task) Run(ctx context.Context) error {
 	messages, ended := make(chan fetched, ahead), make(chan error, 1)
 	go func() { ended <- t.read(working, messages) }()
 	err := t.loop(working, saving, messages)
+	var waits error
+	if errors.Is(err, detect.ErrNewer) { // the message changed nothing: what came before it is saved, and not done again with each start
+		waits, err = err, nil
+	}
 	torn := err != nil // the state may have given away what nobody has got: only the last snapshot counts
 	err = ignoreEnd(ctx, err)
 	cancel()
@@ -222,7 +226,7 @@ func (t *Task) Run(ctx context.Context) error {
 		defer stop()
 		err = t.save(last)
 	}
-	return t.named(err)
+	return t.named(errors.Join(waits, err))
 }
 
 func (t *Task) named(err error) error {

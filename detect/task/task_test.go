@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -128,6 +129,32 @@ func TestForeignMessages(t *testing.T) {
 			t.Errorf("after a restart: %+v", b)
 		}
 		again.fleet.Stop()
+	})
+}
+
+// TestNewerWaits: a message of a newer version waits in its topic, and what came before
+// it is done once, however often the task starts anew and however old its snapshot is.
+func TestNewerWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(t, 2)
+		w.every = time.Hour
+		p := w.start(1)
+		w.assign(p, w.keys())
+		wait(3 * time.Second)
+		partials, whole := w.topic(task.TopicPartials, 0), (&detect.Partials{Closed: 5}).Append(nil)
+		newer := slices.Clone(whole)
+		newer[0]++
+		partials.add(bus.Message{Value: []byte("hello")})
+		from := []bus.Header{{Key: task.HeaderFrom, Value: []byte("0")}, {Key: task.HeaderUpto, Value: []byte("9000000000")}}
+		partials.add(bus.Message{Value: newer, Headers: from})
+		wait(time.Minute)
+		if n := len(w.topic(task.TopicRejected, 0).all()); n != 1 {
+			t.Errorf("%d messages are in the rejected topic, want the one that is none of ours", n)
+		}
+		if said := strings.Join(p.fleet.Trouble(), "\n"); !strings.Contains(said, "task wide/0: ") || !strings.Contains(said, "update level two first") {
+			t.Errorf("trouble: %q", said)
+		}
+		p.fleet.Stop()
 	})
 }
 
