@@ -208,14 +208,18 @@ func (c *chaos) sameDecisions(members []*member, lines [][]byte) {
 		}
 		seen[key] = d.ID
 	}
-	want := c.undisturbed(lines)
-	if got := acted(c.t, first); !maps.Equal(got, want) || len(want) < 3 {
-		c.t.Errorf("who is acted on: %v; an undisturbed run acts on %v", got, want)
-	}
+	// Decisions follow the lines, here and there.
+	peaceful := c.undisturbed(lines)
+	var got, want map[string]int
+	await(c.t, "acted on is whom an undisturbed run acts on", func() string { return fmt.Sprintf("here %v, undisturbed %v", got, want) }, func() bool {
+		got, want = acted(c.t, c.decisionsOf(members[0])), acted(c.t, c.decisionsOf(peaceful))
+		return maps.Equal(got, want) && len(want) >= 3
+	})
+	peaceful.stop()
 }
 
-// undisturbed is whom one process acts on, how, that reads the same lines in peace.
-func (c *chaos) undisturbed(lines [][]byte) map[string]int {
+// undisturbed is one process that has read the same lines in peace; it goes on.
+func (c *chaos) undisturbed(lines [][]byte) *member {
 	c.t.Helper()
 	dir := c.t.TempDir()
 	g := newGatewayLog(c.t, dir, false)
@@ -225,11 +229,11 @@ func (c *chaos) undisturbed(lines [][]byte) map[string]int {
 	_, err = f.WriteString(faultEngine)
 	c.must(errors.Join(err, f.Close()))
 	v.start()
+	m := &member{victim: v, name: "undisturbed", running: true}
+	c.t.Cleanup(m.kill)
 	g.write(lines)
 	v.awaitLines(int64(len(lines)))
-	v.stop()
-	m := &member{victim: v, name: "undisturbed"}
-	return acted(c.t, c.decisionsOf(m))
+	return m
 }
 
 // acted counts decisions by subject and action.
