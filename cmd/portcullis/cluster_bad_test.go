@@ -46,7 +46,7 @@ func (k *kafkaSide) rejected(t *testing.T) (reasons []string) {
 func (m *member) saysTrouble(words string) {
 	m.t.Helper()
 	var last []string
-	awaitFor(m.t, 30*time.Second, "trouble: "+words, func() string { return strings.Join(last, "\n") }, func() bool {
+	await(m.t, "trouble: "+words, func() string { return strings.Join(last, "\n") }, func() bool {
 		if st := m.status(); st != nil && st.Service != nil {
 			last = st.Service.Trouble
 		}
@@ -58,7 +58,7 @@ func (m *member) saysTrouble(words string) {
 func (m *member) well(words string) {
 	m.t.Helper()
 	var last []string
-	awaitFor(m.t, time.Minute, "no trouble: "+words, func() string { return strings.Join(last, "\n") }, func() bool {
+	await(m.t, "no trouble: "+words, func() string { return strings.Join(last, "\n") }, func() bool {
 		st := m.status()
 		if st == nil || st.Service == nil {
 			return false
@@ -90,7 +90,7 @@ func TestE2EClusterForeign(t *testing.T) {
 	k.put(t, kafka.Decisions, 0, "\xff\xff")
 	k.put(t, kafka.Decisions, 0, "{", "epoch", "7")
 	s.write()
-	st := s.awaitWhole(enforce, s.lines, s.end, time.Minute)
+	st := s.awaitWhole(enforce, s.lines, s.end)
 	s.sameFindings(enforce)
 	for _, b := range st.Cluster.Tasks {
 		want := map[string]int64{"front/0": 3, "wide/1": 3}[task.Key{Name: b.Task, Partition: b.Partition}.String()]
@@ -216,7 +216,7 @@ func TestE2EClusterBadElastic(t *testing.T) {
 	search.now.Store("")
 	enforce.well("elasticsearch")
 
-	s.awaitWhole(enforce, s.lines, s.end, time.Minute)
+	s.awaitWhole(enforce, s.lines, s.end)
 	s.sameFindings(enforce)
 	c := &chaos{fleet: s.fleet, search: search}
 	c.sameDocuments(c.have(enforce), int(s.lines))

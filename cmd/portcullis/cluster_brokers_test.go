@@ -58,7 +58,7 @@ func TestE2EClusterFaultsOfBrokers(t *testing.T) {
 		}
 	}
 	enforce := s.members["enforce"]
-	s.awaitWhole(enforce, s.lines, s.end, time.Minute)
+	s.awaitWhole(enforce, s.lines, s.end)
 	s.sameFindings(enforce)
 	st := enforce.status()
 	t.Logf("%d lines: read %d = %d events + %d rejected, 0 lost, 0 repeated", s.lines, st.Sources[0].Read, st.Sources[0].Processed, st.Sources[0].Rejected)
@@ -70,7 +70,7 @@ func (s *scaled) replicated(k *fixture.Cluster) {
 	client := &kafkago.Client{Addr: kafkago.TCP(k.Plain()...), Timeout: 5 * time.Second, Transport: &kafkago.Transport{MetadataTTL: 200 * time.Millisecond}}
 	defer client.Transport.(*kafkago.Transport).CloseIdleConnections()
 	var last []string
-	awaitFor(s.t, time.Minute, "three replicas of each partition", func() string { return fmt.Sprint(last) }, func() bool {
+	await(s.t, "three replicas of each partition", func() string { return fmt.Sprint(last) }, func() bool {
 		answer, err := client.Metadata(s.t.Context(), &kafkago.MetadataRequest{})
 		if err != nil {
 			last = []string{err.Error()}

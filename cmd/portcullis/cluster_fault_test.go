@@ -289,7 +289,7 @@ func (c *chaos) check(lines [][]byte) {
 	t.Helper()
 	enforcers := []*member{c.members["enforce"], c.members["enforce-2"]}
 	for _, m := range enforcers {
-		c.awaitWhole(m, int64(len(lines)), 0, 120*time.Second)
+		c.awaitWhole(m, int64(len(lines)), 0)
 	}
 	if err := os.WriteFile(c.log+".whole", bytes.Join(lines, nil), 0o600); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
@@ -75,6 +74,6 @@ func TestE2EClusterForget(t *testing.T) {
 		t.Errorf("afterwards check says %q", o.Problems)
 	}
 	s.work()
-	s.awaitWhole(enforce, s.lines, s.end, time.Minute)
+	s.awaitWhole(enforce, s.lines, s.end)
 	s.sameFindings(enforce)
 }

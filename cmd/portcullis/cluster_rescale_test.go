@@ -58,7 +58,7 @@ func (s *scaled) write() {
 	s.parts = s.parts[1:]
 	s.append(part)
 	var last *statusObject
-	awaitFor(s.t, time.Minute, fmt.Sprintf("%d lines are counted", s.lines), func() string { text, _ := json.Marshal(last); return tail(string(text), 3000) }, func() bool {
+	await(s.t, fmt.Sprintf("%d lines are counted", s.lines), func() string { text, _ := json.Marshal(last); return tail(string(text), 3000) }, func() bool {
 		last = s.members["enforce"].status()
 		return last != nil && last.taken(s.lines)
 	})
@@ -244,7 +244,7 @@ func TestE2EClusterRescale(t *testing.T) {
 		}
 	}
 	enforce := s.members["enforce"]
-	st := s.awaitWhole(enforce, s.lines, s.end, time.Minute)
+	st := s.awaitWhole(enforce, s.lines, s.end)
 	if want := [2]int{2, 2}; st.Cluster.Layout != want || len(st.Cluster.Missing) > 0 {
 		t.Errorf("status has layout %v, want %v; missing %v", st.Cluster.Layout, want, st.Cluster.Missing)
 	}
@@ -266,7 +266,7 @@ func (m *member) ends(words string) {
 		if err == nil || !strings.Contains(m.said.String(), words) {
 			m.t.Errorf("%s ended with %v, and without saying %q: %s", m.name, err, words, tail(m.said.String(), 2000))
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		m.t.Errorf("%s goes on", m.name)
 		_ = m.cmd.Process.Kill() // it did not end by itself
 		<-ended
@@ -326,7 +326,7 @@ func TestE2EClusterRescaleAlone(t *testing.T) {
 	}
 	s.parts = [][]byte{nil}
 	s.work()
-	s.awaitWhole(s.members["enforce"], s.lines, s.end, time.Minute)
+	s.awaitWhole(s.members["enforce"], s.lines, s.end)
 	s.sameFindings(s.members["enforce"])
 }
 

@@ -193,7 +193,7 @@ func (f *fleet) replayed() map[string]string {
 
 // awaitWhole waits until the member knows that all lines were taken in, and that
 // everything up to the second is closed at both levels.
-func (f *fleet) awaitWhole(m *member, lines, closed int64, patience time.Duration) *statusObject {
+func (f *fleet) awaitWhole(m *member, lines, closed int64) *statusObject {
 	f.t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

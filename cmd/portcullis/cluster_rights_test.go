@@ -120,6 +120,6 @@ func TestE2EClusterRights(t *testing.T) {
 	w.grant()
 	s.write()
 	s.write()
-	s.awaitWhole(s.members["enforce"], s.lines, s.end, time.Minute)
+	s.awaitWhole(s.members["enforce"], s.lines, s.end)
 	s.sameFindings(s.members["enforce"])
 }

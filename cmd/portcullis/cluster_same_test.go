@@ -63,7 +63,7 @@ func TestE2EClusterSame(t *testing.T) {
 			if err := os.WriteFile(f.log, log, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f.awaitWhole(enforce, int64(bytes.Count(log, []byte("\n"))), end, 60*time.Second)
+			f.awaitWhole(enforce, int64(bytes.Count(log, []byte("\n"))), end)
 			f.sameFindings(enforce)
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 )
 
 // TestE2EMirror: one process alone copies what it finds and decides to Elasticsearch,
@@ -43,7 +42,7 @@ func TestE2EMirror(t *testing.T) {
 		return fmt.Sprintf("%d findings of %d, %d lines of %d, %d decisions, %d changes\n%s", search.count("finding"), len(want),
 			search.sum("traffic", "portcullis.requests", whole), len(lines), search.count("decision"), search.count("audit"), tail(v.said.String(), 2000))
 	}
-	awaitFor(t, time.Minute, "everything is in Elasticsearch, once", said, func() bool {
+	await(t, "everything is in Elasticsearch, once", said, func() bool {
 		return search.count("finding") == len(want) && search.sum("traffic", "portcullis.requests", whole) == len(lines) &&
 			search.count("decision") >= 3 && search.count("audit") >= 3
 	})

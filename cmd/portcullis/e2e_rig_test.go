@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,13 +15,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/portcullis/portcullis/deploy/demo"
 )
 
-// patience is how long a test waits for what has to come; on a quiet machine it
-// comes within a fraction of it.
-const patience = 20 * time.Second
+// patience is how long a test waits for what has to come. On a quiet machine it comes
+// within a fraction of it. On a busy one a snapshot, and with it what the processes say
+// of themselves, comes once a minute, and a server that refused is asked as rarely.
+const patience = 2 * time.Minute
 
 // await looks again and again until ok; else it fails and says what said tells.
 func await(t *testing.T, what string, said func() string, ok func() bool) {
@@ -298,89 +295,4 @@ const attackTarget = "/api/v1/search?q=1%27%20UNION%20SELECT%20password%20FROM%2
 
 func attackLine(addr string) string {
 	return line(addr, time.Now(), "GET "+attackTarget, 200, "attacker/1")
-}
-
-// site is a real nginx that a rig stands beside.
-type site struct {
-	*demo.Site
-	r      *rig
-	binary string
-}
-
-// newSite starts nginx and a rig that protects it; it skips loudly without
-// nginx, and fails in CI.
-func newSite(t *testing.T, enforcement string) *site {
-	t.Helper()
-	binary, err := demo.FindNginx(context.Background(), io.Discard, false)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, nginx is missing: apt-get install -y nginx-light")
-	}
-	s, err := demo.Start(context.Background(), binary, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	r := newRig(t, "")
-	r.log = s.Log
-	here := &site{Site: s, r: r, binary: binary}
-	r.settings(here.gateway() + enforcement)
-	return here
-}
-
-// gateway is the section of the settings that names the site's nginx.
-func (s *site) gateway() string {
-	return fmt.Sprintf("gateways: [{type: nginx, nginx: {binary: %s, conf: %s, dir: %s, pid_file: %s}}]\n", s.binary, s.Conf, s.IncludeDir, s.PIDFile)
-}
-
-// ask sends one request as a client and returns the status; 0 = no answer.
-func (s *site) ask(addr, target string) int {
-	s.r.t.Helper()
-	req, err := http.NewRequest(http.MethodGet, s.URL+target, nil)
-	if err != nil {
-		s.r.t.Fatal(err)
-	}
-	req.Header.Set("X-Forwarded-For", addr)
-	req.Header.Set("User-Agent", "e2e/1")
-	req.Close = true // a reload must not be told apart by an old connection
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return 0
-	}
-	return resp.StatusCode
-}
-
-// awaitStatus asks for something ordinary until the answer is as wanted.
-func (s *site) awaitStatus(addr string, want int) {
-	s.r.t.Helper()
-	got := -1
-	await(s.r.t, fmt.Sprintf("%s is answered %d", addr, want), func() string {
-		return fmt.Sprintf("last answer %d\n%+v\n%s", got, s.r.decisions(addr), s.r.said)
-	}, func() bool {
-		got = s.ask(addr, "/api/v1/products")
-		return got == want
-	})
-}
-
-// blocked attacks and follows the block until the log has shown it to hold.
-func (s *site) blocked(addr string) decisionObject {
-	s.r.t.Helper()
-	if got := s.ask(addr, attackTarget); got != http.StatusOK {
-		s.r.t.Fatalf("the first attack was answered %d", got)
-	}
-	s.awaitStatus(addr, http.StatusForbidden)
-	return s.r.awaitDecision(addr, "is verified", func(d decisionObject) bool {
-		s.ask(addr, "/api/v1/products")
-		return d.State == "verified" && d.Action == "block"
-	})
 }

@@ -152,13 +152,13 @@ func (v *victim) ledger() ingest.LedgerRow {
 }
 
 // awaitLines waits until this very process has said that it lives, and so many
-// lines are saved, at most half a minute.
+// lines are saved.
 func (v *victim) awaitLines(n int64) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(30 * time.Second); v.ledger().Read < n || !v.alive(); <-tick.C {
+	for until := time.Now().Add(patience); v.ledger().Read < n || !v.alive(); <-tick.C {
 		if time.Now().After(until) {
-			v.t.Fatalf("%+v of %d lines are in the ledger after half a minute\n%s", v.ledger(), n, v.said)
+			v.t.Fatalf("%+v of %d lines are in the ledger after %s\n%s", v.ledger(), n, patience, v.said)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func awaitDecisions(ts *testscript.TestScript, l *enforce.Ledger, any bool) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for {
 		list, err := l.Decisions(context.Background(), enforce.DecisionQuery{})
