@@ -67,7 +67,7 @@ func settingsOf(c *kafka.Client, t *testing.T) kafka.Config {
 // TestGrowAndSweep: topics get the partitions that lack, an era's snapshots go away
 // and no other, and notes last until they are taken away.
 func TestGrowAndSweep(t *testing.T) {
-	c, _ := ready(t, settings(kafkatest.Need(t)))
+	c, _ := ready(t, settings(kafkatest.Full(t)))
 	next := kafka.Layout{Partitions: 6, Wide: 2, Era: 1}
 	changed, err := c.Grow(t.Context(), next)
 	if err != nil || len(changed) != 2 {
@@ -127,7 +127,7 @@ func TestGrowAndSweep(t *testing.T) {
 // TestSurveyChangesNothing: where no topic is, all are said to be missing, and still
 // are.
 func TestSurveyChangesNothing(t *testing.T) {
-	c, _ := open(t, settings(kafkatest.Need(t)))
+	c, _ := open(t, settings(kafkatest.Full(t)))
 	for range 2 {
 		s, err := c.Survey(t.Context())
 		if err != nil || s.Found || len(s.Wrong) != 6 || !strings.Contains(s.Wrong.Error(), "does not exist") {

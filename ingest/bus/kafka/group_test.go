@@ -125,7 +125,7 @@ func TestGroup(t *testing.T) {
 // TestGroupChurn lets members come and go: no partition is worked on by two, and
 // in the end all are.
 func TestGroupChurn(t *testing.T) {
-	cfg := settings(kafkatest.Need(t))
+	cfg := settings(kafkatest.Full(t))
 	c, _ := ready(t, cfg)
 	o, rng := newOwners(), rand.New(rand.NewPCG(1, 2))
 	running := map[string]func(){}

@@ -39,7 +39,7 @@ func runMember(text string) error {
 
 // TestKilledMember kills a process that has all partitions.
 func TestKilledMember(t *testing.T) {
-	cfg := settings(kafkatest.Need(t))
+	cfg := settings(kafkatest.Full(t))
 	c, _ := ready(t, cfg)
 	text, err := json.Marshal(cfg)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestKilledMember(t *testing.T) {
 
 // TestGenerationFenced asks about a generation after it was over.
 func TestGenerationFenced(t *testing.T) {
-	c, _ := ready(t, settings(kafkatest.Need(t)))
+	c, _ := ready(t, settings(kafkatest.Full(t)))
 	var g *kafka.Generation
 	ctx, cancel := context.WithCancel(t.Context())
 	err := c.Join(ctx, "detect", []string{kafka.Access}, func(ctx context.Context, now *kafka.Generation) {
@@ -100,7 +100,7 @@ func TestGenerationFenced(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0] != 7 || got[3] != 9 {
 		t.Errorf("Committed = %v, %v", got, err)
 	}
-	cfg := settings(kafkatest.Need(t))
+	cfg := settings(kafkatest.Full(t))
 	cfg.SessionTimeout = time.Second
 	short, _ := ready(t, cfg)
 	err = short.Join(t.Context(), "detect", []string{kafka.Access}, func(context.Context, *kafka.Generation) {})

@@ -101,7 +101,7 @@ func (s *sender) run(t *testing.T, p *kafka.Producer) {
 // TestOrderThroughKills kills the broker and starts it again while messages are
 // sent: each partition has all of them, in order, and none twice.
 func TestOrderThroughKills(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	cfg := settings(b)
 	cfg.Topics, cfg.BatchBytes = []string{"order"}, 16<<10
 	b.Topic(t, cfg.Prefix+".order", 2)
@@ -148,7 +148,7 @@ func TestOrderThroughKills(t *testing.T) {
 
 // TestRefused sends what the broker will never take among what it takes.
 func TestRefused(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	cfg := settings(b)
 	cfg.Compression, cfg.Topics, cfg.BatchBytes = "none", []string{"small", "keyed"}, 64<<10
 	b.Topic(t, cfg.Prefix+".small", 1, "max.message.bytes", "20000")
@@ -255,7 +255,7 @@ func TestClosedProducer(t *testing.T) {
 // TestTopicMadeAnew deletes a topic that a producer has written to: the broker has
 // no sequence of ours any more, and the producer goes on.
 func TestTopicMadeAnew(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	c, p, _ := single(t, b, settings(b), "anew", 1)
 	if _, err := p.SendWait(t.Context(), "anew", 0, bus.Message{Value: []byte("before")}); err != nil {
 		t.Fatal(err)

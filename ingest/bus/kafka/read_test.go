@@ -74,7 +74,7 @@ func TestRead(t *testing.T) {
 
 // TestLatency measures how long a message takes from Send to a waiting reader.
 func TestLatency(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	c, p, _ := single(t, b, settings(b), "soon", 1)
 	came := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,7 +105,7 @@ func TestLatency(t *testing.T) {
 
 // TestGone reads at offsets that a partition does not hold.
 func TestGone(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	cfg := settings(b)
 	cfg.Topics = []string{"gone"}
 	b.Topic(t, cfg.Prefix+".gone", 1)
@@ -135,7 +135,7 @@ func TestGone(t *testing.T) {
 // TestCompactedEnd reads a partition whose last messages were compacted away: who
 // follows it is caught up all the same.
 func TestCompactedEnd(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	c, p, _ := single(t, b, settings(b), "tomb", 1, "cleanup.policy", "compact", "segment.ms", "100", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0", "min.compaction.lag.ms", "0")
 	seen := 0
 	await(t, "compaction", func() bool { // each write rolls a segment; the cleaner comes every 15 s
@@ -156,7 +156,7 @@ func TestCompactedEnd(t *testing.T) {
 }
 
 func BenchmarkProduce(b *testing.B) {
-	broker := kafkatest.Need(b)
+	broker := kafkatest.Full(b)
 	lines := logLines(1 << 20)
 	count := int64(bytes.Count(lines, []byte("\n")))
 	for _, codec := range []string{"none", "snappy", "lz4", "zstd"} {
@@ -186,7 +186,7 @@ func BenchmarkProduce(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	broker := kafkatest.Need(b)
+	broker := kafkatest.Full(b)
 	lines := logLines(1 << 20)
 	const messages = 100
 	for _, codec := range []string{"none", "lz4", "zstd"} {

@@ -120,7 +120,7 @@ func TestState(t *testing.T) {
 // TestTornSave stops saves at random instants: what is loaded then is the snapshot
 // before, or the new one, and never a mixture.
 func TestTornSave(t *testing.T) {
-	c, _ := ready(t, settings(kafkatest.Need(t)))
+	c, _ := ready(t, settings(kafkatest.Full(t)))
 	rng := rand.New(rand.NewPCG(5, 6))
 	want := snapshot{blobs: map[string]string{}}
 	late := want // of a torn save: it may still land
@@ -180,7 +180,7 @@ func TestTornSave(t *testing.T) {
 
 // TestZombie lets an owner of the past go on saving and deleting.
 func TestZombie(t *testing.T) {
-	c, _ := ready(t, settings(kafkatest.Need(t)))
+	c, _ := ready(t, settings(kafkatest.Full(t)))
 	s := c.Store(produce(t, c))
 	lost := func(context.Context) error { return kafka.ErrLost }
 	old, _ := load(t, s, "access/1")
@@ -215,7 +215,7 @@ func TestZombie(t *testing.T) {
 
 // TestDamage takes pieces away and changes others.
 func TestDamage(t *testing.T) {
-	c, _ := ready(t, settings(kafkatest.Need(t)))
+	c, _ := ready(t, settings(kafkatest.Full(t)))
 	p := produce(t, c)
 	s := c.Store(p)
 	for i, damage := range []func(m *bus.Message) (says string){

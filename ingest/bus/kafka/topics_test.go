@@ -37,7 +37,7 @@ func described(t *testing.T, b *kafkatest.Broker, topic string) (out map[string]
 }
 
 func TestEnsure(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	cfg := settings(b)
 	c, log := ready(t, cfg)
 	if l := c.Layout(); l != (kafka.Layout{Partitions: 4, Wide: 2}) {
@@ -79,7 +79,7 @@ func TestEnsure(t *testing.T) {
 
 // TestEnsureTogether starts several processes at once on an empty cluster.
 func TestEnsureTogether(t *testing.T) {
-	cfg := settings(kafkatest.Need(t))
+	cfg := settings(kafkatest.Full(t))
 	ends := make(chan error)
 	for range 4 {
 		c, _ := open(t, cfg)
@@ -94,7 +94,7 @@ func TestEnsureTogether(t *testing.T) {
 
 // TestDeviations finds topics that others made in another way.
 func TestDeviations(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	cfg := settings(b)
 	b.Topic(t, cfg.Prefix+".state", 4, "cleanup.policy", "compact,delete", "max.message.bytes", "9000000")
 	b.Topic(t, cfg.Prefix+".access", 2, "max.message.bytes", "1000000", "retention.ms", "1000")
@@ -133,7 +133,7 @@ func TestDeviations(t *testing.T) {
 
 // TestOpen tries ways in, right and wrong ones.
 func TestOpen(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	file := func(name string) string { return filepath.Join(b.Dir, name) }
 	full := kafkanet.TLS{Enabled: true, CA: file("ca.pem"), Cert: file("client.pem"), Key: file("client.key")}
 	login := func(mechanism, password string) kafkanet.SASL {
@@ -189,7 +189,7 @@ func TestOpen(t *testing.T) {
 // TestForeign reads what another program wrote: it arrives as it is, and is for the
 // reader to judge.
 func TestForeign(t *testing.T) {
-	b := kafkatest.Need(t)
+	b := kafkatest.Full(t)
 	c, _ := ready(t, settings(b))
 	w := &kafkago.Writer{Addr: kafkago.TCP(b.Plain()), Topic: c.Topic(kafka.Access), Balancer: kafkago.BalancerFunc(func(kafkago.Message, ...int) int { return 0 }), Compression: kafkago.Gzip, RequiredAcks: kafkago.RequireAll}
 	defer w.Close()

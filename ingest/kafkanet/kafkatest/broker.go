@@ -60,6 +60,16 @@ func Need(t testing.TB) *Broker {
 	return nil
 }
 
+// Full is Need for a test that -short leaves out. The race detector's run is short: it
+// keeps the tests in which our goroutines meet, and not those of what a broker answers.
+func Full(t testing.TB) *Broker {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("asks a real Kafka; leave out -short")
+	}
+	return Need(t)
+}
+
 // firstBroker starts Kafka with a certificate, which its clients show too.
 func firstBroker(t testing.TB) (err error) {
 	if shared.dir, err = os.MkdirTemp("", "portcullis-kafka-"); err != nil {
