@@ -19,10 +19,17 @@ import (
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
+// suite ends the Kafka that tests share when all have run.
+type suite struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (s suite) Run() int { return kafkatest.Run(s.M) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"portcullis": main})
+	testscript.Main(suite{m}, map[string]func(){"portcullis": main})
 }
 
 // TestScripts runs the commands as a person types them.

@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/detect/task"
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
 // put writes a message as another program would.
@@ -71,7 +72,8 @@ func (m *member) well(words string) {
 // TestE2EClusterForeign: what others write into the topics is put aside with the
 // reason, counted and said, and changes nothing else; what a newer version wrote waits.
 func TestE2EClusterForeign(t *testing.T) {
-	s := newScaled(t, startKafka(t).Plain(), 2, 2, "")
+	t.Parallel()
+	s := newScaled(t, kafkatest.Need(t).Plain(), 2, 2, "")
 	enforce := s.members["enforce"]
 	s.work()
 	r := s.open(2)
@@ -119,7 +121,8 @@ func TestE2EClusterForeign(t *testing.T) {
 
 // TestE2EClusterSettings: processes that could not work together say so.
 func TestE2EClusterSettings(t *testing.T) {
-	s := newScaled(t, startKafka(t).Plain(), 2, 2, "")
+	t.Parallel()
+	s := newScaled(t, kafkatest.Full(t).Plain(), 2, 2, "")
 	detect := s.members["detect-1"]
 	key := filepath.Join(detect.state, keyFile)
 	ring, err := os.ReadFile(key)
@@ -173,8 +176,9 @@ func TestE2EClusterSettings(t *testing.T) {
 // TestE2EClusterBadElastic: while Elasticsearch refuses, for whatever reason, status
 // and log say why and what to mend, and once it is mended every document is there once.
 func TestE2EClusterBadElastic(t *testing.T) {
+	t.Parallel()
 	search := newSearchNode(t)
-	s := newScaled(t, startKafka(t).Plain(), 2, 3, fmt.Sprintf("elasticsearch: {enabled: true, urls: [%q], layout: index, replicas: 0, refresh: 1s, bulk: {interval: 100ms}}\n", search.proxy.URL))
+	s := newScaled(t, kafkatest.Full(t).Plain(), 2, 3, fmt.Sprintf("elasticsearch: {enabled: true, urls: [%q], layout: index, replicas: 0, refresh: 1s, bulk: {interval: 100ms}}\n", search.proxy.URL))
 	enforce := s.members["enforce"]
 	search.now.Store("401") // a key that has expired
 	s.work()

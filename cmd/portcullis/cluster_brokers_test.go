@@ -18,6 +18,7 @@ import (
 // lines are written: with three replicas, two of which must have what is acknowledged, the
 // work goes on without it, no line is lost and the findings are those of a replay.
 func TestE2EClusterFaultsOfBrokers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts three brokers: run without -short")
 	}

@@ -33,6 +33,9 @@ type searchNode struct {
 // missing, and fails in CI, which installs it.
 func newSearchNode(t *testing.T) *searchNode {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Elasticsearch: leave out -short")
+	}
 	s, err := elastic.New(t.TempDir())
 	if errors.Is(err, elastic.ErrMissing) && os.Getenv("CI") != "true" {
 		t.Skipf("SKIPPED, Elasticsearch is missing: %v: apt-get install default-jre-headless maven && deploy/testbed/elastic.sh fetch", err)

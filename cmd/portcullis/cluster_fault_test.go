@@ -195,6 +195,7 @@ func (c *chaos) addPartitions() {
 // Afterwards no line is lost, nothing stands twice, and findings and decisions are
 // those of an undisturbed run.
 func TestE2EClusterFaults(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes minutes: run without -short")
 	}

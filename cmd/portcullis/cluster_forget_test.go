@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
 // forget runs the command, and returns its words.
@@ -44,7 +45,8 @@ func (s *scaled) damage(partition int) (pieces int) {
 // its part begin anew; that one does so, and where all lines are still in the topic
 // every line is counted once and the findings are those of a replay.
 func TestE2EClusterForget(t *testing.T) {
-	s := newScaled(t, startKafka(t).Plain(), 2, 2, "")
+	t.Parallel()
+	s := newScaled(t, kafkatest.Full(t).Plain(), 2, 2, "")
 	detect, enforce := s.members["detect-1"], s.members["enforce"]
 	s.work()
 	if out, err := s.forget("front/0"); err == nil || !strings.Contains(out, "the detectors are at work") || !strings.Contains(out, "stop them first") {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
 // scaled is a fleet whose partitions are divided anew while its log grows.
@@ -210,7 +212,8 @@ func (s *scaled) killed(partitions, after int) {
 // TestE2EClusterRescale: the partitions are divided anew twice within a log, after
 // tries that were killed at every step, and the findings are those of a replay.
 func TestE2EClusterRescale(t *testing.T) {
-	s := newScaled(t, startKafka(t).Plain(), 3, 4, "")
+	t.Parallel()
+	s := newScaled(t, kafkatest.Full(t).Plain(), 3, 4, "")
 	s.work()
 	s.refused(5, "nothing was changed", "1. stop the collectors", fmt.Sprintf("(%q)", s.log), "stop the detectors: 2 members")
 	s.members["collect"].stop()
@@ -278,7 +281,8 @@ func (m *member) ends(words string) {
 // a collector that was killed stands in the way until it ended in good order, or is
 // said to be gone.
 func TestE2EClusterRescaleAlone(t *testing.T) {
-	s := newScaled(t, startKafka(t).Plain(), 3, 2, "")
+	t.Parallel()
+	s := newScaled(t, kafkatest.Full(t).Plain(), 3, 2, "")
 	collect, detect := s.members["collect"], s.members["detect-1"]
 	s.work()
 	collect.kill()

@@ -62,6 +62,9 @@ func (w warden) revoke() {
 // startStrict starts a Kafka where whoever logs in needs rights.
 func startStrict(t *testing.T) *fixture.Broker {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a Kafka of its own: leave out -short")
+	}
 	dir := t.TempDir()
 	b, err := fixture.New(dir)
 	if errors.Is(err, fixture.ErrMissing) && os.Getenv("CI") != "true" {
@@ -88,6 +91,7 @@ func startStrict(t *testing.T) *fixture.Broker {
 // that loses them in the middle of the work goes on when he has them again, and nothing
 // is lost. The rights that the documents name suffice.
 func TestE2EClusterRights(t *testing.T) {
+	t.Parallel()
 	b := startStrict(t)
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte("reader-secret\n"), 0o600); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/fixtures/traffic"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 )
 
 // attackLog is traffic with attackers, and behind it, three hours of log time later,
@@ -37,10 +38,8 @@ func attackLog(t *testing.T, lines int) (log []byte, end int64) {
 // TestE2EClusterSame: the same log through one process and through many gives the
 // same findings, to the last byte.
 func TestE2EClusterSame(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts Kafka: run without -short")
-	}
-	kafka := startKafka(t).Plain()
+	t.Parallel()
+	kafka := kafkatest.Full(t).Plain()
 	log, end := attackLog(t, 20_000)
 	t.Run("one process", func(t *testing.T) {
 		f := newFleet(t, kafka, 1, "")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
@@ -171,7 +172,7 @@ func (s *shipment) otlp(t *testing.T) {
 // kafka has a producer fill a topic, which the service then reads.
 func (s *shipment) kafka(t *testing.T) {
 	t.Parallel()
-	b := startKafka(t)
+	b := broker{kafkatest.Full(t).Broker}
 	b.fill(context.Background(), t, "access", bytes.SplitAfter(bytes.TrimSuffix(s.text, []byte("\n")), []byte("\n")))
 	r := s.rig(t, "type: kafka, kafka: {brokers: [\""+b.Plain()+"\"], topic: access}")
 	write(t, r.log, string(s.text)) // there is no spool: this is what is in the topic

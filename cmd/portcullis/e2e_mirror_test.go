@@ -10,9 +10,7 @@ import (
 // TestE2EMirror: one process alone copies what it finds and decides to Elasticsearch,
 // also what was found while that was away and while the process was killed.
 func TestE2EMirror(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts Elasticsearch: run without -short")
-	}
+	t.Parallel()
 	search := newSearchNode(t)
 	search.now.Store("down")
 	dir := t.TempDir()
