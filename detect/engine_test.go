@@ -66,6 +66,9 @@ func TestAQuietNightIsBelieved(t *testing.T) {
 // TestChurnDoesNotPushOutASuspect: addresses that come once are forgotten before
 // a client with refusals is, and memory stays bounded.
 func TestChurnDoesNotPushOutASuspect(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	const limit, churn = 16_384, 100_000
 	log := each(9, start, guess)
 	for i := range churn {

@@ -63,6 +63,9 @@ func TestOurLateAnswerIsNoOffence(t *testing.T) {
 
 // churned addresses that each make one 404 are as suspicious as the guesser
 func TestChurnOfSuspectsKeepsTheWorst(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	for _, status := range []uint16{200, 404} {
 		log := each(9, start, guess)
 		for i := range 100_000 {

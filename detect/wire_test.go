@@ -162,6 +162,9 @@ func TestCoalesced(t *testing.T) {
 
 // TestCoalescerIsBounded: clients that nobody watches cannot fill memory.
 func TestCoalescerIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	var n int64
 	c := detect.NewCoalescer(1, func(s detect.Sightings) { n += s.N })
 	for i := range 200_000 {

@@ -90,6 +90,9 @@ var stateStart = time.Date(2026, 3, 3, 8, 0, 0, 0, time.UTC)
 // with three requests within ten minutes, of whom some were refused or asked for what is
 // not there. PORTCULLIS_SOAK=1 tracks a million.
 func TestStatePerClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	const perClient, fixed = 512, 64 << 20 // bytes; the target is 512 MB for a million, tables of a fixed size included
 	clients, limit := 50_000, int64(50_000*perClient+fixed)
 	if soak() {
@@ -142,6 +145,9 @@ func word(i int) string {
 // without, and memory stays as it is once the tables are full. PORTCULLIS_SOAK=1 comes from
 // ten million.
 func TestChurnKeepsSuspects(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	clients, addresses := 16384, 150_000
 	if soak() {
 		clients, addresses = 1_000_000, 10_000_000

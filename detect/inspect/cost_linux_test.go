@@ -24,6 +24,9 @@ func nanos(t *testing.T, n int, call func()) float64 {
 // TestCost prints what inspection costs in processor time: of plain requests, of
 // attacks, and of the heaviest 8 KB. It asserts nothing about time.
 func TestCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in := New(Config{})

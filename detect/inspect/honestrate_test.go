@@ -82,6 +82,9 @@ func TestHonestSpeech(t *testing.T) {
 // parameters: tens of thousands of lines of English with quotes, calls and symbols, which
 // nobody wrote for this test. html/template is left out: it documents script injection.
 func TestHonestDocumentation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	texts := map[string][]string{}
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -117,6 +117,9 @@ func listed(found []detect.Finding, rule string) (members map[string]bool, first
 // TestFleets: each address of a fleet is below every limit of its own. The route shows
 // them, and the members are told from people of those minutes.
 func TestFleets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	own := func(int) string { return "python-requests/2.31" }
 	theirs := func(w *borough) func(int) string { return func(i int) string { return w.agents[i%len(w.agents)] } }
 	for name, c := range map[string]struct {
@@ -167,6 +170,9 @@ func TestFleets(t *testing.T) {
 // TestCrowdsAreNoFleets: new people who come all at once, and a login that is broken for
 // everybody, show no fleet.
 func TestCrowdsAreNoFleets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	for name, add := range map[string]func(w *borough){
 		"a campaign brings ten times as many": func(w *borough) { w.people(7200, 9000, 100, 1, 60000) },
 		"at once, after an hour":              func(w *borough) { w.people(3600, 3720, 900, 1, 60000) },

@@ -115,6 +115,9 @@ func (l *line) finish() *result {
 // for accounts, read from lines as messages: three and eight partitions find what one
 // engine finds, and count what it counts.
 func TestPartsOnRealLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	var log bytes.Buffer
 	if _, err := traffic.Write(&log, traffic.Options{Lines: 60_000, Seed: 5, Attackers: true}); err != nil {
 		t.Fatal(err)

@@ -76,6 +76,9 @@ func newTown(seed uint64) *town { return &town{rnd: rand.New(rand.NewPCG(seed, 1
 // nearly all of which make the service fail: found in the first minute, and its members
 // are named.
 func TestRateRouteFindsAFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	for _, c := range []struct {
 		name   string
 		size   int
@@ -135,6 +138,9 @@ func TestRateRouteFindsAFleet(t *testing.T) {
 
 // TestRateRouteLeavesHonestTrafficAlone: spikes that have a good reason are low at most.
 func TestRateRouteLeavesHonestTrafficAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	for name, happen := range map[string]func(*town){
 		"a newsletter: ten times as many people, new ones, who do what people do": func(w *town) { w.people(1800, 900, 15, 5_000_000) },
 		"the day begins: traffic grows by half every ten minutes": func(w *town) {

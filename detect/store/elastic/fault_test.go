@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 		"login refused":      {first(3, verdictOf{status: 401, body: `{"error":{"type":"security_exception","reason":"unable to authenticate with provided credentials"},"status":401}`}), "wrong, expired or revoked"},
 		"privilege is taken": {first(3, verdictOf{status: 403, body: `{"error":{"type":"security_exception","reason":"action [indices:data/write/bulk] is unauthorized"},"status":403}`}), "lacks a privilege"},
 	}
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		p := newProxy(t, server(t).URL(), func(int, *http.Request) verdictOf { return verdictOf{} })
 		base := installed(t, p.URL, layout)
 		var all []Doc
@@ -109,7 +109,7 @@ func tooMuch(limit int64) func(int, *http.Request) verdictOf {
 // TestRandomFaults goes on for rounds of faults at random requests, while each batch
 // is written again as after a crash, and data streams roll over.
 func TestRandomFaults(t *testing.T) {
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		rnd := rand.New(rand.NewPCG(5, 8))
 		menu := []verdictOf{{status: 429}, {status: 503}, {drop: true}, {lose: true}, {half: true}, {busy: 2}, {}, {}, {}, {}, {}, {}}
 		p := newProxy(t, server(t).URL(), func(_ int, r *http.Request) verdictOf {
@@ -145,7 +145,7 @@ func TestRandomFaults(t *testing.T) {
 
 // TestPoison has single documents refused for what is in them.
 func TestPoison(t *testing.T) {
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		r := installed(t, server(t).URL(), layout)
 		good := r.mixed(t, 0, 30)
 		bad := func(source string) Doc {

@@ -283,3 +283,12 @@ func layouts(t *testing.T, test func(t *testing.T, layout string)) {
 		t.Run(l, func(t *testing.T) { test(t, l) })
 	}
 }
+
+// together is layouts with both at once, for tests that change nothing beside their own
+// namespace: most of their time goes into pauses between tries.
+func together(t *testing.T, test func(t *testing.T, layout string)) {
+	layouts(t, func(t *testing.T, layout string) {
+		t.Parallel()
+		test(t, layout)
+	})
+}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		r := installed(t, server(t).URL(), layout)
 		storetest.Run(t, r, func(t testing.TB, fs []detect.Finding, rs []detect.Rollup) {
 			if err := r.Write(t.Context(), r.docs(t, fs, rs)); err != nil {
@@ -70,7 +70,7 @@ func TestPartsAddUp(t *testing.T) {
 // TestNewestWins writes the states of a finding in any order, over days and, with a
 // data stream, over indices.
 func TestNewestWins(t *testing.T) {
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		r := installed(t, server(t).URL(), layout)
 		states := make([]detect.Finding, 6)
 		for i := range states {
@@ -109,7 +109,7 @@ func TestNewestWins(t *testing.T) {
 // TestTwoWriters writes the states of the same findings from two stores at once, as
 // an owner and a zombie do.
 func TestTwoWriters(t *testing.T) {
-	layouts(t, func(t *testing.T, layout string) {
+	together(t, func(t *testing.T, layout string) {
 		a := installed(t, server(t).URL(), layout)
 		b := newRig(t, server(t).URL(), layout)
 		var old, young []Doc

@@ -18,7 +18,7 @@ import (
 )
 
 func TestAccess(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "access", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
 	tls := kafkanet.TLS{
@@ -106,7 +106,7 @@ func TestBackPressure(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	broker := needBroker(b)
+	broker := fullBroker(b)
 	topic := broker.Topic(b, fmt.Sprint("bench-", time.Now().UnixNano()), 4)
 	const records = 50_000
 	line := []byte(strings.Repeat(`{"request":{"method":"GET","uri":"/api/orders/4711"},"client_ip":"203.0.113.7"}`, 4))

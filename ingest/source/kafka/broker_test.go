@@ -22,6 +22,12 @@ func needBroker(t testing.TB) *broker {
 	return &broker{kafkatest.Need(t)}
 }
 
+// fullBroker is needBroker for a test that -short leaves out.
+func fullBroker(t testing.TB) *broker {
+	t.Helper()
+	return &broker{kafkatest.Full(t)}
+}
+
 // write appends records to one partition, in order.
 func (b *broker) write(t testing.TB, topic string, partition int, codec kafkago.CompressionCodec, values ...[]byte) {
 	t.Helper()

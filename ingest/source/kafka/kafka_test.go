@@ -53,7 +53,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestCodecs(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "codecs", 1)
 	var want []string
 	for _, codec := range compress.Codecs {
@@ -103,7 +103,7 @@ func TestResume(t *testing.T) {
 // TestEveryMark goes on from each mark that was ever handed out: what lies behind
 // it comes, and nothing else.
 func TestEveryMark(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "marks", 2)
 	for p := range 2 {
 		values, _ := numbered(fmt.Sprint("p", p), 0, 10)
@@ -132,7 +132,7 @@ func TestEveryMark(t *testing.T) {
 }
 
 func TestBrokerRestart(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "restart", 2)
 	values, lines := numbered("a", 0, 500)
 	b.write(t, topic, 0, nil, values...)
@@ -164,7 +164,7 @@ func TestBrokerRestart(t *testing.T) {
 }
 
 func TestTopicMissing(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	cfg := settings(b, "missing")
 	cfg.Start = "newest" // what is written to a topic made after we came is new, all of it
 	r := read(t, cfg, newSink())
@@ -188,7 +188,7 @@ func TestTopicMissing(t *testing.T) {
 }
 
 func TestNewPartitions(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "grows", 1)
 	cfg := settings(b, topic)
 	cfg.Start = "newest"
@@ -210,7 +210,7 @@ func TestNewPartitions(t *testing.T) {
 // TestNewest: what is written while the reader is down after its first start is
 // not passed over, although no record had been read.
 func TestNewest(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "newest", 1)
 	b.write(t, topic, 0, nil, []byte("before"))
 	cfg := settings(b, topic)
@@ -226,7 +226,7 @@ func TestNewest(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "lost", 1)
 	values, lines := numbered("n", 0, 100)
 	b.write(t, topic, 0, nil, values[:10]...)
@@ -252,7 +252,7 @@ func TestLost(t *testing.T) {
 }
 
 func TestMadeAnew(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "anew", 1)
 	values, _ := numbered("old", 0, 20)
 	b.write(t, topic, 0, nil, values...)
@@ -276,7 +276,7 @@ func TestMadeAnew(t *testing.T) {
 }
 
 func TestOtherMark(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "other", 1)
 	b.write(t, topic, 0, nil, []byte("line"))
 	r := read(t, settings(b, topic), newSink(),
@@ -289,7 +289,7 @@ func TestOtherMark(t *testing.T) {
 }
 
 func TestTransactions(t *testing.T) {
-	b := needBroker(t)
+	b := fullBroker(t)
 	topic := b.Topic(t, "transactions", 1)
 	b.Tool(t, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", "2000", "--record-size", "40",
 		"--throughput", "4000", "--transactional-id", "writer", "--transaction-duration-ms", "50", "--producer-props", "bootstrap.servers="+b.Plain())
