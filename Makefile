@@ -68,7 +68,7 @@ race: ## the tests under the race detector, the long ones left out
 fuzz: ## each fuzz target's corpus, then FUZZTIME of new inputs
 	deploy/testbed/fuzz.sh
 
-bench: build ## Go benchmarks, BENCHTIME each, then the whole path
+bench: build ## Go benchmarks, BENCHTIME each, then the whole path (PORTCULLIS_BENCH=1: the heavy ones too)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
 	  $$(grep -rl --include='*_test.go' --exclude-dir='.?*' '^func Benchmark' . | xargs -r -n1 dirname | sort -u)
 	./bin/portcullis bench $(BENCH_FLAGS)

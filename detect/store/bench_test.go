@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,10 +23,21 @@ func benchDB(b *testing.B) *store.DB {
 	return db
 }
 
+// long skips what writes a quarter of a gigabyte a round.
+func long(b *testing.B) {
+	b.Helper()
+	if os.Getenv("PORTCULLIS_BENCH") == "" {
+		b.Skip("writes a gigabyte: set PORTCULLIS_BENCH=1")
+	}
+}
+
 // A whole snapshot: 256 shards of 1 MB, and one of a quiet moment.
 func BenchmarkSnapshot(b *testing.B) {
 	for _, c := range []struct{ parts, size int }{{256, 1 << 20}, {256, 1 << 16}, {16, 1 << 12}} {
 		b.Run(fmt.Sprintf("%dx%dKB", c.parts, c.size>>10), func(b *testing.B) {
+			if c.size == 1<<20 {
+				long(b)
+			}
 			db := benchDB(b)
 			s := store.State{Blobs: map[string][]byte{}, Marks: []ingest.Mark{{Source: "a"}}}
 			b.SetBytes(int64(c.parts * c.size))
@@ -44,6 +56,7 @@ func BenchmarkSnapshot(b *testing.B) {
 
 // How long another write to the same file waits while a whole snapshot is saved.
 func BenchmarkWaitBesideSnapshot(b *testing.B) {
+	long(b)
 	db := benchDB(b)
 	s := store.State{Blobs: map[string][]byte{}}
 	for p := range 256 {
@@ -74,6 +87,7 @@ func BenchmarkWaitBesideSnapshot(b *testing.B) {
 }
 
 func BenchmarkLoadSnapshot256MB(b *testing.B) {
+	long(b)
 	db := benchDB(b)
 	s := store.State{Blobs: map[string][]byte{}}
 	for p := range 256 {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,9 @@ import (
 func BenchmarkNginxPush(b *testing.B) {
 	for _, n := range []int{0, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			if n > 10_000 && os.Getenv("PORTCULLIS_BENCH") == "" {
+				b.Skip("each push takes a second: set PORTCULLIS_BENCH=1")
+			}
 			s := newSite(b, "")
 			s.start()
 			g := s.gateway()

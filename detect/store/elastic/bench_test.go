@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -62,8 +63,12 @@ func BenchmarkEncode(b *testing.B) {
 
 // BenchmarkIndex writes documents into one node on this machine, which shares its
 // cores with the writer. It reports documents a second, our own CPU for each, and
-// their bytes on disk once merged, without replicas. Run it with -benchtime=50000x.
+// their bytes on disk once merged, without replicas. Run it with PORTCULLIS_BENCH=1 and
+// -benchtime=50000x.
 func BenchmarkIndex(b *testing.B) {
+	if os.Getenv("PORTCULLIS_BENCH") == "" {
+		b.Skip("starts Elasticsearch, and tells something of many documents only: set PORTCULLIS_BENCH=1")
+	}
 	for _, layout := range []string{LayoutIndex, LayoutDataStream} {
 		for _, k := range benched {
 			b.Run(layout+"/"+string(k), func(b *testing.B) {

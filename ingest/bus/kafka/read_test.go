@@ -156,7 +156,7 @@ func TestCompactedEnd(t *testing.T) {
 }
 
 func BenchmarkProduce(b *testing.B) {
-	broker := kafkatest.Full(b)
+	broker := kafkatest.Bench(b)
 	lines := logLines(1 << 20)
 	count := int64(bytes.Count(lines, []byte("\n")))
 	for _, codec := range []string{"none", "snappy", "lz4", "zstd"} {
@@ -186,7 +186,7 @@ func BenchmarkProduce(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	broker := kafkatest.Full(b)
+	broker := kafkatest.Bench(b)
 	lines := logLines(1 << 20)
 	const messages = 100
 	for _, codec := range []string{"none", "lz4", "zstd"} {

@@ -70,6 +70,16 @@ func Full(t testing.TB) *Broker {
 	return Need(t)
 }
 
+// Bench is Need for a benchmark, which skips without PORTCULLIS_BENCH=1: its figures are
+// those of the broker too, and take more than a few rounds.
+func Bench(b *testing.B) *Broker {
+	b.Helper()
+	if os.Getenv("PORTCULLIS_BENCH") == "" {
+		b.Skip("starts Kafka: set PORTCULLIS_BENCH=1")
+	}
+	return Need(b)
+}
+
 // firstBroker starts Kafka with a certificate, which its clients show too.
 func firstBroker(t testing.TB) (err error) {
 	if shared.dir, err = os.MkdirTemp("", "portcullis-kafka-"); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/kafkanet"
+	"github.com/portcullis/portcullis/ingest/kafkanet/kafkatest"
 	"github.com/portcullis/portcullis/ingest/source/kafka"
 )
 
@@ -106,7 +107,7 @@ func TestBackPressure(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	broker := fullBroker(b)
+	broker := &broker{kafkatest.Bench(b)}
 	topic := broker.Topic(b, fmt.Sprint("bench-", time.Now().UnixNano()), 4)
 	const records = 50_000
 	line := []byte(strings.Repeat(`{"request":{"method":"GET","uri":"/api/orders/4711"},"client_ip":"203.0.113.7"}`, 4))
