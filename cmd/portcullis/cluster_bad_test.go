@@ -173,6 +173,19 @@ func TestE2EClusterSettings(t *testing.T) {
 	}
 }
 
+// squat makes the indices of findings before us, with a mapping of its own.
+func (n *searchNode) squat() (squatters []string) {
+	for _, at := range []time.Time{time.Now(), time.Now().Add(-8 * time.Hour)} {
+		name := "/portcullis.finding-default-" + at.UTC().Format("2006.01.02")
+		if len(squatters) > 0 && squatters[0] == name {
+			continue
+		}
+		squatters = append(squatters, name)
+		n.ask(http.MethodPut, name, `{"mappings":{"dynamic":"strict","properties":{"@timestamp":{"type":"long"}}}}`)
+	}
+	return squatters
+}
+
 // TestE2EClusterBadElastic: while Elasticsearch refuses, for whatever reason, status
 // and log say why and what to mend, and once it is mended every document is there once.
 func TestE2EClusterBadElastic(t *testing.T) {
@@ -192,15 +205,7 @@ func TestE2EClusterBadElastic(t *testing.T) {
 		t.Errorf("index check: %v: %s", err, out)
 	}
 
-	var squatters []string
-	for _, at := range []time.Time{time.Now(), time.Now().Add(-8 * time.Hour)} {
-		name := "/portcullis.finding-default-" + at.UTC().Format("2006.01.02")
-		if len(squatters) > 0 && squatters[0] == name {
-			continue
-		}
-		squatters = append(squatters, name)
-		search.ask(http.MethodPut, name, `{"mappings":{"dynamic":"strict","properties":{"@timestamp":{"type":"long"}}}}`)
-	}
+	squatters := search.squat()
 	search.ask(http.MethodDelete, "/_index_template/rival", "")
 	enforce.saysTrouble("was not made by our template")
 	for _, name := range squatters {
