@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the commands as a person types them.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one command after the other: leave out -short")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {

@@ -187,9 +187,13 @@ func generated(t *testing.T, lines int) [][]byte {
 }
 
 func TestKilledAtRandomInstants(t *testing.T) {
+	t.Parallel()
 	rounds := 20
-	if soak() {
+	switch {
+	case soak():
 		rounds = 200
+	case testing.Short():
+		rounds = 5
 	}
 	for _, copying := range []bool{false, true} {
 		t.Run(map[bool]string{false: "rename", true: "copytruncate"}[copying], func(t *testing.T) {
@@ -311,6 +315,7 @@ func replay(t *testing.T, state string, log []byte) map[string]replayedFinding {
 // TestRotatedEverySecond is the test that syslog-ng 3.38 fails: a steady writer,
 // a rotation every second, and three kills.
 func TestRotatedEverySecond(t *testing.T) {
+	t.Parallel()
 	seconds, rate := 3, 2000
 	if soak() {
 		seconds, rate = 12, 10_000

@@ -123,6 +123,9 @@ func (c *tally) String() string {
 // TestLabelledSets prints the rates, and holds the bounds that were reached.
 // PORTCULLIS_MISSES=set:label prints the rows of the tuned part that are wrong.
 func TestLabelledSets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	in := New(Config{})
 	want := os.Getenv("PORTCULLIS_MISSES")
 	for set, rows := range labelledSets(t) {
@@ -182,6 +185,9 @@ func report(t *testing.T, set string, views map[string]*tally) {
 // TestFirstPassOnLabelledSets demands that the first pass lets through every
 // row that the full look scores.
 func TestFirstPassOnLabelledSets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	in := New(Config{})
 	in.ungated = true
 	for set, rows := range labelledSets(t) {

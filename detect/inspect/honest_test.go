@@ -79,6 +79,9 @@ func TestHonestAgents(t *testing.T) {
 // TestRealBackground reads real lines whose alarms must be rare, and prints
 // each alarm.
 func TestRealBackground(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	in := New(Config{})
 	in.ungated = true
 	n, suspicious, alarms := 0, 0, 0

@@ -69,6 +69,9 @@ func everywhere(in *Inspector, s string) (worst Verdict, where string) {
 // TestHonestSpeech demands at most one alarm in a thousand honest texts of many kinds,
 // on the part that nobody tunes on as on the rest.
 func TestHonestSpeech(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	n, wrong := alarms(t, New(Config{}), spoken(1000))
 	t.Logf("all: tuned %d of %d, held out %d of %d", wrong[0], n[0], wrong[1], n[1])
 	for i := range n {

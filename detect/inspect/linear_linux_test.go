@@ -22,6 +22,9 @@ func cpu(t *testing.T) int64 {
 // TestLinear demands that eight times the bytes cost no more than about eight
 // times the work, whatever is repeated. It prints what 8 KB cost.
 func TestLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in := New(Config{MaxBytes: 64 << 10})

@@ -164,6 +164,9 @@ func attackTexts() []attack {
 // TestEvasion prints the share of attacks that each trick leaves found, and demands
 // that no trick hides more than a tenth.
 func TestEvasion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	in := New(Config{})
 	show := os.Getenv("PORTCULLIS_MISSES")
 	chain := trick{"case, comments, twice escaped", "sqli", func(s string) string {
