@@ -37,6 +37,10 @@ var wantedWithoutIdentity = []string{"bruteforce/fast", "spray/fast", "stuffing/
 // TestScenarios replays scenarios as portcullis replay does, with all detectors as they
 // are shipped, and compares what is found with what happened.
 func TestScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
+	t.Parallel()
 	names, seeds := askedScenarios(t)
 	for _, way := range []struct {
 		name, format string

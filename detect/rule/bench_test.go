@@ -137,6 +137,9 @@ func BenchmarkEngine(b *testing.B) {
 // TestTrafficFindsTheAttackersOnly: of generated traffic all four attackers are
 // found by their families, and no ordinary client is.
 func TestTrafficFindsTheAttackersOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	var log bytes.Buffer
 	truth, err := traffic.Write(&log, traffic.Options{Lines: 120_000, Seed: 3, Attackers: true})
 	if err != nil {

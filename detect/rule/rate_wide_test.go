@@ -193,6 +193,9 @@ func TestRateRouteLeavesHonestTrafficAlone(t *testing.T) {
 // drawn streams are too short for, give the same findings shuffled within the late bound,
 // by several workers, and after a restart in the middle.
 func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and workers meet in shorter tests: leave out -short")
+	}
 	w := newTown(23)
 	w.people(0, 2400, 1.5, 1)
 	for i := range 6000 {
