@@ -160,6 +160,9 @@ func tried(t *testing.T, want int, args ...string) (out, errs string) {
 
 // TestE2EReplay replays finished logs in any order and packing.
 func TestE2EReplay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one command after the other: leave out -short")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	lines := generated(t, 20_000)

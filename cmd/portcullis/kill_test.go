@@ -317,8 +317,11 @@ func replay(t *testing.T, state string, log []byte) map[string]replayedFinding {
 func TestRotatedEverySecond(t *testing.T) {
 	t.Parallel()
 	seconds, rate := 3, 2000
-	if soak() {
+	switch {
+	case soak():
 		seconds, rate = 12, 10_000
+	case testing.Short():
+		rate = 500
 	}
 	for _, copying := range []bool{false, true} {
 		t.Run(map[bool]string{false: "rename", true: "copytruncate"}[copying], func(t *testing.T) {

@@ -74,6 +74,9 @@ func partSize(n int64) int {
 // TestKill kills the writer 20 times, at instants spread over its work, and
 // looks at what the file holds.
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	path := filepath.Join(t.TempDir(), "portcullis.db")
 	rng := rand.New(rand.NewPCG(1, 2))
 	var last int64

@@ -198,6 +198,9 @@ func TestRejectsStayBounded(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	db, ctx := tempDB(t), t.Context()
 	var s store.State
 	for n := range 12000 {
