@@ -191,6 +191,9 @@ func TestAwayForTooLong(t *testing.T) {
 // TestJournalIsPruned: the compacted topic does not grow for ever, and a request
 // that was sent twice is not done again by who reads it late.
 func TestJournalIsPruned(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and other tests have the same goroutines: leave out -short")
+	}
 	cluster(t, 0, func(t *testing.T, f *fleet) {
 		f.cfg.Policy.Forget, f.cfg.Keep, f.cfg.Push.Poll = 3*time.Hour, 3*time.Hour, 5*time.Second
 		f.add()
