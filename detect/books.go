@@ -43,7 +43,8 @@ func (b *books) add(from *ingest.LedgerRow) {
 	for reason, n := range from.Reasons {
 		r.Reasons[reason] += n
 	}
-	r.LagBytes, r.LastTime = max(r.LagBytes, from.LagBytes), max(r.LastTime, from.LastTime)
+	r.LagBytes = max(r.LagBytes, from.LagBytes)
+	r.Describe(from)
 }
 
 // page is the books opened at one source, for one batch.
@@ -75,7 +76,17 @@ func (p page) take(ev *ingest.Event, t timing) {
 	case ev.Time > p.row.LastTime:
 		p.row.LastTime = ev.Time
 	}
+	if t != future && (p.row.Processed <= lookAtAll || p.row.Processed%lookAtOne == 0) {
+		p.row.Carried.Add(ev)
+	}
 }
+
+// What events carry is looked at in the first lookAtAll of a source, and then in one of
+// lookAtOne: a field that is there every now and then is met all the same.
+const (
+	lookAtAll = 4096
+	lookAtOne = 8
+)
 
 func (p page) reject(r ingest.Reject) {
 	p.row.Read++
@@ -87,7 +98,10 @@ func (p page) reject(r ingest.Reject) {
 	}
 }
 
-func (p page) close(b *ingest.Batch) {
+func (p page) close(b *ingest.Batch, format string) {
+	if format != "" {
+		p.row.Format = format
+	}
 	p.row.Bytes += int64(len(b.Data))
 	for i := range b.Rejects {
 		p.row.Bytes += b.Rejects[i].Length

@@ -48,6 +48,20 @@ type Decoder interface {
 	Decode(b *ingest.Batch, each func(*ingest.Event), reject func(ingest.Reject))
 }
 
+// FormatNamer is a Decoder that knows by which format it read the lines of a batch, as
+// format.Open takes it; "" where it has found none.
+type FormatNamer interface {
+	FormatOf(b *ingest.Batch) string
+}
+
+// formatOf is asked before a batch is released, after it was decoded.
+func formatOf(d Decoder, b *ingest.Batch) string {
+	if n, ok := d.(FormatNamer); ok {
+		return n.FormatOf(b)
+	}
+	return ""
+}
+
 // Config is what an Engine is made of.
 type Config struct {
 	Rules       []RuleConfig

@@ -132,7 +132,7 @@ func (e *Engine) inline(b *ingest.Batch) {
 		k := keyOf(ev.Client)
 		w.observe(ev, k, k.hash(e.cfg.Seed), t)
 	}, p.reject)
-	p.close(b)
+	p.close(b, formatOf(e.decoder, b))
 	b.Release()
 	e.mark.settle()
 	w.closeTo(e.mark.closed())

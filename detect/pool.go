@@ -29,6 +29,7 @@ type job struct {
 	mine    [][]uint32    // indices of the items of every worker
 	closed  int64
 	ceiling int64
+	format  string       // by which it was read
 	left    atomic.Int32 // workers that are not done
 }
 
@@ -83,6 +84,7 @@ func (p *pool) parser(d Decoder) {
 			k := keyOf(ev.Client)
 			j.items = append(j.items, item{ev: *ev, k: k, h: k.hash(p.e.cfg.Seed)})
 		}, func(r ingest.Reject) { j.rejects = append(j.rejects, r) })
+		j.format = formatOf(d, j.batch)
 		j.parsed <- struct{}{}
 	}
 }
@@ -112,7 +114,7 @@ func (p *pool) sequencer() {
 			owner := it.h >> 56 % n
 			j.mine[owner] = append(j.mine[owner], uint32(i))
 		}
-		page.close(j.batch)
+		page.close(j.batch, j.format)
 		p.e.mark.settle()
 		j.closed = p.e.mark.closed()
 		j.left.Store(int32(n))

@@ -24,16 +24,18 @@ type Rule interface {
 
 // Spec describes a detector: what it is for and how it is made.
 type Spec struct {
-	Doc     string   // what it flags, one sentence
-	Family  Family   // switched between observe and enforce together
-	Version int      // raised when the same log gives other findings
-	Tags    []string // owasp:…, attack:…, oat:…
-	Needs   string   // what the log must say for it to see anything
-	State   string   // what it keeps per subject
-	Evasion string   // what stays invisible under it, and which detector covers that
-	By      By       // whose state it keeps: of a client (level one) or of something wider (level two)
-	Concern Concern  // which events it wants
-	Late    bool     // whether it also wants events behind the late bound
+	Doc     string          // what it flags, one sentence
+	Family  Family          // switched between observe and enforce together
+	Version int             // raised when the same log gives other findings
+	Tags    []string        // owasp:…, attack:…, oat:…
+	Needs   string          // what the log must say for it to see anything
+	Fields  []ingest.Fields // the same for programs: of each set the log must say something, else it finds nothing; empty, but there, where client and time are enough
+	Helps   ingest.Fields   // and without each of these it finds less
+	State   string          // what it keeps per subject
+	Evasion string          // what stays invisible under it, and which detector covers that
+	By      By              // whose state it keeps: of a client (level one) or of something wider (level two)
+	Concern Concern         // which events it wants
+	Late    bool            // whether it also wants events behind the late bound
 	Config  func() any
 	New     func(env *Env, cfg any) (Rule, error)
 }

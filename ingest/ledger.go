@@ -13,5 +13,16 @@ type LedgerRow struct {
 	Truncated int64            `json:"truncated"`         // processed, but cut by the gateway: what stood behind the cut is not known
 	Bytes     int64            `json:"bytes"`
 	LagBytes  int64            `json:"lag_bytes"`
-	LastTime  int64            `json:"last_time"` // newest event time, Unix nanoseconds
+	LastTime  int64            `json:"last_time"`        // newest event time, Unix nanoseconds
+	Format    string           `json:"format,omitempty"` // by which the newest lines were read, as format.Open takes it
+	Carried   Carried          `json:"carried"`          // what its events had lately
+}
+
+// Describe adds what another row says of the source's lines themselves.
+func (r *LedgerRow) Describe(from *LedgerRow) {
+	if from.Format != "" && (r.Format == "" || from.LastTime >= r.LastTime) {
+		r.Format = from.Format
+	}
+	r.LastTime = max(r.LastTime, from.LastTime)
+	r.Carried.Merge(from.Carried)
 }

@@ -24,6 +24,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"attack:T1595", "attack:T1110", "oat:008", "oat:015"},
 		Needs:   "findings of other detectors; which tool was used is known where the user agent is logged",
+		Fields:  []ingest.Fields{},
+		Helps:   ingest.FieldAgent,
 		State:   "nothing: it is made of the findings of an hour",
 		Evasion: "clients of whom no detector found anything belong to no campaign, but for those that a finding of a route lists; a fleet that shares neither route nor tool nor network is seen as single clients",
 		By:      detect.ByFindings,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1078"},
 		Needs:   "the user name of requests that get in (nginx: $remote_user, or a consumer's name), client address, user agent; autonomous systems (enrich.asn) keep it quiet where a provider changes addresses",
+		Fields:  []ingest.Fields{ingest.FieldUser, ingest.FieldAgent},
+		Helps:   ingest.FieldASN,
 		State:   "per account in use: 180 bytes, and 72 for each of the last 16 places it was used from",
 		Evasion: "silent for somebody who comes from a network of the owner or imitates its user agent, and until settle has passed; by itself never more than low: impossible-travel and auth-account-slow tell more",
 		By:      detect.ByIdentity,

@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "oat:007"},
 		Needs:   "the user name that was refused (nginx: $remote_user), client address, status",
+		Fields:  []ingest.Fields{ingest.FieldUser, ingest.FieldStatus},
+		Helps:   ingest.FieldTarget,
 		State:   "about 200 bytes and up to 8 lines, only for accounts refused in the last ten minutes",
 		Evasion: "blind where the log has no user name; silent below limit per span, and for one client alone, which auth-burst covers",
 		By:      detect.ByAccount,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1078", "oat:007"},
 		Needs:   "the user name of refused and accepted logins (nginx: $remote_user, or a consumer's name), client address, status",
+		Fields:  []ingest.Fields{ingest.FieldUser, ingest.FieldStatus},
+		Helps:   ingest.FieldTarget,
 		State:   "per account that was refused within a week: about 150 bytes, 48 and an entry of an index for each of 64 clients, up to 2 kB of counts and 4 lines",
 		Evasion: "blind where the log has no user name; silent below its limits, and where all tries come from fewer than clients addresses, which auth-slow counts",
 		By:      detect.ByAccount,

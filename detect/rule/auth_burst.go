@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path",
+		Fields:  []ingest.Fields{ingest.FieldStatus},
+		Helps:   ingest.FieldTarget | ingest.FieldAgent,
 		State:   "about 150 bytes and up to 8 lines, only for clients with a refusal in the last minute or a finding in the last hour",
 		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; a client that changes its agent in successful requests is taken for several people and gets at most per_person times people_cap more; refusals answered with 200 cannot be seen in a log",
 		Concern: detect.Refused,

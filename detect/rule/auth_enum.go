@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1087", "attack:T1589", "oat:007", "oat:019"},
 		Needs:   "client address, status, path; the size of the answer tells answers with one status apart",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldBytesOut,
 		State:   "about 130 bytes for a client with one such answer in a day, up to 2 kB for one that never stops, and up to 3 lines",
 		Evasion: "silent below its limits per client; a login that answers 401 to all is counted by auth-burst and auth-slow only; what differs in time or in the body at the same size cannot be seen in a log",
 		Concern: detect.Credentials,

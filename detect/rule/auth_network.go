@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.003", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; the history of clients tells guessers from customers",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldMethod | ingest.FieldAgent,
 		State:   "per network with a refused login in a day: 50 bytes and an entry of an index for each client, 1024 of them at most, up to 2 kB of counts and 3 lines",
 		Evasion: "silent below its limits, and in a network where people log in; who uses few addresses in each of many networks is seen by auth-route",
 		By:      detect.ByNetwork,

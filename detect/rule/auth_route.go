@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.003", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; the user agent and the history of clients tell members from people",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldMethod | ingest.FieldAgent,
 		State:   "per route that takes credentials: 48 bytes and an entry of an index for each client refused within six hours, 32768 of them at most, and 400 kB",
 		Evasion: "silent below clients, and while a fleet is smaller than four times the people who ordinarily fail; a fleet whose addresses are used by people who get in is seen, but these are not listed; logins that answer failures with 200 cannot be seen in a log",
 		By:      detect.ByRoute,

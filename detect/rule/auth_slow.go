@@ -13,6 +13,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path; the method tells a login from its form",
+		Fields:  []ingest.Fields{ingest.FieldStatus},
+		Helps:   ingest.FieldTarget | ingest.FieldAgent | ingest.FieldMethod,
 		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
 		Evasion: "silent below its limits, busy times those for who sends twice as many other requests that work, and where more than the share of logins works: for a guesser who logs in with an account of his own as often, whom auth-account-slow sees; fleets are seen by auth-network and auth-route",
 		Concern: detect.Credentials,

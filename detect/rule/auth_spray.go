@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.003", "attack:T1110.004", "oat:008"},
 		Needs:   "the user name that was refused (nginx: $remote_user, or a consumer's name), client address, status",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldUser},
+		Helps:   ingest.FieldTarget,
 		State:   "about 150 bytes for a client with one refused account in a day, 16 more for each, 64 of them at most, and up to 3 lines",
 		Evasion: "blind where the log has no user name: auth-burst and auth-slow count the tries there; silent below accounts, and spread over clients, which auth-network and auth-route see",
 		Concern: detect.Credentials,

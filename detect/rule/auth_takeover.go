@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110", "attack:T1078", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; a login that fails must not be answered like one that works",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldMethod,
 		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
 		Evasion: "silent where fewer than run tries came before, or busy times as many by who sends twice as many other requests that work, where more than one in four of the client's logins works, and where the right guess comes from another client than the wrong ones: auth-account-slow sees that where accounts are named",
 		Concern: detect.Credentials,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110", "attack:T1528", "oat:007"},
 		Needs:   "client address, status, path of the token endpoint; the OAuth client it was asked for (nginx: $remote_user with Basic authentication) tells enumeration",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldUser,
 		State:   "about 150 bytes for a client with one refused grant in a day, up to 2 kB for one that never stops, and up to 3 lines",
 		Evasion: "silent below its limits; a refresh token that is used twice stands in the body of the request, which a log does not have: what shows is that the grant is refused; key-shared sees a token that is used in two places",
 		Concern: detect.Credentials,

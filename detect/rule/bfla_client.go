@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api5:2023", "attack:T1190", "attack:T1087"},
 		Needs:   "client address, method, path, status",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
+		Helps:   ingest.FieldMethod,
 		State:   "about 250 bytes, 40 for each distinct function (64 a span at most) and up to 8 lines, only for clients that asked for an administrative route",
 		Evasion: "stays silent for functions whose path has no name known from administration (detect/probe/data/functions.txt), for a first try that succeeds, and below points per span",
 		Concern: detect.Any,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api1:2023", "owasp:api6:2023", "attack:T1190", "attack:T1213", "oat:011"},
 		Needs:   "client address, path with numeric ids; status tells guessing from reading",
+		Fields:  []ingest.Fields{ingest.FieldTarget},
+		Helps:   ingest.FieldStatus,
 		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 32 as evidence",
 		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 3, below ids in half a day, and for walks hidden among more visits of other objects",
 		Concern: detect.Any | detect.Held,

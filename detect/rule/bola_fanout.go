@@ -14,6 +14,7 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api1:2023", "attack:T1190", "attack:T1213", "oat:014"},
 		Needs:   "client address, path, status",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
 		State:   "about 250 bytes, 40 for each distinct object (64 a span at most) and up to 8 lines, only for clients that were refused an object",
 		Evasion: "stays silent below points per span, for guesses that are right (bola-client sees those in a row), and where they drown in the client's good requests",
 		Concern: detect.ClientError,

@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api1:2023", "attack:T1213", "attack:T1078", "oat:011"},
 		Needs:   "a consumer, API key or token in the log; path with ids; status",
+		Fields:  []ingest.Fields{ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession, ingest.FieldTarget},
+		Helps:   ingest.FieldStatus,
 		State:   "about 200 bytes for each route of a consumer or key in half a day (4 at most), and as much for each in the last ten seconds",
 		Evasion: "stays silent below ids in half a day, for steps wider than 2, for one visit far away from the walk, and where many callers share the key",
 		By:      detect.ByIdentity,

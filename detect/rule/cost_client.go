@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.003", "oat:015"},
 		Needs:   "client address, bytes sent; request time (nginx: $request_time) for the time",
+		Fields:  []ingest.Fields{ingest.FieldBytesOut | ingest.FieldDuration},
+		Helps:   ingest.FieldBytesOut | ingest.FieldDuration,
 		State:   "about 300 bytes, 24 for each ten seconds of the span and up to 8 lines, only for clients with a large or slow answer in the span",
 		Evasion: "stays silent below both limits, for many small and quick requests, which rate-client counts, and for costs that are not logged",
 		Concern: detect.Any,

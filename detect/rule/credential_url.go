@@ -15,6 +15,7 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "owasp:api8:2023", "attack:T1552"},
 		Needs:   "the query of the request target, status",
+		Fields:  []ingest.Fields{ingest.FieldTarget, ingest.FieldStatus},
 		State:   "400 bytes and up to 3 lines for each route with such a request within the hour",
 		Evasion: "sees names of parameters, not what is in them: a secret under another name, in the path or in the body stays unseen; a request that is refused is a mistake that costs nothing, and is not said",
 		By:      detect.ByRoute,

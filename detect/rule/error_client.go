@@ -14,6 +14,7 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.004", "oat:015"},
 		Needs:   "client address, status",
+		Fields:  []ingest.Fields{ingest.FieldStatus},
 		State:   "about 150 bytes and up to 8 lines, only for clients with a server error in the last minute",
 		Evasion: "stays silent below limit per span; 502 to 504 do not count, since an outage makes every client fail; rate-route sees a fleet that causes one",
 		Concern: detect.ServerError,

@@ -15,6 +15,7 @@ func init() {
 		Family:  detect.Recon,
 		Tags:    []string{"owasp:api9:2023", "owasp:api8:2023", "attack:T1595.003", "attack:T1592", "oat:018"},
 		Needs:   "client address, path, status; routes.docs names what is not called by a well-known name",
+		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
 		State:   "about 250 bytes, 40 for each distinct path (64 a span at most) and up to 8 lines, only for clients that asked for documentation",
 		Evasion: "stays silent for who asks for fewer places than that, or knows where the documentation is",
 		Concern: detect.Any,

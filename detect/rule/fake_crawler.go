@@ -14,6 +14,7 @@ func init() {
 		Family:  detect.Recon,
 		Tags:    []string{"owasp:api6:2023", "attack:T1036", "oat:011"},
 		Needs:   "client address, user agent; enrich.agents' crawler lists, an AS number or DNS to tell whose the address is",
+		Fields:  []ingest.Fields{ingest.FieldAgent},
 		State:   "about 150 bytes and up to 8 lines, only for clients that say so and are not",
 		Evasion: "stays silent for a client that does not claim to be a crawler, and where nothing tells the owner of its address",
 		Concern: detect.Any,

@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "oat:015"},
 		Needs:   "client address, path, time",
+		Fields:  []ingest.Fields{},
+		Helps:   ingest.FieldTarget,
 		State:   "about 250 bytes for clients that sent eight requests, for an hour",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
 		Concern: detect.Held,

@@ -14,6 +14,7 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1078", "attack:T1550.001"},
 		Needs:   "the user name, key or session of requests that get in, client address, user agent; countries (enrich.country)",
+		Fields:  []ingest.Fields{ingest.FieldUser | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession, ingest.FieldAgent, ingest.FieldCountry},
 		State:   "per identity with a country: 180 bytes, and 72 for each of the last 16 places it was used from",
 		Evasion: "silent for somebody in the same country, or who imitates the owner's user agent; it knows countries, not distances, so neighbouring countries count like distant ones; key-shared and account-place need no countries",
 		By:      detect.ByIdentity,

@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.Injection,
 		Tags:    []string{"owasp:api8:2023", "owasp:api10:2023", "attack:T1190", "attack:T1059"},
 		Needs:   "path and query; user agent, referer and body where logged",
+		Fields:  []ingest.Fields{ingest.FieldTarget | ingest.FieldAgent | ingest.FieldReferer | ingest.FieldBody},
+		Helps:   ingest.FieldTarget | ingest.FieldAgent | ingest.FieldReferer | ingest.FieldBody | ingest.FieldStatus,
 		Version: 2,
 		State:   "about 250 bytes and up to 8 lines, only for clients with an attempt in the last hour",
 		Evasion: "bodies and headers that the gateway does not log are not seen; see detect/inspect for what is decoded",

@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1550.001", "attack:T1528", "attack:T1539"},
 		Needs:   "an API key, a bearer token or a session id (of which only pseudonyms are kept), client address; user agent; autonomous systems (enrich.asn) make it surer",
+		Fields:  []ingest.Fields{ingest.FieldKey | ingest.FieldToken | ingest.FieldSession, ingest.FieldAgent},
+		Helps:   ingest.FieldTarget | ingest.FieldASN,
 		State:   "per key, token or session in use: 200 bytes, and 72 for each of the last 16 places it was used from",
 		Evasion: "silent for a thief who uses the owner's network or imitates its user agent, for keys that are used from many networks anyway, and until settle has passed",
 		By:      detect.ByIdentity,

@@ -1,6 +1,9 @@
 package rule
 
-import "github.com/portcullis/portcullis/detect"
+import (
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+)
 
 func init() {
 	detect.Register("rate-asn", detect.Spec{
@@ -8,6 +11,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "client address and enrich.geoip's database of autonomous systems",
+		Fields:  []ingest.Fields{ingest.FieldASN},
+		Helps:   ingest.FieldStatus,
 		State:   "about 12 KB for each, as rate-route keeps",
 		Evasion: "silent below least requests in a minute, in the first five minutes, below factor times the norm, and without a database; where few clients do it, rate-client and rate-identity name them; never above low without server errors",
 		By:      detect.ByASN,

@@ -15,6 +15,7 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "oat:015"},
 		Needs:   "client address, time",
+		Fields:  []ingest.Fields{},
 		State:   "48 bytes for every client; evidence, a sample of one line in 128, only for busy ones",
 		Evasion: "stays silent below both limits, and for floods spread over addresses; many people behind an address widen its limits, so a flood behind a busy NAT is seen later",
 		Concern: detect.Any,

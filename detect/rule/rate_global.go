@@ -1,6 +1,9 @@
 package rule
 
-import "github.com/portcullis/portcullis/detect"
+import (
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+)
 
 func init() {
 	detect.Register("rate-global", detect.Spec{
@@ -8,6 +11,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "time, client address",
+		Fields:  []ingest.Fields{},
+		Helps:   ingest.FieldStatus,
 		State:   "about 12 KB for each, as rate-route keeps",
 		Evasion: "silent below least requests in a minute, in the first five minutes and below factor times the norm; a newsletter looks the same, so that it is never above low",
 		By:      detect.ByGlobal,

@@ -16,6 +16,7 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1078", "oat:015"},
 		Needs:   "a consumer, API key, token, session or user in the log; time",
+		Fields:  []ingest.Fields{ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession},
 		State:   "about 200 bytes for each identity, 24 for each ten seconds of the last two minutes",
 		Evasion: "stays silent below limit for an identity in its first ten minutes with traffic, below least requests a minute, and for what grows by less than factor times its peak",
 		By:      detect.ByIdentity,

@@ -1,6 +1,9 @@
 package rule
 
-import "github.com/portcullis/portcullis/detect"
+import (
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/ingest"
+)
 
 func init() {
 	detect.Register("rate-route", detect.Spec{
@@ -8,6 +11,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "path, time, client address; status, user agent and TLS fingerprint make it surer",
+		Fields:  []ingest.Fields{},
+		Helps:   ingest.FieldTarget | ingest.FieldStatus | ingest.FieldAgent | ingest.FieldPrint,
 		State:   "about 12 KB for a route: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
 		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, rate-client and rate-identity name them; a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far",
 		By:      detect.ByRoute,

@@ -63,11 +63,16 @@ func (w *town) people(from, secs, visits float64, base int) {
 }
 
 func (w *town) run(t *testing.T, rules ...string) map[string]detect.Finding {
+	return detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules}, w.sorted())
+}
+
+// sorted is the log as a file has it.
+func (w *town) sorted() detecttest.Log {
 	slices.SortStableFunc(w.log, func(a, b ingest.Event) int { return int(max(-1, min(1, a.Time-b.Time))) })
 	for i := range w.log {
 		w.log[i].Pos = ingest.Position{Source: "test", File: 1, Offset: int64(i) * 100}
 	}
-	return detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules}, w.log)
+	return w.log
 }
 
 func newTown(seed uint64) *town { return &town{rnd: rand.New(rand.NewPCG(seed, 1))} }

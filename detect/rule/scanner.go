@@ -16,6 +16,8 @@ func init() {
 		Family:  detect.Recon,
 		Tags:    []string{"owasp:api9:2023", "owasp:api8:2023", "attack:T1595.002", "attack:T1595.003", "oat:014", "oat:018"},
 		Needs:   "client address, status, path; user agent helps",
+		Fields:  []ingest.Fields{ingest.FieldTarget | ingest.FieldAgent | ingest.FieldStatus},
+		Helps:   ingest.FieldTarget | ingest.FieldAgent | ingest.FieldStatus,
 		State:   "about 200 bytes, 40 for each distinct path of the last two minutes (64 a minute at most) and up to 8 lines, only for clients with an odd request",
 		Evasion: "a walk of fewer than points/min distinct unknown paths stays silent, as does one spread over addresses",
 		Concern: detect.ClientError | detect.Probing,

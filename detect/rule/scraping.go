@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api6:2023", "owasp:api4:2023", "attack:T1213", "attack:T1119", "oat:011"},
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
+		Fields:  []ingest.Fields{ingest.FieldMethod, ingest.FieldTarget, ingest.FieldStatus},
+		Helps:   ingest.FieldAgent,
 		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests",
 		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
 		Concern: detect.Held,

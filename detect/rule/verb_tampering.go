@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api8:2023", "owasp:api5:2023", "attack:T1190", "oat:014"},
 		Needs:   "client address, method, path, status",
+		Fields:  []ingest.Fields{ingest.FieldMethod},
+		Helps:   ingest.FieldTarget | ingest.FieldStatus,
 		State:   "about 250 bytes, 40 for each distinct pair of method and route (64 a span at most) and up to 8 lines, only for clients with an odd method",
 		Evasion: "stays silent below points per span, and for methods that a route takes by mistake; an override in a header or body that is not logged is not seen",
 		Concern: detect.Any,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api8:2023", "attack:T1557", "attack:T1040"},
 		Needs:   "TLS version (nginx: $ssl_protocol), cipher ($ssl_cipher)",
+		Fields:  []ingest.Fields{ingest.FieldTLS | ingest.FieldCipher},
+		Helps:   ingest.FieldTLS | ingest.FieldCipher,
 		State:   "about 150 bytes and up to 8 lines, only for clients with such a request in the last ten minutes",
 		Evasion: "blind where the log names neither version nor cipher; what was refused in the handshake is in no access log",
 		Concern: detect.Any,

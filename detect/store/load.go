@@ -109,13 +109,16 @@ func loadMarks(ctx context.Context, q queryer) ([]ingest.Mark, error) {
 }
 
 func loadLedger(ctx context.Context, q queryer) ([]ingest.LedgerRow, error) {
-	return query(ctx, q, `SELECT source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time, truncated
+	return query(ctx, q, `SELECT source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time, truncated, format, carried
 		FROM ledger ORDER BY source`, nil, func(r *sql.Rows) (ingest.LedgerRow, error) {
 		var l ingest.LedgerRow
-		var reasons string
-		err := r.Scan(&l.Source, &l.Read, &l.Processed, &l.Rejected, &reasons, &l.Late, &l.Future, &l.Bytes, &l.LagBytes, &l.LastTime, &l.Truncated)
+		var reasons, carried string
+		err := r.Scan(&l.Source, &l.Read, &l.Processed, &l.Rejected, &reasons, &l.Late, &l.Future, &l.Bytes, &l.LagBytes, &l.LastTime, &l.Truncated, &l.Format, &carried)
 		if err == nil {
 			err = json.Unmarshal([]byte(reasons), &l.Reasons)
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(carried), &l.Carried)
 		}
 		return l, err
 	})

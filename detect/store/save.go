@@ -106,14 +106,16 @@ func saveMarks(ctx context.Context, tx *sql.Tx, marks []ingest.Mark) error {
 }
 
 func saveLedger(ctx context.Context, tx *sql.Tx, rows []ingest.LedgerRow) error {
-	return each(ctx, tx, `INSERT INTO ledger (source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time, truncated)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?)
+	return each(ctx, tx, `INSERT INTO ledger (source, read, processed, rejected, reasons, late, future, bytes, lag_bytes, last_time, truncated, format, carried)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (source) DO UPDATE SET read = excluded.read, processed = excluded.processed,
 		  rejected = excluded.rejected, reasons = excluded.reasons, late = excluded.late, future = excluded.future,
-		  bytes = excluded.bytes, lag_bytes = excluded.lag_bytes, last_time = excluded.last_time, truncated = excluded.truncated`,
+		  bytes = excluded.bytes, lag_bytes = excluded.lag_bytes, last_time = excluded.last_time, truncated = excluded.truncated,
+		  format = excluded.format, carried = excluded.carried`,
 		rows, func(_ int, l ingest.LedgerRow) []any {
 			reasons, _ := json.Marshal(l.Reasons) // a map of numbers always marshals
-			return []any{l.Source, l.Read, l.Processed, l.Rejected, string(reasons), l.Late, l.Future, l.Bytes, l.LagBytes, l.LastTime, l.Truncated}
+			carried, _ := json.Marshal(l.Carried) // and so do names
+			return []any{l.Source, l.Read, l.Processed, l.Rejected, string(reasons), l.Late, l.Future, l.Bytes, l.LagBytes, l.LastTime, l.Truncated, l.Format, string(carried)}
 		})
 }
 

@@ -52,6 +52,9 @@ ALTER TABLE ledger ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE findings ADD COLUMN members TEXT NOT NULL DEFAULT '';
 `, `
 ALTER TABLE findings ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE ledger ADD COLUMN format TEXT NOT NULL DEFAULT '';
+ALTER TABLE ledger ADD COLUMN carried TEXT NOT NULL DEFAULT '{}';
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

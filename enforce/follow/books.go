@@ -44,7 +44,7 @@ func Add(tasks []task.Beat, processes []task.Process) Books {
 			r.Future += d.Future
 			r.Truncated += d.Truncated
 			r.Read += d.Read
-			r.LastTime = max(r.LastTime, d.LastTime)
+			r.Describe(&d)
 			for why, n := range d.Reasons {
 				r.Reasons[why] += n
 			}

@@ -108,6 +108,15 @@ func (d *Decoder) linesOf(b *ingest.Batch) *lines {
 	return s
 }
 
+// FormatOf is the format by which the lines of a batch are read, as format.Open takes
+// it; "" where none is found yet.
+func (d *Decoder) FormatOf(b *ingest.Batch) string {
+	if s := d.parsers[stock{b.Source, b.Format}]; s != nil && len(b.Data) > 0 {
+		return s.spec
+	}
+	return ""
+}
+
 func (d *Decoder) newLines(b *ingest.Batch) *lines {
 	if b.Format != "" {
 		f, err := d.plan.open(b.Format)
