@@ -142,7 +142,7 @@ func (p *pipeline) status() console.Status {
 	s := console.Status{
 		Version: buildInfo().Version, Roles: []string{"collect", "detect", "enforce", "console"}, Started: p.started,
 		Simulation: p.settings.Enforce.Policy.Simulate.All, Panic: h.Panic, Trouble: p.trouble(h),
-		LinesPerSecond: b.rate, Lag: p.lag(now()), Tracked: int64(stats.Clients), Sources: b.rows,
+		LinesPerSecond: b.rate, Lag: p.lag(now()), Tracked: int64(stats.Clients), Sources: b.rows, Blind: p.settings.blindnesses(b.rows...),
 		Waiting: int64(h.States[enforce.Proposed]),
 	}
 	s.Observing, s.Enforcing = families(p.settings.Enforce.Policy.Families)

@@ -83,13 +83,17 @@ func seed(ts *testscript.TestScript, _ bool, args []string) {
 		state := store.State{
 			Findings: testFindings(at),
 			Ledger: []ingest.LedgerRow{
-				{Source: "edge", Read: 1_000_000, Processed: 999_990, Rejected: 10, Reasons: map[string]int64{"bad_time": 7, "nul_byte": 3}, LastTime: at},
+				{Source: "edge", Read: 1_000_000, Processed: 999_990, Rejected: 10, Reasons: map[string]int64{"bad_time": 7, "nul_byte": 3}, LastTime: at,
+					Format: "nginx-combined", Carried: ingest.Carried{Week: 2950, Now: seenFields}},
 				{Source: "old\x1b[2J", Read: 10, Processed: 8, Rejected: 1, LagBytes: 3 << 20},
 			},
 		}
 		ts.Check(db.Save(context.Background(), state))
 	})
 }
+
+// seenFields are those of a combined log of people whom nobody asks who they are.
+const seenFields = ingest.FieldMethod | ingest.FieldTarget | ingest.FieldProtocol | ingest.FieldReferer | ingest.FieldAgent | ingest.FieldStatus | ingest.FieldBytesOut
 
 // testFindings are one guesser, one injector whose bytes are hostile, and one
 // old finding.

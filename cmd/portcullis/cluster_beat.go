@@ -268,7 +268,7 @@ func (c *cluster) status() console.Status {
 	if o == nil {
 		return s
 	}
-	s.LinesPerSecond, s.Sources = o.rate, o.books.Rows
+	s.LinesPerSecond, s.Sources, s.Blind = o.rate, o.books.Rows, c.settings.blindnesses(o.books.Rows...)
 	for _, t := range o.tasks {
 		if t.Task == task.Front {
 			s.Tracked += int64(t.Clients)

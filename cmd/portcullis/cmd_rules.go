@@ -31,14 +31,39 @@ type ruleObject struct {
 	Tags    []string      `json:"tags"`
 	By      string        `json:"by"` // whose behaviour is judged
 	Needs   string        `json:"needs"`
+	Fields  [][]string    `json:"fields"` // of each set the log must have one, else it is blind
+	Helps   []string      `json:"helps"`  // without each of these it sees less
 	State   string        `json:"state"`
 	Evasion string        `json:"evasion"`
 }
 
 func ruleOf(name string) ruleObject {
 	spec, _ := detect.SpecOf(name)
+	fields := [][]string{}
+	for _, set := range spec.Fields {
+		fields = append(fields, set.Names())
+	}
 	return ruleObject{Rule: name, Version: spec.Version, Family: spec.Family, Flags: spec.Doc, Tags: spec.Tags,
-		By: spec.By.String(), Needs: spec.Needs, State: spec.State, Evasion: spec.Evasion}
+		By: spec.By.String(), Needs: spec.Needs, Fields: fields, Helps: spec.Helps.Names(), State: spec.State, Evasion: spec.Evasion}
+}
+
+// sight says without which fields it is blind, and half blind.
+func (r *ruleObject) sight() string {
+	if len(r.Fields)+len(r.Helps) == 0 {
+		return "none: client and time are enough"
+	}
+	var sets []string
+	for _, set := range r.Fields {
+		sets = append(sets, "`"+strings.Join(set, "` or `")+"`")
+	}
+	text := strings.Join(sets, ", and ")
+	if len(r.Helps) > 0 {
+		if text != "" {
+			text += "; "
+		}
+		text += "sees more with `" + strings.Join(r.Helps, "`, `") + "`"
+	}
+	return text
 }
 
 // Run implements the command. It reads no settings: detectors are part of the binary.

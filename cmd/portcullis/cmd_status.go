@@ -20,12 +20,13 @@ type StatusCmd struct{}
 
 // Help implements kong.HelpProvider.
 func (*StatusCmd) Help() string {
-	return `Of every source it says whether each line that was read became an event or a counted reject, how much is still unread and how old the newest event is. Findings are those of the last 24 hours.
+	return `Of every source it says whether each line that was read became an event or a counted reject, how much is still unread and how old the newest event is. Findings are those of the last 24 hours. Detectors that miss something in the lines of a source are listed with what to log.
 
 Examples:
 
   portcullis status
-  portcullis status --output jsonl | jq .sources`
+  portcullis status --output jsonl | jq .sources
+  portcullis status --output jsonl | jq .blind`
 }
 
 // statusObject is what status knows; --output jsonl writes it as it is.
@@ -34,6 +35,7 @@ type statusObject struct {
 	Alive     bool                      `json:"alive"`
 	Service   *heartbeat                `json:"service,omitempty"` // its last heartbeat
 	Sources   []sourceObject            `json:"sources"`
+	Blind     []detect.Blindness        `json:"blind"`             // what their lines lack, and for whom
 	Findings  map[string]map[string]int `json:"findings_24h"`      // by family, then severity
 	Decisions map[string]int            `json:"decisions"`         // by state
 	Cluster   *clusterObject            `json:"cluster,omitempty"` // the processes, where there are several
@@ -56,6 +58,13 @@ func (c *StatusCmd) Run(ctx context.Context, app *App) error {
 		if err != nil {
 			return err
 		}
+		s, err := app.Settings()
+		if err != nil {
+			return err
+		}
+		for _, r := range st.Sources {
+			st.Blind = append(st.Blind, s.blindnesses(r.LedgerRow)...)
+		}
 		if app.JSONL() {
 			return app.object(st)
 		}
@@ -65,7 +74,7 @@ func (c *StatusCmd) Run(ctx context.Context, app *App) error {
 
 // gather reads everything that status shows.
 func gather(ctx context.Context, db *store.DB, l *enforce.Ledger, at time.Time) (*statusObject, error) {
-	st := &statusObject{Time: detect.FormatTime(at.UnixNano()), Sources: []sourceObject{},
+	st := &statusObject{Time: detect.FormatTime(at.UnixNano()), Sources: []sourceObject{}, Blind: []detect.Blindness{},
 		Findings: map[string]map[string]int{}, Decisions: map[string]int{}}
 	var err error
 	if st.Service, err = lastHeartbeat(ctx, db); err != nil {
@@ -122,6 +131,7 @@ func (st *statusObject) show(app *App, at time.Time) error {
 		none  string
 	}{
 		{"sources", st.sources(app, at), "nothing has been read yet"},
+		{"what the log keeps from the detectors", st.blind(app), "nothing"},
 		{"processes", st.processes(app, at), "one"},
 		{"findings of the last 24 hours", st.findings(app), "none"},
 		{"decisions", st.decisions(app), "none"},

@@ -75,7 +75,7 @@ func detectorPart(b *bytes.Buffer, name string) error {
 	fmt.Fprintf(b, "## %s\n\nFlags: %s.\n\n| | |\n|---|---|\n", name, r.Flags)
 	for _, row := range [][2]string{
 		{"family", string(r.Family)}, {"tags", "`" + strings.Join(r.Tags, "` `") + "`"}, {"judges", "one " + r.By},
-		{"needs", r.Needs}, {"keeps", r.State}, {"stays invisible", r.Evasion}, {"version", fmt.Sprint(r.Version)},
+		{"needs", r.Needs}, {"fields", r.sight()}, {"keeps", r.State}, {"stays invisible", r.Evasion}, {"version", fmt.Sprint(r.Version)},
 	} {
 		fmt.Fprintf(b, "| %s | %s |\n", row[0], strings.ReplaceAll(row[1], "|", `\|`))
 	}

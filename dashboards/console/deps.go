@@ -76,6 +76,7 @@ type Status struct {
 	Waiting        int64         // proposed decisions that a person is asked about
 
 	Sources  []ingest.LedgerRow
+	Blind    []detect.Blindness // what their lines lack
 	Gateways []Gateway
 }
 

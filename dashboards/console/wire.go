@@ -193,6 +193,7 @@ type statusJSON struct {
 	Throttled      int64              `json:"throttled"`
 	Waiting        int64              `json:"waiting"`
 	Sources        []ingest.LedgerRow `json:"sources"`
+	Blind          []detect.Blindness `json:"blind"`
 	Gateways       []gatewayJSON      `json:"gateways"`
 }
 
@@ -205,7 +206,7 @@ func (s *Server) statusJSON() statusJSON {
 		LinesPerSecond: st.LinesPerSecond, LagSeconds: st.Lag.Seconds(), LagBytes: st.LagBytes,
 		EventTime: stamp(st.EventTime), Tracked: st.Tracked, Blocked: st.Blocked,
 		Throttled: st.Throttled, Waiting: st.Waiting,
-		Sources: list(st.Sources), Gateways: []gatewayJSON{},
+		Sources: list(st.Sources), Blind: list(st.Blind), Gateways: []gatewayJSON{},
 	}
 	for _, g := range st.Gateways {
 		out.Gateways = append(out.Gateways, gatewayJSON{

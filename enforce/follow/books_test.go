@@ -19,10 +19,12 @@ import (
 func TestBooks(t *testing.T) {
 	tasks := []task.Beat{
 		{Task: "front", Partition: 0, Waiting: 2, Newest: start + 9, Rows: []ingest.LedgerRow{
-			{Source: "a", Read: 5, Processed: 4, Rejected: 1, Late: 1, LastTime: 9, Reasons: map[string]int64{"bad_time": 1}},
+			{Source: "a", Read: 5, Processed: 4, Rejected: 1, Late: 1, LastTime: 9, Reasons: map[string]int64{"bad_time": 1},
+				Format: "new", Carried: ingest.Carried{Week: 7, Now: ingest.FieldAgent, Before: ingest.FieldUser}},
 			{Source: "b", Read: 3, Processed: 3, Bytes: 30, LagBytes: 3}}},
 		{Task: "front", Partition: 1, Waiting: 1, Newest: start + 4, Rows: []ingest.LedgerRow{
-			{Source: "a", Read: 6, Processed: 4, Rejected: 2, Future: 1, Truncated: 1, LastTime: 7, Reasons: map[string]int64{"bad_time": 1, "empty": 1}}}},
+			{Source: "a", Read: 6, Processed: 4, Rejected: 2, Future: 1, Truncated: 1, LastTime: 7, Reasons: map[string]int64{"bad_time": 1, "empty": 1},
+				Format: "old", Carried: ingest.Carried{Week: 6, Now: ingest.FieldKey}}}},
 		{Task: "wide", Waiting: 4}, // has seen no second yet
 	}
 	processes := []task.Process{
@@ -30,7 +32,8 @@ func TestBooks(t *testing.T) {
 		{ID: "old", At: 10, Rows: []ingest.LedgerRow{{Source: "a", Read: 10, Bytes: 100}, {Source: "c", Read: 1}}},
 	}
 	want := follow.Books{Waiting: 7, Newest: start + 4, Tasks: 3, Rows: []ingest.LedgerRow{
-		{Source: "a", Read: 12, Processed: 8, Rejected: 3, Late: 1, Future: 1, Truncated: 1, Bytes: 120, LagBytes: 7, LastTime: 9, Reasons: map[string]int64{"bad_time": 2, "empty": 1}},
+		{Source: "a", Read: 12, Processed: 8, Rejected: 3, Late: 1, Future: 1, Truncated: 1, Bytes: 120, LagBytes: 7, LastTime: 9, Reasons: map[string]int64{"bad_time": 2, "empty": 1},
+			Format: "new", Carried: ingest.Carried{Week: 7, Now: ingest.FieldAgent, Before: ingest.FieldUser | ingest.FieldKey}},
 		{Source: "b", Read: 3, Processed: 3, Reasons: map[string]int64{}}, // no collector speaks of it
 		{Source: "c", Read: 1, Reasons: map[string]int64{}},
 	}}

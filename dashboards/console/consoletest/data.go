@@ -24,6 +24,10 @@ func Status(now time.Time) console.Status {
 			},
 			{Source: "/var/log/nginx/admin.log", Read: 41877, Processed: 41877, Bytes: 9 << 20, LastTime: now.Add(-47 * time.Second).UnixNano()},
 		},
+		Blind: []detect.Blindness{{
+			Source: "edge", Missing: []string{"tls_version", "tls_cipher"}, Blind: []string{"weak-tls"}, Half: []string{},
+			Add: "add $ssl_protocol to log_format and say format: nginx:STRING",
+		}},
 		Gateways: []console.Gateway{{Name: "nginx", Entries: 5, PushedAt: now.Add(-41 * time.Second), Took: 74 * time.Millisecond}},
 	}
 }

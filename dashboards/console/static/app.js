@@ -68,7 +68,7 @@ function take(next) {
   heard = Date.now();
   setClock(status.time);
   strip();
-  sources.sources(status.sources);
+  sources.sources(status.sources, status.blind);
   sources.gateways(status.gateways);
   sources.modes(status);
   text(byId("version"), status.version);

@@ -6,15 +6,27 @@ import { ask } from "./ask.js";
 import { allow, done } from "./decisions.js";
 
 /** sources fills the ledger: read = processed + rejected, and what waits. */
-export function sources(rows) {
-  byId("sources").replaceChildren(...(rows.length ? rows.map(source) : [h("tr", {}, h("td", { colspan: 6, class: "quiet" }, "No source has been read yet."))]));
+export function sources(rows, blind) {
+  const open = new Set([...byId("sources").querySelectorAll("details[open]")].map((d) => d.dataset.source));
+  byId("sources").replaceChildren(...(rows.length ? rows.map((r) => source(r, blind.filter((b) => b.source === r.source), open.has(r.source))) : [h("tr", {}, h("td", { colspan: 6, class: "quiet" }, "No source has been read yet."))]));
 }
 
-function source(r) {
+/** sight says which detectors see little of a source, and what to log for them. */
+function sight(source, blind, open) {
+  if (!blind.length) return "";
+  const none = new Set(blind.flatMap((b) => b.blind)).size, less = new Set(blind.flatMap((b) => b.half_blind)).size;
+  const said = [none && num(none) + (none === 1 ? " detector is" : " detectors are") + " blind here", less && num(less) + (none ? "" : " detectors") + " half blind"].filter(Boolean).join(", ");
+  return h("details", { "data-source": source, open: open || undefined }, h("summary", {}, said),
+    h("ul", {}, ...blind.map((b) => h("li", {},
+      h("b", {}, "No line has " + b.missing.join(" or ") + ". "), plain(b.add) + ".",
+      h("div", { class: "quiet" }, [b.blind.length && "Blind: " + b.blind.join(", "), b.half_blind.length && "half blind: " + b.half_blind.join(", ")].filter(Boolean).join("; "))))));
+}
+
+function source(r, blind, open) {
   const adds = r.read === r.processed + r.rejected;
   const reasons = Object.entries(r.reasons || {}).sort((a, b) => b[1] - a[1]).map(([k, n]) => k + " " + num(n)).join(", ");
   return h("tr", {},
-    h("td", { class: "wrap" }, raw(r.source), r.last_time ? h("div", { class: "quiet" }, "newest line: " + ago(new Date(r.last_time / 1e6).toISOString())) : ""),
+    h("td", { class: "wrap" }, raw(r.source), r.last_time ? h("div", { class: "quiet" }, "newest line: " + ago(new Date(r.last_time / 1e6).toISOString())) : "", sight(r.source, blind, open)),
     h("td", { class: "n", title: num(r.read) }, short(r.read)),
     h("td", { class: "n", title: num(r.processed) }, short(r.processed)),
     h("td", { class: "n", title: reasons || "none" }, short(r.rejected)),
