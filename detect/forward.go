@@ -32,10 +32,15 @@ type sums struct {
 
 func newSums() sums { return sums{loads{}, usage{}} }
 
+// take adds what was counted. Lines leave the process from here: without their secrets.
 func (s *sums) take(t *tallies) {
-	t.loads(s.loads.add)
+	t.loads(func(k loadKey, l *Load) {
+		l.Pick.Redact(t.cfg.Redact)
+		s.loads.add(k, l)
+	})
 	if t.uses != nil {
 		for k, x := range t.uses.list {
+			x.u.Pick.Redact(t.cfg.Redact)
 			s.uses.add(k, x)
 		}
 	}

@@ -17,8 +17,16 @@ const LoadSeconds = 10
 type Load struct {
 	Bucket  int64 // first second of the bucket, a multiple of LoadSeconds
 	Clients window.Crowd
+	Pick    Pick // one of its lines, if there are more than a few; with its secrets
 	Rollup
 }
+
+// pickLoad and pickUse: one line in 2 to the that may be the one that is picked. A flood
+// has hundreds; who walks through ids has forty.
+const (
+	pickLoad = 4
+	pickUse  = 3
+)
 
 // Loader is a Rule by route, autonomous system or the whole that wants its load. Load
 // adds to commutative state, and is called before the seconds of the bucket close.
@@ -28,6 +36,7 @@ type Loader interface {
 
 func (l *Load) add(from *Load) {
 	l.Clients.Merge(&from.Clients)
+	l.Pick.Merge(&from.Pick)
 	addRollup(&l.Rollup, &from.Rollup)
 }
 
@@ -94,6 +103,8 @@ type tallies struct {
 	asns bool
 	asn  map[uint32]*tally
 	uses *uses // nil: nobody asks
+
+	cfg *Config // whose seed picks lines
 }
 
 func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {
@@ -111,6 +122,9 @@ func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {
 		*x = tally{route: routeName(ev), l: Load{Bucket: bucket}} // number 0 is shared by many
 	}
 	x.l.count(ev, hash, kind)
+	if rank, asked := Rank(t.cfg.Seed, &ev.Pos, pickLoad); asked && kind != denied {
+		x.l.Pick.see(ev, rank)
+	}
 	if t.asns && ev.ASN != 0 {
 		t.addASN(ev, bucket, hash, kind)
 	}
@@ -129,6 +143,9 @@ func (t *tallies) addASN(ev *ingest.Event, bucket int64, hash uint64, kind answe
 		x.l = Load{Bucket: bucket}
 	}
 	x.l.count(ev, hash, kind)
+	if rank, asked := Rank(t.cfg.Seed, &ev.Pos, pickLoad); asked && kind != denied {
+		x.l.Pick.see(ev, rank)
+	}
 }
 
 // empty reports whether there is nothing to hand on.
@@ -209,6 +226,7 @@ func codeLoad(k *window.Codec, key *loadKey, l *Load) {
 	k.String(&key.route)
 	l.Bucket = key.bucket
 	l.Clients.Code(k)
+	l.Pick.Code(k)
 	codeFigures(k, &l.Rollup)
 }
 

@@ -27,11 +27,11 @@ type Partial struct {
 // number; a level two that does not know a kind refuses it.
 type PartialKind uint8
 
-// The kinds of partials. 1 and 2 were those of versions that were not released.
+// The kinds of partials. Others were those of versions that were not released.
 const (
-	LoadPartial    PartialKind = iota + 3 // a Load of a route, a system or all traffic, to be added up; hash 0
-	ExcerptPartial                        // a request, for one subject it concerns
-	UsePartial                            // a Use of an identity, to be added up
+	ExcerptPartial PartialKind = 4 // a request, for one subject it concerns
+	LoadPartial    PartialKind = 6 // a Load of a route, a system or all traffic, to be added up; hash 0
+	UsePartial     PartialKind = 7 // a Use of an identity, to be added up
 )
 
 const partialsVersion = 1

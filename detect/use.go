@@ -27,6 +27,7 @@ type Use struct {
 	Time                         int64           // of the first, Unix nanoseconds
 	Pos                          ingest.Position // where it stands
 	IDs                          window.Crowd    // distinct ids of objects: what stands for the last place of the route's template
+	Pick                         Pick            // one of its lines, if there are more than a few; with its secrets
 	Low, High                    uint64          // least and greatest id that is a number; 0, 0 where none is
 }
 
@@ -54,6 +55,7 @@ func (u *Use) add(v *Use) {
 	u.Last = max(u.Last, v.Last)
 	u.begin(v.Time, v.Pos)
 	u.IDs.Merge(&v.IDs)
+	u.Pick.Merge(&v.Pick)
 	u.numbers(v.Low, v.High)
 }
 
@@ -92,6 +94,7 @@ func (k *useKey) compare(o *useKey) int {
 type uses struct {
 	list map[useKey]*used
 	pool []*used // of earlier ones
+	cfg  *Config
 }
 
 type used struct {
@@ -99,10 +102,11 @@ type used struct {
 	u       Use
 }
 
-func newUses() *uses { return &uses{list: map[useKey]*used{}} }
+func newUses(cfg *Config) *uses { return &uses{list: map[useKey]*used{}, cfg: cfg} }
 
 // add takes in a request that was not denied by us.
 func (s *uses) add(ev *ingest.Event, sec int64, client key, agent uint64, need Concern) {
+	rank, asked := Rank(s.cfg.Seed, &ev.Pos, pickUse)
 	ByIdentity.parties(ev, need&Refused == 0, func(p *party) {
 		k := useKey{who: p.k, client: client, agent: agent, bucket: sec - sec%LoadSeconds, route: routeName(ev)}
 		x := s.list[k]
@@ -114,6 +118,9 @@ func (s *uses) add(ev *ingest.Event, sec int64, client key, agent uint64, need C
 			s.list[k] = x
 		}
 		x.u.count(ev, sec, need)
+		if asked {
+			x.u.Pick.see(ev, rank)
+		}
 	})
 }
 
@@ -242,6 +249,7 @@ func codeUse(k *window.Codec, x *used) {
 	k.String(&u.Pos.Source)
 	k.U64(&u.Pos.File)
 	u.IDs.Code(k)
+	u.Pick.Code(k)
 	k.U64(&u.Low)
 	k.U64(&u.High)
 }

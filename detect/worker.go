@@ -49,6 +49,7 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 		granule:  max(60, 2*cfg.LateSeconds),
 		perShard: max(minPerShard, cfg.MaxClients/Shards),
 		watch:    &watchSet{},
+		counted:  tallies{cfg: cfg},
 	}
 	if by != ByClient {
 		w.perShard = max(minPerShard*minPerShard, cfg.MaxClients/10) // all in one shard
@@ -93,7 +94,7 @@ func (w *worker) choose(rules []RuleConfig) {
 			case ByASN:
 				w.counted.asns, w.counted.asn = true, map[uint32]*tally{}
 			case ByIdentity:
-				w.counted.uses = newUses()
+				w.counted.uses = newUses(w.cfg)
 			}
 		}
 	}

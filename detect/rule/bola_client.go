@@ -16,20 +16,14 @@ func init() {
 		Needs:   "client address, path with numeric ids; status tells guessing from reading",
 		Fields:  []ingest.Fields{ingest.FieldTarget},
 		Helps:   ingest.FieldStatus,
-		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 32 as evidence",
+		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 8 as evidence",
 		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 3, below ids in half a day, and for walks hidden among more visits of other objects",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(BOLAClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			r := &bolaClient{env: env, cfg: cfg.(*BOLAClientConfig), span: newSpan(600)}
-			env.Shape("walk2")
+			env.Shape("walk3")
+			r := &bolaClient{env: env, cfg: cfg.(*BOLAClientConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*strolls).code).Ordinary()
-			r.lines = detect.NewSparse(env, func(s *window.Samples, k *window.Codec) {
-				if !k.Reading() {
-					s.Rewrite(env.Redact) // nothing is saved with its secrets
-				}
-				s.Code(k)
-			}).Ordinary()
 			return r, nil
 		},
 	})
@@ -54,9 +48,8 @@ func (c *BOLAClientConfig) Check(report func(key, message string)) {
 type bolaClient struct {
 	env   *detect.Env
 	cfg   *BOLAClientConfig
-	span  span
 	state *detect.Sparse[strolls]
-	lines *detect.Sparse[window.Samples]
+	lines *keeper
 }
 
 // walks reports whether a request asks for an object by number, and may be a walk.
@@ -66,8 +59,8 @@ func walks(x *detect.Request) bool {
 
 // Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
 func (r *bolaClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	if x := r.env.Request(); x.Object%32 == 0 && walks(x) {
-		r.keep(ev, slot)
+	if x := r.env.Request(); x.Object%8 == 0 && walks(x) {
+		r.lines.keep(ev, slot)
 	}
 }
 
@@ -96,15 +89,6 @@ func (r *bolaClient) Digest(list []detect.Request, slot detect.Slot, upto int64)
 	return s.could(uint32(upto/walkHalf)) >= int64(r.cfg.IDs)
 }
 
-// keep samples a line as evidence, as it is: most are forgotten unseen.
-func (r *bolaClient) keep(ev *ingest.Event, slot detect.Slot) {
-	lines := r.lines.At(slot)
-	if lines.Wants(ev.Time, ev.Pos, r.span.bucket) {
-		lines.Add(r.env.RawSample(ev), r.span.bucket)
-		r.env.Wake(slot, ev.Time/1e9+2*r.span.secs)
-	}
-}
-
 // Explain implements detect.Explainer.
 func (r *bolaClient) Explain(ev *ingest.Event) (bool, string) {
 	if !walks(r.env.Request()) {
@@ -115,13 +99,7 @@ func (r *bolaClient) Explain(ev *ingest.Event) (bool, string) {
 
 // Close implements detect.Rule.
 func (r *bolaClient) Close(slot detect.Slot, sec int64) {
-	if lines := r.lines.Get(slot); lines != nil {
-		defer func() {
-			if lines.Forget((sec-r.span.secs)*1e9, r.span.bucket); lines.Empty() {
-				r.lines.Drop(slot)
-			}
-		}()
-	}
+	defer r.lines.forget(slot, sec)
 	s := r.state.Get(slot)
 	if s == nil || sec%walkTick != walkTick-1 {
 		return
@@ -143,17 +121,11 @@ func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 
 func (r *bolaClient) judge(s *strolls, c *walk, ids int64, slot detect.Slot, sec int64) detect.Finding {
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now = episode{start: start, fired: int64(c.last), first: int64(c.first), shown: max(int64(c.first), sec-r.span.secs) * 1e9, standing: r.env.Standing(slot, sec)}
+		s.now = episode{start: start, fired: int64(c.last), first: int64(c.first), shown: r.lines.from(int64(c.first), sec), standing: r.env.Standing(slot, sec)}
 		s.worst = 0
 	}
 	s.now.last, s.now.count = max(s.now.last, int64(c.last)), max(s.now.count, int64(c.n))
-	if lines := r.lines.Get(slot); lines != nil {
-		have := len(s.now.evidence)
-		s.now.show(lines, sec)
-		for i := have; i < len(s.now.evidence); i++ {
-			s.now.evidence[i].Line = r.env.Redact(s.now.evidence[i].Line)
-		}
-	}
+	r.lines.show(&s.now, slot, sec)
 	f := s.now.finding()
 	share := float64(c.bad) / float64(c.n)
 	severity := detect.Medium

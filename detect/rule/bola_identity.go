@@ -18,15 +18,18 @@ func init() {
 		Needs:   "a consumer, API key or token in the log; path with ids; status",
 		Fields:  []ingest.Fields{ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession, ingest.FieldTarget},
 		Helps:   ingest.FieldStatus,
-		State:   "about 200 bytes for each route of a consumer or key in half a day (4 at most), and as much for each in the last ten seconds",
+		State:   "about 200 bytes for each route of a consumer or key in half a day (4 at most), and as much for each in the last ten seconds; five lines of a route with a quarter of ids",
 		Evasion: "stays silent below ids in half a day, for steps wider than 2, for one visit far away from the walk, and where many callers share the key",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(BOLAIdentityConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &bolaIdentity{env: env, cfg: cfg.(*BOLAIdentityConfig)}
-			env.Shape("bolaident1")
-			r.state = detect.NewSparse(env, (*holder).code)
+			env.Shape("bolaident2")
+			r.state = detect.NewSparse(env, func(s *holder, k *window.Codec) {
+				s.redact(env) // nothing is saved with its secrets
+				s.code(k)
+			})
 			return r, nil
 		},
 	})
@@ -73,7 +76,12 @@ type reach struct {
 	ids       window.Crowd
 	low, high uint64
 	from      window.Mins // clients
+	pick      detect.Pick
+	lines     []window.Sample // picked since there were many ids
 }
+
+// reachLines is the share of the ids that make a finding from which lines are kept.
+const reachLines = 4
 
 const holderRoutes = 4
 
@@ -98,7 +106,7 @@ func (r *bolaIdentity) Use(u *detect.Use, slot detect.Slot) {
 		s.open = append(s.open, reach{at: u.Bucket, route: u.Route})
 		r.env.Wake(slot, u.Bucket+detect.LoadSeconds-1)
 	}
-	x := reach{n: u.N, bad: u.S4xx, ids: u.IDs, low: u.Low, high: u.High}
+	x := reach{n: u.N, bad: u.S4xx, ids: u.IDs, low: u.Low, high: u.High, pick: u.Pick}
 	b := u.Client.As16()
 	x.from.Add(hashText(string(b[:])))
 	s.open[i].add(&x)
@@ -109,6 +117,7 @@ func (x *reach) add(y *reach) {
 	x.bad += y.bad
 	x.ids.Merge(&y.ids)
 	x.from.Merge(&y.from)
+	x.pick.Merge(&y.pick)
 	if y.high > 0 {
 		if x.high == 0 || y.low < x.low {
 			x.low = y.low
@@ -125,7 +134,7 @@ func (r *bolaIdentity) Close(slot detect.Slot, sec int64) {
 	}
 	half := sec / walkHalf * walkHalf
 	s.all = slices.DeleteFunc(s.all, func(x reach) bool { return x.at != half })
-	if s.take(sec, half) {
+	if s.take(sec, half, int64(r.cfg.IDs)/reachLines) {
 		s.done = sec
 		r.look(s, slot, sec)
 	}
@@ -134,8 +143,9 @@ func (r *bolaIdentity) Close(slot detect.Slot, sec int64) {
 	}
 }
 
-// take adds up the bucket that ends with sec and reports whether there is one.
-func (s *holder) take(sec, half int64) bool {
+// take adds up the bucket that ends with sec and reports whether there is one. From least
+// ids on it keeps lines.
+func (s *holder) take(sec, half, least int64) bool {
 	kept, took := s.open[:0], false
 	for _, x := range s.open {
 		if x.at+detect.LoadSeconds-1 != sec {
@@ -148,7 +158,11 @@ func (s *holder) take(sec, half int64) bool {
 			i = len(s.all)
 			s.all = append(s.all, reach{at: half, route: x.route})
 		}
-		s.all[i].add(&x)
+		all, pick := &s.all[i], x.pick.Sample
+		x.pick = detect.Pick{}
+		if all.add(&x); pick.Time != 0 && len(all.lines) < detect.MaxEvidence && all.ids.Estimate() >= least {
+			all.lines = append(all.lines, pick)
+		}
 	}
 	s.open = kept
 	slices.SortFunc(s.all, func(a, b reach) int {
@@ -180,6 +194,9 @@ func (r *bolaIdentity) look(s *holder, slot detect.Slot, sec int64) {
 	}
 	s.now.last, s.now.count, s.grav = sec, worst.n, max(s.grav, uint8(severity))
 	f := s.now.finding()
+	for i := range worst.lines {
+		f.Evidence[i] = shown(r.env, &worst.lines[i])
+	}
 	f.Severity, f.Confidence, f.Why, f.Route = detect.Severity(s.grav), 0.8, why, worst.route
 	r.env.Report(slot, f)
 }
@@ -210,6 +227,15 @@ func (r *bolaIdentity) weigh(x *reach) (detect.Severity, string) {
 	return detect.Info, ""
 }
 
+func (s *holder) redact(env *detect.Env) {
+	for i := range s.open {
+		s.open[i].pick.Redact(env.Redact)
+	}
+	for i := range s.all {
+		redactLines(env, s.all[i].lines)
+	}
+}
+
 func (s *holder) code(k *window.Codec) {
 	for _, list := range []*[]reach{&s.open, &s.all} {
 		n := k.Len(len(*list))
@@ -226,6 +252,8 @@ func (s *holder) code(k *window.Codec) {
 			k.U64(&x.low)
 			k.U64(&x.high)
 			x.from.Code(k)
+			x.pick.Code(k)
+			codeLines(k, &x.lines)
 		}
 	}
 	s.now.code(k)

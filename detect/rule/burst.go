@@ -106,6 +106,14 @@ func (e *episode) show(lines *window.Samples, sec int64) {
 	e.shown = to
 }
 
+// pick takes a line that was picked from the time of evidence into it, without its
+// secrets.
+func (e *episode) pick(env *detect.Env, s *window.Sample) {
+	if s.Time >= e.shown && len(e.evidence) < detect.MaxEvidence {
+		e.evidence = append(e.evidence, shown(env, s))
+	}
+}
+
 func evidenceOf(s *window.Sample) detect.Evidence {
 	return detect.Evidence{Source: s.Pos.Source, Offset: s.Pos.Offset, Time: s.Time, Line: s.Line, Agent: s.Agent, Note: s.Note}
 }

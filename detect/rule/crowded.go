@@ -54,7 +54,12 @@ const (
 func newCrowded(env *detect.Env, shape string, cfg crowdedLimits, what crowdedBy) *crowded {
 	r := &crowded{env: env, cfg: cfg, what: what, sums: map[int64]int64{}}
 	env.Shape(shape)
-	r.state = detect.NewSparse(env, (*crowd).code)
+	r.state = detect.NewSparse(env, func(s *crowd, k *window.Codec) {
+		for i := range s.buckets { // nothing is saved with its secrets
+			s.buckets[i].pick.Redact(env.Redact)
+		}
+		s.code(k)
+	})
 	return r
 }
 
@@ -258,14 +263,19 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		v.why += fmt.Sprintf("; %d newcomers have agents that are not usual here", odd)
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now = episode{start: start, fired: sec, first: s.began - 59}
+		s.now = episode{start: start, fired: sec, first: s.began - 59, shown: (sec + 1 - loadShown) * 1e9}
 		s.worst, s.members = verdict{}, ""
 		r.env.Wake(slot, start/1e9+detect.FindingWindow)
 	}
 	if v.severity > s.worst.severity || v.severity == s.worst.severity && v.confidence > s.worst.confidence {
 		s.worst = v
 	}
-	s.now.last, s.now.count = sec, s.total
+	for i := range s.buckets {
+		if b := &s.buckets[i]; b.at+detect.LoadSeconds-1 <= sec && b.at*1e9 >= s.now.shown {
+			s.now.pick(r.env, &b.pick.Sample)
+		}
+	}
+	s.now.last, s.now.count, s.now.shown = sec, s.total, (sec+1)*1e9
 	f := s.worst.finding(&s.now)
 	if r.what == crowdedByRoute {
 		f.Route = r.env.Subject(slot).Value

@@ -18,13 +18,13 @@ func init() {
 		Needs:   "client address, path, time",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget,
-		State:   "about 250 bytes for clients that sent eight requests, for an hour",
+		State:   "about 250 bytes for clients that sent eight requests, for an hour, and a line in 32 as evidence",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
-		Concern: detect.Held,
+		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(HeavyClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig)}
 			env.Shape("heavy3")
+			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*repeats).code).Ordinary()
 			return r, nil
 		},
@@ -83,10 +83,15 @@ type heavyClient struct {
 	env   *detect.Env
 	cfg   *HeavyClientConfig
 	state *detect.Sparse[repeats]
+	lines *keeper
 }
 
-// Observe implements detect.Rule; requests are looked at in Digest.
-func (r *heavyClient) Observe(*ingest.Event, detect.Slot) {}
+// Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
+func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
+	if ev.Kind != ingest.RouteHealth {
+		r.lines.pick(ev, slot, 5)
+	}
+}
 
 // Digest implements detect.Digester.
 func (r *heavyClient) Digest(list []detect.Request, slot detect.Slot, upto int64) bool {
@@ -136,6 +141,7 @@ func (x *repeat) same() int64 {
 
 // Close implements detect.Rule.
 func (r *heavyClient) Close(slot detect.Slot, sec int64) {
+	defer r.lines.forget(slot, sec)
 	s := r.state.Get(slot)
 	switch {
 	case s == nil:
@@ -161,12 +167,13 @@ func (r *heavyClient) judge(s *repeats, slot detect.Slot, sec int64) {
 		return
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now, s.over = episode{start: start, fired: sec, first: s.half.at, standing: known}, 0
+		s.now, s.over = episode{start: start, fired: sec, first: s.half.at, shown: s.half.at * 1e9, standing: known}, 0
 	}
 	s.over = max(s.over, times)
 	if s.now.last != sec {
 		s.now.last, s.now.count = sec, s.now.count+s.half.n
 	}
+	r.lines.show(&s.now, slot, sec)
 	f := s.now.finding()
 	f.Severity, f.Confidence = detect.Medium, surer(0.75, 0.9, s.over, 4)
 	f.Why = fmt.Sprintf("%d requests for the same thing in half a minute, %d in this hour: %.1f times what a person needs", fast, hour, s.over)

@@ -26,7 +26,11 @@ type bucket struct {
 	n       int64
 	s5xx    int64
 	clients window.Crowd
+	pick    detect.Pick // of the newest buckets
 }
+
+// loadShown seconds before an alarm is what lines of evidence are from at first.
+const loadShown = 20
 
 // loadKept buckets are kept: two minutes, and on top what is open.
 const loadKept = 12
@@ -46,6 +50,7 @@ func (l *load) add(x *detect.Load) bool {
 	b.n += x.Requests
 	b.s5xx += x.S5xx
 	b.clients.Merge(&x.Clients)
+	b.pick.Merge(&x.Pick)
 	return fresh
 }
 
@@ -79,6 +84,9 @@ func (l *load) forget(sec int64) {
 	}
 	if n > 0 {
 		l.buckets = slices.Delete(l.buckets, 0, n)
+	}
+	for i := 0; i < len(l.buckets) && l.buckets[i].at <= sec-loadShown; i++ {
+		l.buckets[i].pick = detect.Pick{}
 	}
 }
 
@@ -120,6 +128,7 @@ func (l *load) code(k *window.Codec) {
 		k.I64(&b.n)
 		k.I64(&b.s5xx)
 		b.clients.Code(k)
+		b.pick.Code(k)
 	}
 	for _, p := range []*int64{&l.folded, &l.alarm, &l.began} {
 		k.I64(p)

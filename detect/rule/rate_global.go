@@ -19,7 +19,7 @@ func init() {
 		Concern: detect.Any,
 		Config:  func() any { return new(RateGlobalConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "global1", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
+			return newCrowded(env, "global2", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
 		},
 	})
 }

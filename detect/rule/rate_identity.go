@@ -17,15 +17,20 @@ func init() {
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1078", "oat:015"},
 		Needs:   "a consumer, API key, token, session or user in the log; time",
 		Fields:  []ingest.Fields{ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession},
-		State:   "about 200 bytes for each identity, 24 for each ten seconds of the last two minutes",
+		State:   "about 200 bytes for each identity, 32 for each ten seconds of the last two minutes, and three lines while it calls",
 		Evasion: "stays silent below limit for an identity in its first ten minutes with traffic, below least requests a minute, and for what grows by less than factor times its peak",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(RateIdentityConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &rateIdentity{env: env, cfg: cfg.(*RateIdentityConfig)}
-			env.Shape("ident1")
-			r.state = detect.NewSparse(env, (*caller).code)
+			env.Shape("ident2")
+			r.state = detect.NewSparse(env, func(s *caller, k *window.Codec) {
+				for i := range s.ticks { // nothing is saved with its secrets
+					s.ticks[i].pick.Redact(env.Redact)
+				}
+				s.code(k)
+			})
 			return r, nil
 		},
 	})
@@ -69,7 +74,10 @@ type caller struct {
 	times   float64
 }
 
-type tick struct{ at, n int64 }
+type tick struct {
+	at, n int64
+	pick  detect.Pick
+}
 
 type rateIdentity struct {
 	env   *detect.Env
@@ -94,6 +102,7 @@ func (r *rateIdentity) Use(u *detect.Use, slot detect.Slot) {
 		r.env.Wake(slot, u.Bucket-u.Bucket%60+59)
 	}
 	s.ticks[i-1].n += u.N
+	s.ticks[i-1].pick.Merge(&u.Pick)
 }
 
 // Close implements detect.Rule.
@@ -123,6 +132,9 @@ func (r *rateIdentity) Close(slot detect.Slot, sec int64) {
 		s.learn(float64(n), r.cfg.Factor)
 	}
 	s.ticks = slices.DeleteFunc(s.ticks, func(t tick) bool { return t.at <= sec-60 })
+	for i := 0; i < len(s.ticks) && s.ticks[i].at <= sec-loadShown; i++ {
+		s.ticks[i].pick = detect.Pick{}
+	}
 }
 
 // learn takes in a minute. What is beyond all experience teaches little at a time.
@@ -151,8 +163,14 @@ func (r *rateIdentity) judge(s *caller, slot detect.Slot, sec, n, here int64) {
 		return
 	}
 	if s.now.start != start {
-		s.now, s.times = episode{start: start, fired: sec, first: sec - 59, count: n - here}, 0
+		s.now, s.times = episode{start: start, fired: sec, first: sec - 59, count: n - here, shown: (sec + 1 - loadShown) * 1e9}, 0
 	}
+	for i := range s.ticks {
+		if t := &s.ticks[i]; t.at+detect.LoadSeconds-1 <= sec && t.at*1e9 >= s.now.shown {
+			s.now.pick(r.env, &t.pick.Sample)
+		}
+	}
+	s.now.shown = (sec + 1) * 1e9
 	s.now.count += here
 	s.now.last, s.times = sec, max(s.times, times)
 	f := s.now.finding()
@@ -178,6 +196,7 @@ func (s *caller) code(k *window.Codec) {
 	for i := range s.ticks {
 		k.I64(&s.ticks[i].at)
 		k.I64(&s.ticks[i].n)
+		s.ticks[i].pick.Code(k)
 	}
 	for _, p := range []*int64{&s.minutes, &s.last, &s.done} {
 		k.I64(p)

@@ -13,13 +13,13 @@ func init() {
 		Needs:   "path, time, client address; status, user agent and TLS fingerprint make it surer",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget | ingest.FieldStatus | ingest.FieldAgent | ingest.FieldPrint,
-		State:   "about 12 KB for a route: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
+		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most)",
 		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, rate-client and rate-identity name them; a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far",
 		By:      detect.ByRoute,
 		Concern: detect.Fresh,
 		Config:  func() any { return new(RateRouteConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "route1", crowdedLimits(*cfg.(*RateRouteConfig)), crowdedByRoute), nil
+			return newCrowded(env, "route2", crowdedLimits(*cfg.(*RateRouteConfig)), crowdedByRoute), nil
 		},
 	})
 }

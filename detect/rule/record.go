@@ -186,7 +186,7 @@ func keepLatest(lines []window.Sample, line window.Sample) []window.Sample {
 // redactLines takes the secrets out of lines.
 func redactLines(env *detect.Env, lines []window.Sample) {
 	for i := range lines {
-		lines[i].Line = env.Redact(lines[i].Line)
+		lines[i].Line, lines[i].Agent = env.Redact(lines[i].Line), env.Redact(lines[i].Agent)
 	}
 }
 
@@ -236,7 +236,7 @@ func (r *record) fire(env *detect.Env, slot detect.Slot, sec int64, t *moment, f
 // shown is a line without its secrets.
 func shown(env *detect.Env, s *window.Sample) detect.Evidence {
 	e := evidenceOf(s)
-	e.Line = env.Redact(e.Line)
+	e.Line, e.Agent = env.Redact(e.Line), env.Redact(e.Agent)
 	return e
 }
 

@@ -16,13 +16,13 @@ func init() {
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
 		Fields:  []ingest.Fields{ingest.FieldMethod, ingest.FieldTarget, ingest.FieldStatus},
 		Helps:   ingest.FieldAgent,
-		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests",
+		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests, and a line in 32 as evidence",
 		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
-		Concern: detect.Held,
+		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig)}
 			env.Shape("scrape2")
+			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*reader).code).Ordinary()
 			return r, nil
 		},
@@ -73,13 +73,18 @@ type scraping struct {
 	env   *detect.Env
 	cfg   *ScrapingConfig
 	state *detect.Sparse[reader]
+	lines *keeper
 }
 
 // scrapeTidy is how often it is looked whether a client still reads, in seconds.
 const scrapeTidy = 600
 
-// Observe implements detect.Rule; requests are looked at in Digest.
-func (r *scraping) Observe(*ingest.Event, detect.Slot) {}
+// Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
+func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
+	if reads(r.env.Request()) {
+		r.lines.pick(ev, slot, 5)
+	}
+}
 
 // reads reports whether a request reads an object, or tries to.
 func reads(x *detect.Request) bool {
@@ -168,6 +173,7 @@ func (r *scraping) Explain(ev *ingest.Event) (bool, string) {
 
 // Close implements detect.Rule.
 func (r *scraping) Close(slot detect.Slot, sec int64) {
+	defer r.lines.forget(slot, sec)
 	s := r.state.Get(slot)
 	switch {
 	case s == nil:
@@ -192,9 +198,10 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 		return
 	}
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now = episode{start: start, fired: sec, first: s.first, standing: known}
+		s.now = episode{start: start, fired: sec, first: s.first, shown: r.lines.from(s.first, sec), standing: known}
 	}
 	s.now.last, s.now.count = sec, s.n
+	r.lines.show(&s.now, slot, sec)
 	f := s.now.finding()
 	times := float64(objects) / float64(limit)
 	f.Severity, f.Confidence = detect.Medium, surer(0.7, 0.9, times, 5)

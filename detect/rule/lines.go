@@ -1,0 +1,70 @@
+package rule
+
+import (
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// keeper keeps a few lines of each client for ten minutes, as evidence for a rule that
+// learns later whether there is a finding. They are kept as they are, most are forgotten
+// unseen; what is shown or saved is without its secrets.
+type keeper struct {
+	env  *detect.Env
+	span span
+	list *detect.Sparse[window.Samples]
+}
+
+func newKeeper(env *detect.Env) *keeper {
+	k := &keeper{env: env, span: newSpan(600)}
+	k.list = detect.NewSparse(env, func(s *window.Samples, c *window.Codec) {
+		if !c.Reading() {
+			s.Rewrite(env.Redact)
+		}
+		s.Code(c)
+	}).Ordinary()
+	return k
+}
+
+// pick keeps the line if it is one in 2 to the n, by where it stands and the
+// installation's secret.
+func (k *keeper) pick(ev *ingest.Event, slot detect.Slot, n uint) {
+	if _, asked := detect.Rank(k.env.Seed(), &ev.Pos, n); asked {
+		k.keep(ev, slot)
+	}
+}
+
+func (k *keeper) keep(ev *ingest.Event, slot detect.Slot) {
+	lines := k.list.At(slot)
+	if lines.Wants(ev.Time, ev.Pos, k.span.bucket) {
+		lines.Add(k.env.RawSample(ev), k.span.bucket)
+		k.env.Wake(slot, ev.Time/1e9+2*k.span.secs)
+	}
+}
+
+// from is where the evidence of what began at a second starts, in nanoseconds.
+func (k *keeper) from(first, sec int64) int64 { return max(first, sec-k.span.secs) * 1e9 }
+
+// show takes the lines of the seconds that closed since into the evidence.
+func (k *keeper) show(e *episode, slot detect.Slot, sec int64) {
+	lines := k.list.Get(slot)
+	if lines == nil {
+		return
+	}
+	have := len(e.evidence)
+	e.show(lines, sec)
+	for i := have; i < len(e.evidence); i++ {
+		e.evidence[i].Line, e.evidence[i].Agent = k.env.Redact(e.evidence[i].Line), k.env.Redact(e.evidence[i].Agent)
+	}
+}
+
+// forget drops what is too old.
+func (k *keeper) forget(slot detect.Slot, sec int64) {
+	lines := k.list.Get(slot)
+	if lines == nil {
+		return
+	}
+	if lines.Forget((sec-k.span.secs)*1e9, k.span.bucket); lines.Empty() {
+		k.list.Drop(slot)
+	}
+}
