@@ -79,9 +79,9 @@ func policyField(v verdict) string {
 	b = append(b, '"')
 	b = append(b, v.policy...)
 	b = append(b, `";q=`...)
-	b = strconv.AppendInt(b, v.pace.quota(), 10)
+	b = strconv.AppendInt(b, v.pace.Quota(), 10)
 	b = append(b, ";w="...)
-	return string(strconv.AppendInt(b, max(v.pace.window(), 1), 10))
+	return string(strconv.AppendInt(b, max(v.pace.Window(), 1), 10))
 }
 
 // limitField is the RateLimit field (section 4 there): what is left now, and in how

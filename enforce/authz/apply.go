@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/enforce"
 )
 
@@ -128,7 +129,7 @@ func (s *Service) wantedOf(e *enforce.Entry) (wanted, error) {
 		if !(e.Rate > 0) || math.IsInf(e.Rate, 0) || e.Burst < 0 {
 			return w, fmt.Errorf("gateway authz: decision %.64q: rate %v and burst %d are none that can be kept", e.Decision, e.Rate, e.Burst)
 		}
-		w.act, w.pace, w.label = actThrottle, newPace(e.Rate, e.Burst), "throttle"
+		w.act, w.pace, w.label = actThrottle, window.NewPace(e.Rate, e.Burst), "throttle"
 	}
 	return w, nil
 }

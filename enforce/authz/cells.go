@@ -57,14 +57,14 @@ func (c *cells) take(key uint64, p pace, now, n int64) (due int64, ok bool) {
 	oldest := 0
 	for i := range set {
 		if set[i].key == key {
-			set[i].due, ok = p.next(set[i].due, now, n)
+			set[i].due, ok = p.Next(set[i].due, now, n)
 			return set[i].due, ok
 		}
 		if set[i].due < set[oldest].due {
 			oldest = i
 		}
 	}
-	due, ok = p.next(0, now, n)
+	due, ok = p.Next(0, now, n)
 	if !ok {
 		return due, false
 	}

@@ -126,7 +126,7 @@ func (s *Service) apply(r *rule, now, n int64) verdict {
 	case actBlock:
 		return verdict{outcome: blocked, rule: r}
 	case actThrottle:
-		due, ok := r.pace.take(&r.due, now, n)
+		due, ok := take(r.pace, &r.due, now, n)
 		return rated(r, r.label, r.pace, due, now, ok)
 	}
 	s.noted.Add(1)
@@ -135,7 +135,7 @@ func (s *Service) apply(r *rule, now, n int64) verdict {
 
 func rated(r *rule, policy string, p pace, due, now int64, ok bool) verdict {
 	v := verdict{rule: r, policy: policy, pace: p}
-	v.left, v.wait = p.left(due, now)
+	v.left, v.wait = p.Left(due, now)
 	if !ok {
 		v.outcome = throttled
 	}

@@ -113,9 +113,9 @@ func (l *rateLimit) ShouldRateLimit(_ context.Context, req *ratepb.RateLimitRequ
 		v := l.decide(d, hits(req, d))
 		st := &ratepb.RateLimitResponse_DescriptorStatus{Code: ratepb.RateLimitResponse_OK}
 		if v.policy != "" {
-			window := max(v.pace.window(), 1)
+			window := max(v.pace.Window(), 1)
 			st.CurrentLimit = &ratepb.RateLimitResponse_RateLimit{
-				Name: v.policy, RequestsPerUnit: uint32(min((v.pace.quota()+window-1)/window, 1<<31)), Unit: ratepb.RateLimitResponse_RateLimit_SECOND,
+				Name: v.policy, RequestsPerUnit: uint32(min((v.pace.Quota()+window-1)/window, 1<<31)), Unit: ratepb.RateLimitResponse_RateLimit_SECOND,
 			}
 			st.LimitRemaining = uint32(min(v.left, 1<<31))
 			st.DurationUntilReset = durationpb.New(v.wait)

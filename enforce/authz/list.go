@@ -181,7 +181,7 @@ func harder(a, b *rule) *rule {
 	switch {
 	case a == nil:
 		return b
-	case b == nil, a.act > b.act, a.act == b.act && a.pace.every >= b.pace.every:
+	case b == nil, a.act > b.act, a.act == b.act && a.pace.Every >= b.pace.Every:
 		return a
 	}
 	return b

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
 )
 
 func drawTarget(t *rapid.T) target {
@@ -35,7 +36,7 @@ func (m model) find(a netip.Addr, key, route string) *wanted {
 		if at.prefix.IsValid() && !at.prefix.Contains(a) || !at.prefix.IsValid() && at.subject.Value != key {
 			continue
 		}
-		if best == nil || w.act > best.act || w.act == best.act && w.pace.every > best.pace.every {
+		if best == nil || w.act > best.act || w.act == best.act && w.pace.Every > best.pace.Every {
 			w := w
 			best = &w
 		}
@@ -55,7 +56,7 @@ func TestListAgainstModel(t *testing.T) {
 			for range rapid.IntRange(0, 25).Draw(t, "rules") {
 				w := wanted{target: drawTarget(t), act: act(rapid.IntRange(1, 2).Draw(t, "act")), id: fmt.Sprint("d", rapid.IntRange(0, 2).Draw(t, "id"))}
 				if w.act == actThrottle {
-					w.pace = newPace(float64(rapid.IntRange(1, 3).Draw(t, "rate")), 1)
+					w.pace = window.NewPace(float64(rapid.IntRange(1, 3).Draw(t, "rate")), 1)
 				}
 				if _, twice := next[w.target]; !twice {
 					want, next[w.target] = append(want, w), w
@@ -126,10 +127,10 @@ func TestListMany(t *testing.T) {
 func TestListKeepsPace(t *testing.T) {
 	l := newList()
 	at := target{prefix: netip.MustParsePrefix("192.0.2.1/32")}
-	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(1, 1), id: "d1"}})
+	l.replace([]wanted{{target: at, act: actThrottle, pace: window.NewPace(1, 1), id: "d1"}})
 	l.cur.Load().find(at.prefix.Addr(), way{}).due.Store(7)
-	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(1, 1), id: "d1"}})
-	l.replace([]wanted{{target: at, act: actThrottle, pace: newPace(2, 1), id: "d2"}})
+	l.replace([]wanted{{target: at, act: actThrottle, pace: window.NewPace(1, 1), id: "d1"}})
+	l.replace([]wanted{{target: at, act: actThrottle, pace: window.NewPace(2, 1), id: "d2"}})
 	if r := l.cur.Load().find(at.prefix.Addr(), way{}); r.due.Load() != 7 || r.id != "d2" {
 		t.Errorf("due %d of %s", r.due.Load(), r.id)
 	}

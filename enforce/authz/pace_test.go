@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/detect/window"
 )
 
 // TestPaceExact: after the burst exactly the rate passes, whatever the asking rate.
@@ -14,13 +16,13 @@ func TestPaceExact(t *testing.T) {
 		rate  float64
 		burst int
 	}{{1, 0}, {2, 10}, {0.5, 3}, {100, 5}, {1000, 1000}} {
-		p := newPace(c.rate, c.burst)
+		p := window.NewPace(c.rate, c.burst)
 		due, passed := int64(0), 0
 		const span = 60 * int64(time.Second)
 		start := int64(1e18)
 		for at := start; at < start+span; at += int64(time.Millisecond) / 4 {
 			var ok bool
-			if due, ok = p.next(due, at, 1); ok {
+			if due, ok = p.Next(due, at, 1); ok {
 				passed++
 			}
 		}
@@ -37,21 +39,21 @@ func TestPaceNeverMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.Float64Range(0.01, 5000).Draw(t, "rate")
 		burst := rapid.IntRange(0, 200).Draw(t, "burst")
-		p := newPace(rate, burst)
+		p := window.NewPace(rate, burst)
 		now, due := int64(1e18), int64(0)
 		var passed []int64
 		for range rapid.IntRange(1, 300).Draw(t, "requests") {
-			now += rapid.Int64Range(0, 3*p.every).Draw(t, "gap")
-			left, wait := p.left(due, now)
-			after, ok := p.next(due, now, 1)
+			now += rapid.Int64Range(0, 3*p.Every).Draw(t, "gap")
+			left, wait := p.Left(due, now)
+			after, ok := p.Next(due, now, 1)
 			if ok != (left > 0) {
 				t.Fatalf("left says %d, but the request passed: %v", left, ok)
 			}
 			if !ok {
-				if _, early := p.next(due, now+int64(wait)-1, 1); early {
+				if _, early := p.Next(due, now+int64(wait)-1, 1); early {
 					t.Fatalf("wait says %s, but one passes earlier", wait)
 				}
-				if _, then := p.next(due, now+int64(wait), 1); !then {
+				if _, then := p.Next(due, now+int64(wait), 1); !then {
 					t.Fatalf("after a wait of %s none passes", wait)
 				}
 			} else {
@@ -61,7 +63,7 @@ func TestPaceNeverMore(t *testing.T) {
 		}
 		for i := range passed {
 			for j := i; j < len(passed); j++ {
-				most := (passed[j]-passed[i])/p.every + int64(burst) + 1
+				most := (passed[j]-passed[i])/p.Every + int64(burst) + 1
 				if n := int64(j - i + 1); n > most {
 					t.Fatalf("%d passed within %d ns, want %d at most", n, passed[j]-passed[i], most)
 				}
@@ -71,18 +73,18 @@ func TestPaceNeverMore(t *testing.T) {
 }
 
 func TestPaceManyAtOnce(t *testing.T) {
-	p := newPace(1, 4)
-	if _, ok := p.next(0, 1e18, 6); ok {
+	p := window.NewPace(1, 4)
+	if _, ok := p.Next(0, 1e18, 6); ok {
 		t.Error("6 requests passed a quota of 5")
 	}
-	due, ok := p.next(0, 1e18, 5)
-	if left, _ := p.left(due, 1e18); !ok || left != 0 {
+	due, ok := p.Next(0, 1e18, 5)
+	if left, _ := p.Left(due, 1e18); !ok || left != 0 {
 		t.Errorf("5 requests of a quota of 5: %v, %d left", ok, left)
 	}
-	if _, ok := p.next(due, 1e18, math.MaxInt64); ok {
+	if _, ok := p.Next(due, 1e18, math.MaxInt64); ok {
 		t.Error("an overflow passed")
 	}
-	if q, w := p.quota(), p.window(); q != 5 || w != 5 {
+	if q, w := p.Quota(), p.Window(); q != 5 || w != 5 {
 		t.Errorf("quota %d in %d s", q, w)
 	}
 }
@@ -91,7 +93,7 @@ func TestPaceManyAtOnce(t *testing.T) {
 // forgot too early.
 func TestCellsBounded(t *testing.T) {
 	c := newCells(minCells)
-	p := newPace(1, 2)
+	p := window.NewPace(1, 2)
 	now := int64(1e18)
 	for i := range uint64(100 * minCells) {
 		if _, ok := c.take(i*0x9e3779b97f4a7c15+1, p, now, 1); !ok {

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/identity"
@@ -79,7 +80,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		s.now = time.Now
 	}
 	for _, l := range cfg.Limits {
-		s.limits = append(s.limits, limit{Limit: l, pace: newPace(l.Rate, l.Burst), seed: maphash.MakeSeed()})
+		s.limits = append(s.limits, limit{Limit: l, pace: window.NewPace(l.Rate, l.Burst), seed: maphash.MakeSeed()})
 		s.named = s.named || l.Per != "" && l.Per != perClient
 		s.routed = s.routed || l.Route != ""
 	}
