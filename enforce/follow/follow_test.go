@@ -107,6 +107,9 @@ func TestAStoreThatFails(t *testing.T) {
 
 // TestMemoryIsBounded while the database cannot be written: the topic keeps the rest.
 func TestMemoryIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
 	bubble(t, func(t *testing.T, r *rig) {
 		for i := range 6000 {
 			r.list[i%parts] = append(r.list[i%parts], nil)
