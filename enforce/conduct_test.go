@@ -38,6 +38,25 @@ func TestLeakAndBack(t *testing.T) {
 	})
 }
 
+// TestSeenLate: who sees a finding long after it fired, and grown, decides as who saw it
+// fire.
+func TestSeenLate(t *testing.T) {
+	for name, late := range map[string]time.Duration{"as it fires": 0, "eight minutes later": 8 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			run(t, enforceAll(), 1, func(t *testing.T, w *world) {
+				f := finding("f1", "192.0.2.7")
+				f.Family, f.Severity, f.Confidence = detect.Rate, detect.Medium, 0.8 // 3.2 points of 3, for five and a half minutes
+				f.FiredAt -= int64(late)
+				w.e.Offer(f)
+				w.pass(time.Second)
+				if d := w.decisions(enforce.DecisionQuery{Live: true}); len(d) != 1 || d[0].Action != enforce.Throttle {
+					t.Errorf("%+v", d)
+				}
+			})
+		})
+	}
+}
+
 func TestOffencesEscalate(t *testing.T) {
 	cfg := enforceAll()
 	cfg.Push.Poll, cfg.Push.Reconcile = 5*time.Minute, time.Hour // a month passes here

@@ -46,16 +46,16 @@ func (e *Enforcer) judgeOne(ctx context.Context, b *batch, f *detect.Finding, bl
 			b.counted[countedKey{f.Subject, f.ID}] = c
 		}
 	}
-	v := e.policy.Judge(rec, f, live)
+	trigger := f.FiredAt // also where it is first seen long after: who decided at once would have decided so
+	if known {
+		trigger = when(f) // it crossed the threshold by what is new in it
+	}
+	v := e.policy.Judge(rec, f, trigger, live)
 	if v.Action == "" {
 		if live != nil {
 			e.attach(b, live, f, 0)
 		}
 		return nil
-	}
-	trigger := f.FiredAt
-	if known {
-		trigger = when(f) // it crossed the threshold by what is new in it
 	}
 	w := wanted{f: f, rec: rec, v: v, trigger: trigger, blind: blind, ruling: e.rule(Case{Subject: f.Subject, Route: f.Route, Action: v.Action, Standing: f.Standing, Blind: blind}, now)}
 	return e.decide(ctx, b, w, live, proposed, now)

@@ -185,10 +185,9 @@ type Verdict struct {
 	Burst   int
 }
 
-// Judge says what the record leads to now that f was counted. live is the
-// decision in force on the subject, or nil.
-func (p *Policy) Judge(r *Record, f *detect.Finding, live *Decision) Verdict {
-	at := when(f)
+// Judge says what the record leads to now that f was counted, at the event time of what
+// is new in it. live is the decision in force on the subject, or nil.
+func (p *Policy) Judge(r *Record, f *detect.Finding, at int64, live *Decision) Verdict {
 	all, hard := p.Score(r, at)
 	v := Verdict{Score: hard, Enforce: true, Offence: 1}
 	if r.Offences > 0 && at-r.Offended < int64(p.cfg.Forget) {

@@ -94,7 +94,7 @@ func TestPolicyLadder(t *testing.T) {
 			var v Verdict
 			for i := range c.facts {
 				if p.Count(&rec, &c.facts[i]) {
-					v = p.Judge(&rec, &c.facts[i], c.live)
+					v = p.Judge(&rec, &c.facts[i], when(&c.facts[i]), c.live)
 				}
 			}
 			if v.Action != c.action || v.Enforce != c.enforce || v.Code != c.code || v.For != c.span {
