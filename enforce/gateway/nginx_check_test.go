@@ -91,6 +91,9 @@ func addresses(n int) []enforce.Entry {
 func TestNginxManyEntries(t *testing.T) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if n > 10_000 && testing.Short() {
+				t.Skip("long, and one push after the other: leave out -short")
+			}
 			s := newSite(t, "")
 			s.start()
 			g := s.gateway()
