@@ -24,6 +24,7 @@ type Event struct {
 	Method   string // as sent, any token
 	Target   string // request target as sent: path and query, escapes of the log undone once
 	Host     string
+	Scheme   string // "http" or "https": how the peer spoke to the gateway
 	Protocol string // "HTTP/1.1"
 	Referer  string
 	Agent    string
@@ -49,6 +50,7 @@ type Event struct {
 	Route   string    // template: /orders/{id}; set by enrich
 	RouteID uint32    // small dense number of Route within this process, 0 = none
 	Kind    RouteKind // what the route is for
+	API     API       // what the API's description says of the request; set by enrich
 
 	Country [2]byte    // ISO 3166-1 alpha-2 of Client; set by enrich
 	ASN     uint32     // autonomous system of Client; set by enrich

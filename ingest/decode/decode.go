@@ -13,11 +13,13 @@ import (
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/identity"
+	"github.com/portcullis/portcullis/ingest/openapi"
 )
 
 // Plan is what all decoders of a process share. It is safe for concurrent use.
 type Plan struct {
 	routes  enrich.RoutesConfig
+	api     *openapi.API
 	ident   identity.Config
 	enrich  *enrich.Enricher
 	noTime  func() int64
@@ -36,6 +38,8 @@ const MaxRouteIDs = 1 << 15
 // Options are the parts of a Plan that may be left out.
 type Options struct {
 	Routes enrich.RoutesConfig
+	// API is what documents say of the API; nil where there are none.
+	API *openapi.API
 	// NoTime gives the time, in Unix nanoseconds, of lines whose format has none
 	// and that follow no line with one.
 	NoTime func() int64
@@ -48,7 +52,7 @@ type Options struct {
 
 // NewPlan makes a Plan. formats maps the name of every source to its format.
 func NewPlan(formats map[string]format.Format, ident identity.Config, o Options) *Plan {
-	p := &Plan{routes: o.Routes, ident: ident, enrich: o.Enrich, noTime: o.NoTime, say: o.Say,
+	p := &Plan{routes: o.Routes, api: o.API, ident: ident, enrich: o.Enrich, noTime: o.NoTime, say: o.Say,
 		formats: map[string]format.Format{}, ids: map[string]uint32{}, unsure: map[string]bool{}, guessed: map[string]bool{}, opened: map[string]opened{}}
 	for name, f := range formats {
 		p.formats[name] = f
@@ -102,7 +106,7 @@ func (p *Plan) New() (*Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
-	d := &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes), parsers: map[stock]*lines{}}
+	d := &Decoder{plan: p, ident: r, routes: enrich.NewRoutes(p.routes).Describe(p.api), parsers: map[stock]*lines{}}
 	if p.enrich != nil {
 		d.more = p.enrich.Worker()
 	}

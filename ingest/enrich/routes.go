@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/openapi"
 )
 
 // RoutesConfig is the "routes" section of the config file. The lists name
@@ -78,6 +79,8 @@ type Routes struct {
 	max  int
 	ids  map[string]*route
 	own  *patterns // configured; nil when there are none
+	api  *openapi.API
+	docs *openapi.Reader // of api; nil when there are no documents
 	memo []slot
 	work []byte
 }
@@ -87,6 +90,7 @@ type route struct {
 	text  string
 	id    uint32
 	kinds [2]ingest.RouteKind // for methods that read, and that write
+	api   bool                // a document has it
 }
 
 // slot remembers the route of one method and path. Its key's bytes are reused, so
@@ -97,6 +101,8 @@ type slot struct {
 	text   string
 	id     uint32
 	kind   ingest.RouteKind
+	host   uint8 // whose documents were asked
+	said   openapi.Match
 }
 
 // NewRoutes makes a finder of routes.
@@ -134,19 +140,26 @@ func (r *Routes) Resolve(ev *ingest.Event) {
 		path = Path(path)
 	}
 	size := len(ev.Method) + 1 + len(path)
+	var host uint8
+	if r.docs != nil {
+		host = r.api.Host(ev.Host)
+	}
 	if size > longestMemo {
-		r.compute(ev, path)
+		said := r.compute(ev, path, host)
+		r.describe(ev, &said)
 		return
 	}
 	s := &r.memo[hash(ev.Method, path)%memoSlots]
-	if s.method == len(ev.Method) && len(s.key) == size && string(s.key[s.method+1:]) == path &&
+	if s.method == len(ev.Method) && len(s.key) == size && string(s.key[s.method+1:]) == path && s.host == host &&
 		string(s.key[:s.method]) == ev.Method && (s.id != Other || len(r.ids) >= r.max || !exists(ev.Status)) {
 		ev.Route, ev.RouteID, ev.Kind = s.text, s.id, s.kind
+		r.describe(ev, &s.said)
 		return
 	}
-	r.compute(ev, path)
+	s.said = r.compute(ev, path, host)
 	s.key = append(append(append(s.key[:0], ev.Method...), ' '), path...)
-	s.method, s.text, s.id, s.kind = len(ev.Method), ev.Route, ev.RouteID, ev.Kind
+	s.method, s.text, s.id, s.kind, s.host = len(ev.Method), ev.Route, ev.RouteID, ev.Kind, host
+	r.describe(ev, &s.said)
 }
 
 // hash finds a memo's slot. It looks at the beginning, the middle and the end: two paths
@@ -174,13 +187,20 @@ func word(s string) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// compute finds the route the long way.
-func (r *Routes) compute(ev *ingest.Event, path string) {
+// compute finds the route the long way: the documents' before the operator's own, and that
+// before the guess. It returns what the documents say.
+func (r *Routes) compute(ev *ingest.Event, path string, host uint8) (said openapi.Match) {
 	path = Path(path) // a fragment, which no client should send, is part of the memo's key
+	if r.docs != nil {
+		said = r.docs.Find(host, ev.Method, path)
+	}
 	p := r.own.find(path)
-	if p != nil {
+	switch {
+	case said.Template != "":
+		r.work = append(r.work[:0], said.Template...)
+	case p != nil:
 		r.work = append(r.work[:0], p.text...)
-	} else {
+	default:
 		r.work = appendTemplate(r.work[:0], path)
 	}
 	known, ok := r.ids[string(r.work)]
@@ -193,6 +213,9 @@ func (r *Routes) compute(ev *ingest.Event, path string) {
 		if writing {
 			ev.Kind = known.kinds[1]
 		}
+		if known.api {
+			said.Facts &^= ingest.APIUnlisted // an odd way to write what is described
+		}
 	} else {
 		ev.Route, ev.RouteID = string(r.work), Other
 		ev.Kind = wellKnown(writing, ev.Route)
@@ -200,6 +223,7 @@ func (r *Routes) compute(ev *ingest.Event, path string) {
 	if p != nil && p.fixed {
 		ev.Kind = p.kind
 	}
+	return said
 }
 
 // add gives a template a number, or returns nil when all are taken.
