@@ -47,7 +47,7 @@ func (c *cluster) openCollect(ctx context.Context) error {
 	}
 	c.collect = &collectRole{intake: in}
 	ident.Sealed = s.Kafka.Redact
-	plan, err := newPlan(s, engineOptions{formats: formatsOf(s), log: c.log, noTime: func() int64 { return now().UnixNano() }}, ident)
+	plan, err := newPlan(s, engineOptions{formats: formatsOf(s), clients: true, log: c.log, noTime: func() int64 { return now().UnixNano() }}, ident)
 	if err != nil {
 		return err
 	}

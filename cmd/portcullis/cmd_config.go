@@ -38,8 +38,18 @@ func (c *ConfigCheckCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	if err := config.Load(name, data, app.Environ, app.newSettings()); err != nil {
+	s := app.newSettings()
+	if err := config.Load(name, data, app.Environ, s); err != nil {
 		return err
+	}
+	api, err := s.described()
+	if err != nil {
+		return err
+	}
+	if api != nil {
+		for _, w := range api.Warnings {
+			fmt.Fprintln(app.Err, w)
+		}
 	}
 	if name == "" {
 		name = "no settings file; the defaults and the environment"

@@ -100,8 +100,12 @@ func (x *explained) look(s *Settings, f format.Format, line string) error {
 	if err != nil {
 		return err
 	}
+	api, err := s.described()
+	if err != nil {
+		return err
+	}
 	const source = "explain"
-	d, err := decode.NewPlan(map[string]format.Format{source: f}, ident, decode.Options{Routes: s.Routes, Enrich: more, NoTime: func() int64 { return now().UnixNano() }}).New()
+	d, err := decode.NewPlan(map[string]format.Format{source: f}, ident, decode.Options{Routes: s.Routes, API: api, Enrich: more, NoTime: func() int64 { return now().UnixNano() }}).New()
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ func (c *RunCmd) serve(ctx context.Context, app *App, r roles) error {
 		if err != nil {
 			return err
 		}
+		s.sayDescribed(log)
 		turn, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- p.run(turn) }()

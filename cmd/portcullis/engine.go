@@ -11,6 +11,7 @@ import (
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/identity"
+	"github.com/portcullis/portcullis/ingest/openapi"
 )
 
 // engineOptions are what run and replay set differently.
@@ -25,6 +26,7 @@ type engineOptions struct {
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
 	noTime  func() int64
 	log     *slog.Logger
+	clients bool                                          // only whose the lines are is asked: no documents of the API are read
 	sealed  bool                                          // the lines' secrets were replaced before the bus
 	enrich  *enrich.Enricher                              // nil: nothing is added
 	hide    func(string) string                           // see detect.Config; nil: nothing is hidden
@@ -114,7 +116,14 @@ func newPlan(s *Settings, o engineOptions, ident identity.Config) (*decode.Plan,
 		}
 		formats[name] = f
 	}
-	return decode.NewPlan(formats, ident, decode.Options{Routes: s.Routes, Enrich: o.enrich, NoTime: o.noTime, Say: sayFormat(o.log)}), nil
+	var api *openapi.API
+	if !o.clients {
+		var err error
+		if api, err = s.described(); err != nil {
+			return nil, err
+		}
+	}
+	return decode.NewPlan(formats, ident, decode.Options{Routes: s.Routes, API: api, Enrich: o.enrich, NoTime: o.noTime, Say: sayFormat(o.log)}), nil
 }
 
 // newEngineTimer reads the times of lines ahead of the engine, where several
@@ -124,7 +133,7 @@ func newEngineTimer(s *Settings, formats map[string]string) (*timer, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := newPlan(s, engineOptions{formats: formats, log: slog.New(slog.DiscardHandler)}, ident)
+	plan, err := newPlan(s, engineOptions{formats: formats, clients: true, log: slog.New(slog.DiscardHandler)}, ident)
 	if err != nil {
 		return nil, err
 	}

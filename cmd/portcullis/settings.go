@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/identity"
+	"github.com/portcullis/portcullis/ingest/openapi"
 	"github.com/portcullis/portcullis/internal/config"
 )
 
@@ -23,6 +24,7 @@ type Settings struct {
 	Sources        []SourceSettings    `yaml:"sources" doc:"the access logs to follow"`
 	Identity       identity.Config     `yaml:"identity" doc:"who the client is, and what is kept of secrets"`
 	Routes         enrich.RoutesConfig `yaml:"routes" doc:"which routes take credentials, serve documentation, answer probes"`
+	OpenAPI        []openapi.Document  `yaml:"openapi" doc:"documents that describe the API: they name its routes, and what they do not have is found"`
 	Enrich         enrich.Config       `yaml:"enrich" doc:"where clients are, what programs they are, which crawlers are real"`
 	Engine         detect.Options      `yaml:"engine" doc:"event time and bounds of detection"`
 	Inspect        inspect.Config      `yaml:"inspect" doc:"payload inspection"`
@@ -38,6 +40,8 @@ type Settings struct {
 	Retention     store.Retention `yaml:"retention" doc:"how long things are kept"`
 	Snapshot      time.Duration   `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
 	Log           LogSettings     `yaml:"log" doc:"Portcullis' own log, on standard error"`
+
+	description description
 }
 
 // KafkaSettings are the brokers between the processes.
