@@ -26,11 +26,12 @@ type forwarder struct {
 
 // sums are what was counted.
 type sums struct {
-	loads loads
-	uses  usage
+	loads  loads
+	uses   usage
+	lapses lapses
 }
 
-func newSums() sums { return sums{loads{}, usage{}} }
+func newSums() sums { return sums{loads{}, usage{}, lapses{}} }
 
 // take adds what was counted. Lines leave the process from here: without their secrets.
 func (s *sums) take(t *tallies) {
@@ -44,6 +45,7 @@ func (s *sums) take(t *tallies) {
 			s.uses.add(k, x)
 		}
 	}
+	t.lapses.each(s.lapses.merge)
 }
 
 func (s *sums) add(from *sums) {
@@ -53,11 +55,13 @@ func (s *sums) add(from *sums) {
 	for k, x := range from.uses {
 		s.uses.add(k, &x)
 	}
+	from.lapses.each(s.lapses.merge)
 }
 
 func (s *sums) clear() {
 	clear(s.loads)
 	clear(s.uses)
+	clear(s.lapses)
 }
 
 // shownKey tells apart what some detector may want of a subject and another not.
@@ -77,7 +81,7 @@ func newForwarder(cfg *Config) *forwarder {
 	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[shownKey]*shown{}}
 	for _, r := range cfg.Rules {
 		if r.Spec.By < manyBy {
-			f.wants[r.Spec.By] |= r.Spec.Concern &^ Any
+			f.wants[r.Spec.By] |= r.Spec.Concern &^ (Any | Lapsing)
 		}
 	}
 	return f
@@ -163,7 +167,7 @@ func (f *forwarder) close(_ int, sec int64) {
 
 // take returns what is to be handed over, nil if there is nothing.
 func (f *forwarder) take(seed uint64) *Partials {
-	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.list) == 0 && f.closed == f.told {
+	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.now.lapses) == 0 && len(f.list) == 0 && f.closed == f.told {
 		return nil
 	}
 	p := &Partials{Closed: f.closed, List: f.list}
@@ -178,6 +182,11 @@ func (f *forwarder) take(seed uint64) *Partials {
 		codeUse(w, &x)
 		p.List = append(p.List, Partial{Kind: UsePartial, Hash: k.who.hash(seed), Payload: string(w.Bytes())})
 	}
+	f.now.lapses.each(func(route string, l *Lapse) {
+		w, whose := window.NewWriter(nil), named(ByRoute, "route", route)
+		codeLapse(w, &route, l)
+		p.List = append(p.List, Partial{Kind: LapsePartial, Hash: whose.part(seed), Payload: string(w.Bytes())})
+	})
 	f.now.clear()
 	clear(f.shown)
 	f.list, f.told = nil, f.closed
@@ -195,6 +204,7 @@ func (f *forwarder) code(k *window.Codec, counted *tallies) *window.Codec {
 	}
 	sum.loads.code(k)
 	sum.uses.code(k)
+	sum.lapses.code(k)
 	if k.Reading() {
 		f.held.add(&sum)
 	}

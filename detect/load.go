@@ -104,6 +104,7 @@ type tallies struct {
 	asn  map[uint32]*tally
 	uses *uses // nil: nobody asks
 
+	lapses lapses // nil: nobody asks
 	cfg *Config // whose seed picks lines
 }
 
@@ -150,7 +151,7 @@ func (t *tallies) addASN(ev *ingest.Event, bucket int64, hash uint64, kind answe
 
 // empty reports whether there is nothing to hand on.
 func (t *tallies) empty() bool {
-	return len(t.used) == 0 && len(t.asn) == 0 && (t.uses == nil || len(t.uses.list) == 0)
+	return len(t.used) == 0 && len(t.asn) == 0 && len(t.lapses) == 0 && (t.uses == nil || len(t.uses.list) == 0)
 }
 
 // flush hands the partials on.
@@ -164,6 +165,7 @@ func (t *tallies) flush(up upper) {
 	}
 	clear(t.full)
 	clear(t.asn)
+	clear(t.lapses)
 	t.used, t.full = t.used[:0], t.full[:0]
 	if t.uses != nil {
 		t.uses.clear()

@@ -32,6 +32,7 @@ const (
 	ExcerptPartial PartialKind = 4 // a request, for one subject it concerns
 	LoadPartial    PartialKind = 6 // a Load of a route, a system or all traffic, to be added up; hash 0
 	UsePartial     PartialKind = 7 // a Use of an identity, to be added up
+	LapsePartial   PartialKind = 8 // a Lapse of a route, to be added up
 )
 
 const partialsVersion = 1

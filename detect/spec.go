@@ -36,6 +36,7 @@ type Spec struct {
 	By      By              // whose state it keeps: of a client (level one) or of something wider (level two)
 	Concern Concern         // which events it wants
 	Late    bool            // whether it also wants events behind the late bound
+	Advice  bool            // its findings are for whoever runs the API: they never lead to a decision
 	Config  func() any
 	New     func(env *Env, cfg any) (Rule, error)
 }
@@ -55,6 +56,7 @@ const (
 	ServerError                     // 5xx
 	Fresh                           // within the first minute of its client, or twice the late bound if that is more
 	Leaking                         // a parameter of the target names a credential, and is not empty
+	Lapsing                         // not as the API's documents say, or over plain HTTP; a rule by route gets these as Lapses
 
 	// Held is the concern of a Digester, which gets every event that counts in the end.
 	Held Concern = 1 << 15

@@ -33,6 +33,7 @@ type level struct {
 	wants   Concern  // of which events some rule wants an excerpt
 	loaders []Loader // in the order of the rules
 	users   []User
+	lapsers []Lapser
 }
 
 type rollupKey struct {
@@ -70,12 +71,15 @@ func newLevel(cfg *Config, by By, w *wide) (*level, error) {
 	l.shards[Shards-1] = l.sh
 	l.sh.names = &Sparse[Subject]{env: &Env{w: l.worker, sh: l.sh}, each: codeSubject}
 	for i, r := range l.sh.rules {
-		l.wants |= l.rules[i].Spec.Concern &^ Any
+		l.wants |= l.rules[i].Spec.Concern &^ (Any | Lapsing)
 		if x, ok := r.(Loader); ok {
 			l.loaders = append(l.loaders, x)
 		}
 		if x, ok := r.(User); ok {
 			l.users = append(l.users, x)
+		}
+		if x, ok := r.(Lapser); ok {
+			l.lapsers = append(l.lapsers, x)
 		}
 	}
 	return l, nil
@@ -111,7 +115,7 @@ func (w *wide) excerpt(x *excerpt) {
 func (l *level) observe(x *excerpt, p *party) {
 	s := l.slot(p, x.ev.Time/1e9)
 	l.known = x.known
-	for _, r := range l.byNeed[x.need&^Any] {
+	for _, r := range l.byNeed[x.need&^(Any|Lapsing)] {
 		l.sh.rules[r].Observe(&x.ev, s)
 	}
 }
@@ -126,6 +130,7 @@ func (w *wide) gathered(t *tallies) {
 			w.use(x)
 		}
 	}
+	t.lapses.each(w.lapse)
 }
 
 // load merges figures, of which minutes are made too, and tells the rules.

@@ -57,6 +57,7 @@ func (w *Wide) Feed(from int, p *Partials) error {
 	for i := range in.uses {
 		w.wide.use(&in.uses[i])
 	}
+	in.lapses.each(w.wide.lapse)
 	w.wide.mu.Unlock()
 	w.wide.close(from, p.Closed)
 	return nil
@@ -72,12 +73,13 @@ type opened struct {
 		key loadKey
 		l   Load
 	}
-	uses []used
+	uses   []used
+	lapses lapses
 }
 
 // read opens the payloads.
 func read(p *Partials) (*opened, error) {
-	out := &opened{}
+	out := &opened{lapses: lapses{}}
 	for i := range p.List {
 		x := &p.List[i]
 		k := window.NewReader([]byte(x.Payload))
@@ -100,6 +102,13 @@ func read(p *Partials) (*opened, error) {
 		case UsePartial:
 			out.uses = append(out.uses, used{})
 			codeUse(k, &out.uses[len(out.uses)-1])
+		case LapsePartial:
+			var route string
+			var l Lapse
+			codeLapse(k, &route, &l)
+			if k.Err() == nil {
+				out.lapses.merge(route, &l)
+			}
 		default:
 			return nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: %w", x.Kind, ErrNewer)
 		}

@@ -30,7 +30,8 @@ type worker struct {
 	out     excerpt              // on its way to level two
 	known   Standing             // of the client of the excerpt at hand, at level two
 	wants   Concern              // of which events level two wants an excerpt
-	byNeed  [2 * Leaking][]uint8 // which rules want an event with these concerns
+	byNeed  [2 * Leaking][]uint8 // which rules want an event with these concerns, Lapsing left out
+	byLapse []uint8              // which want one for Lapsing
 	byLate  []uint8
 	inspect bool // whether some rule asks for Suspicious
 	probe   bool // whether some rule asks for Probing
@@ -38,6 +39,7 @@ type worker struct {
 	holds   bool // whether some rule asks for Held
 	request Request
 	held    []Request // of one client, while they are digested
+	lapsing bool      // whether some rule asks for Lapsing
 	number  int
 	by      By
 	workers int
@@ -64,12 +66,16 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 				w.byNeed[need] = append(w.byNeed[need], uint8(i))
 			}
 		}
+		if r.Spec.Concern&Lapsing != 0 {
+			w.byLapse = append(w.byLapse, uint8(i))
+		}
 		if r.Spec.Late {
 			w.byLate = append(w.byLate, uint8(i))
 		}
 		w.inspect = w.inspect || r.Spec.Concern&Suspicious != 0
 		w.leaks = w.leaks || r.Spec.Concern&Leaking != 0
 		w.holds = w.holds || r.Spec.Concern&Held != 0
+		w.lapsing = w.lapsing || r.Spec.Concern&Lapsing != 0
 		w.probe = w.probe || r.Spec.Concern&Probing != 0
 	}
 	w.inspect = w.inspect || w.wants&Suspicious != 0
@@ -89,7 +95,10 @@ func (w *worker) choose(rules []RuleConfig) {
 		case r.Spec.By == w.by:
 			w.rules = append(w.rules, r)
 		case w.by == ByClient:
-			w.wants |= r.Spec.Concern &^ Any
+			w.wants |= r.Spec.Concern &^ (Any | Lapsing)
+			if r.Spec.Concern&Lapsing != 0 {
+				w.lapsing, w.counted.lapses = true, lapses{}
+			}
 			switch r.Spec.By {
 			case ByASN:
 				w.counted.asns, w.counted.asn = true, map[uint32]*tally{}
@@ -178,11 +187,24 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	if w.holds {
 		w.request = w.prober.request(ev, w.probed.AgentHash)
 	}
-	for _, r := range w.byNeed[need] {
-		sh.rules[r].Observe(ev, s)
-	}
+	w.show(sh, ev, s, need)
 	if w.holds {
 		sh.hold(s, &w.request)
+	}
+}
+
+// show hands an event to the rules that want it.
+func (w *worker) show(sh *shard, ev *ingest.Event, s Slot, need Concern) {
+	for _, r := range w.byNeed[need&^Lapsing] {
+		sh.rules[r].Observe(ev, s)
+	}
+	if need&Lapsing == 0 {
+		return
+	}
+	for _, r := range w.byLapse {
+		if w.rules[r].Spec.Concern&need == Lapsing { // else it was called already
+			sh.rules[r].Observe(ev, s)
+		}
 	}
 }
 
@@ -205,6 +227,9 @@ func (w *worker) count(ev *ingest.Event, sec int64, h uint64, client key, need C
 	w.counted.add(ev, sec, h, kind)
 	if w.counted.uses != nil {
 		w.counted.uses.add(ev, sec, client, w.probed.AgentHash, need)
+	}
+	if need&Lapsing != 0 && w.counted.lapses != nil {
+		w.counted.lapses.take(w, ev, sec, client, h, need)
 	}
 }
 
@@ -251,6 +276,9 @@ func (w *worker) concerns(ev *ingest.Event) Concern {
 	}
 	if w.leaks && LeakedName(ev.Target) != "" {
 		need |= Leaking
+	}
+	if w.lapsing && lapsing(ev) {
+		need |= Lapsing
 	}
 	if w.inspect {
 		if w.parts = w.inspector.Parts(ev); w.parts != 0 {

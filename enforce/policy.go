@@ -93,7 +93,7 @@ func (p *Policy) decay(from, to int64) float64 {
 // Count adds a finding to the record and reports whether that changed it. An
 // update of a known finding counts only as far as it grew.
 func (p *Policy) Count(r *Record, f *detect.Finding) bool {
-	if p.cfg.Families.mode(f.Family) == "off" {
+	if s, known := detect.SpecOf(f.Rule); p.cfg.Families.mode(f.Family) == "off" || known && s.Advice {
 		return false
 	}
 	hard := !slices.Contains(p.cfg.Simulate.Rules, f.Rule) &&

@@ -18,7 +18,7 @@ func Stream(t *rapid.T) Log {
 	for n := rapid.IntRange(1, 12).Draw(t, "scenes"); n > 0; n-- {
 		sec += rapid.SampledFrom([]int64{0, 1, 7, 29, 31, 59, 61, 600, 1799, 3500}).Draw(t, "pause")
 		client := rapid.IntRange(0, 5).Draw(t, "client")
-		kind := rapid.SampledFrom([]string{"guess", "guess", "credentials", "flood", "scan", "inject", "walk", "forbidden", "odd", "fail", "costly", "plain", "plain"}).Draw(t, "kind")
+		kind := rapid.SampledFrom([]string{"guess", "guess", "credentials", "flood", "scan", "inject", "walk", "forbidden", "odd", "fail", "costly", "unlisted", "deprecated", "departs", "clear", "plain", "plain"}).Draw(t, "kind")
 		size := rapid.IntRange(1, 60).Draw(t, "size")
 		if kind == "flood" {
 			size *= 12
@@ -56,6 +56,8 @@ func scene(kind string, client, i int, at int64) ingest.Event {
 		}
 	case "credentials":
 		credentials(&ev, client, i)
+	case "unlisted", "deprecated", "departs", "clear":
+		described(&ev, kind, client, i)
 	case "scan":
 		ev.Target, ev.RouteID, ev.Status = fmt.Sprintf("/probe/%d.bak?x=%d", i%40, i), 0, 404
 		if i%9 == 3 {

@@ -40,6 +40,14 @@ func small(rule string, cfg any) {
 		setInt(cfg, "Tries", 6)
 	case "auth-route":
 		setInt(cfg, "Clients", 5)
+	case "undocumented-route":
+		setInt(cfg, "Requests", 3)
+	case "api-drift":
+		setInt(cfg, "Requests", 5)
+		setInt(cfg, "Clients", 2)
+	case "api-probe":
+		setInt(cfg, "Points", 12)
+		setInt(cfg, "Refused", 4)
 	case "scanner":
 		setInt(cfg, "Points", 20)
 	case "error-client":
