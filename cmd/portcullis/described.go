@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 
+	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/openapi"
 )
 
@@ -37,4 +40,27 @@ func (s *Settings) sayDescribed(log *slog.Logger) {
 	for _, w := range api.Warnings {
 		log.Warn("openapi", "warning", w)
 	}
+}
+
+// apiText says in words what the documents say of a request; no values.
+func apiText(ev *ingest.Event) string {
+	var out []string
+	for _, f := range []struct {
+		fact ingest.APIFacts
+		word string
+	}{{ingest.APIDescribed, "described"}, {ingest.APIUnlisted, "undocumented"}, {ingest.APIMethod, "method not described"},
+		{ingest.APIDeprecated, "deprecated"}, {ingest.APISecured, "needs credentials"}} {
+		if ev.API.Facts&f.fact != 0 {
+			out = append(out, f.word)
+		}
+	}
+	for _, d := range ev.API.Departures {
+		switch d.Kind {
+		case ingest.DepartureName:
+			out = append(out, fmt.Sprintf("parameter %.40q not described", d.Name))
+		case ingest.DepartureValue:
+			out = append(out, fmt.Sprintf("value of %.40q not as described", d.Name))
+		}
+	}
+	return strings.Join(out, ", ")
 }

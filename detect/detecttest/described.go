@@ -2,6 +2,7 @@ package detecttest
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/portcullis/portcullis/ingest"
 )
@@ -24,6 +25,9 @@ func described(ev *ingest.Event, kind string, client, i int) {
 		ev.API.Depart(ingest.DepartureName, fmt.Sprintf("p%d", i%29))
 		ev.API.Depart(ingest.DepartureValue, fmt.Sprintf("v%d", i%3))
 		ev.Status = []uint16{200, 400, 400}[(client+i)%3]
+		if i%2 == 0 {
+			ev.Client = netip.AddrFrom4([4]byte{198, 51, 100, byte(client)})
+		}
 	case "clear":
 		ev.Scheme, ev.Key = "http", []string{"", "", "k1"}[i%3]
 	}

@@ -153,7 +153,7 @@ func TestTrafficFindsTheAttackersOnly(t *testing.T) {
 		t.Fatalf("the log has %d attackers, want 4", len(want))
 	}
 	got := map[string]bool{}
-	for _, f := range replay(t, log.Bytes()) {
+	for _, f := range replay(t, reading{format: "nginx-combined"}, log.Bytes()) {
 		family, attacker := want[f.Subject.Value]
 		if !attacker {
 			t.Errorf("ordinary %s found: %s: %s", f.Subject.Value, f.Rule, f.Why)

@@ -21,6 +21,7 @@ import (
 	"github.com/portcullis/portcullis/ingest/decode"
 	"github.com/portcullis/portcullis/ingest/format"
 	"github.com/portcullis/portcullis/ingest/identity"
+	"github.com/portcullis/portcullis/ingest/openapi"
 	"github.com/portcullis/portcullis/internal/config"
 )
 
@@ -30,7 +31,8 @@ var update = flag.Bool("update", false, "rewrite the want sections of testdata")
 // settings, and compares the findings: severity, rule, subject, count, time.
 //
 // A line of a log may stand for many: "x30 every 2s: LINE" is repeated, its time
-// moves on and {n} counts from 0. The log is then sorted by time.
+// moves on and {n} counts from 0. The log is then sorted by time. A case may have a format of
+// its own, and an API's document, which covers /api.
 func TestCases(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) == 0 {
@@ -42,7 +44,7 @@ func TestCases(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := summary(replay(t, expand(t, section(t, archive, "log").Data)))
+			got := summary(replay(t, readingOf(t, archive), expand(t, section(t, archive, "log").Data)))
 			want := section(t, archive, "want")
 			if *update {
 				want.Data = []byte(got)
@@ -88,6 +90,33 @@ func summary(found map[string]detect.Finding) string {
 	return b.String()
 }
 
+// reading is how the lines of a case are read.
+type reading struct {
+	format string
+	api    *openapi.API
+}
+
+func readingOf(t *testing.T, a *txtar.Archive) reading {
+	t.Helper()
+	r := reading{format: "nginx-combined"}
+	for _, f := range a.Files {
+		switch f.Name {
+		case "format":
+			r.format = strings.TrimSpace(string(f.Data))
+		case "openapi":
+			path := filepath.Join(t.TempDir(), "openapi.yaml")
+			err := os.WriteFile(path, f.Data, 0o600)
+			if err == nil {
+				r.api, err = openapi.Open([]openapi.Document{{File: path, Covers: []string{"/api"}}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return r
+}
+
 // realEngine is made as "portcullis replay" makes it, all detectors on.
 func realEngine(t testing.TB, rules ...string) *detect.Engine {
 	t.Helper()
@@ -100,6 +129,11 @@ func realEngine(t testing.TB, rules ...string) *detect.Engine {
 
 // realConfig is what realEngine is made of.
 func realConfig(t testing.TB, rules ...string) detect.Config {
+	t.Helper()
+	return reading{format: "nginx-combined"}.config(t, rules...)
+}
+
+func (r reading) config(t testing.TB, rules ...string) detect.Config {
 	t.Helper()
 	var settings struct {
 		Identity identity.Config `yaml:"identity" doc:"."`
@@ -118,10 +152,11 @@ func realConfig(t testing.TB, rules ...string) detect.Config {
 			t.Fatal(err)
 		}
 	}
-	f, err := format.Open("nginx-combined")
+	f, err := format.Open(r.format)
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.API = r.api
 	plan := decode.NewPlan(map[string]format.Format{source: f}, settings.Identity, o)
 	redact, err := identity.Config{Key: key}.Redactor()
 	if err != nil {
@@ -149,9 +184,12 @@ func batches(data []byte, use func(*ingest.Batch)) {
 	}
 }
 
-func replay(t *testing.T, log []byte) map[string]detect.Finding {
+func replay(t *testing.T, r reading, log []byte) map[string]detect.Finding {
 	t.Helper()
-	e := realEngine(t, detect.Rules()...)
+	e, err := detect.New(r.config(t, detect.Rules()...))
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer e.Close()
 	batches(log, e.Feed)
 	s := e.Finish()

@@ -225,6 +225,7 @@ func (p *elbParser) request(v []byte, ev *ingest.Event) {
 	}
 	end := field.EndOfAuthority(rest)
 	ev.Host, ev.Target = rest[:end], rest[end:]
+	ev.Scheme = field.SchemeOf(scheme)
 	switch scheme {
 	case "http", "ws":
 		ev.Host = strings.TrimSuffix(ev.Host, ":80")

@@ -22,13 +22,13 @@ const (
 func TestALBContract(t *testing.T) {
 	at := instant(t, "2018-07-02T22:23:00.186641Z")
 	peer := netip.MustParseAddr("192.168.131.39")
-	full := ingest.Event{Time: at, Peer: peer, Method: "GET", Target: "/a?b=c", Host: "www.example.com", Protocol: "HTTP/1.1", Status: 200, BytesOut: 57,
+	full := ingest.Event{Time: at, Peer: peer, Method: "GET", Target: "/a?b=c", Host: "www.example.com", Scheme: "https", Protocol: "HTTP/1.1", Status: 200, BytesOut: 57,
 		Duration: 171e6, Upstream: 48e6, Agent: "curl/7.46.0", Cipher: "ECDHE-RSA-AES128-GCM-SHA256", TLS: "TLSv1.2", RequestID: "Root=1-58337281-1d84f3d73c47ec4e58577259"}
 	quotes := full
 	quotes.Target, quotes.Agent, quotes.Host = `/"x`, `a\" "b`, "www.example.com:8443"
 	malformed := ingest.Event{Time: at, Peer: netip.MustParseAddr("2001:db8::7"), Status: 400, BytesIn: 34, BytesOut: 366,
 		Target: "- http://10.0.0.30:80- -", Flags: ingest.FlagMalformed}
-	none := ingest.Event{Time: at, Peer: peer, Status: 0, BytesOut: 587, BytesIn: 218, Method: "GET", Target: "/", Host: "10.0.0.30", Protocol: "HTTP/1.1",
+	none := ingest.Event{Time: at, Peer: peer, Status: 0, BytesOut: 587, BytesIn: 218, Method: "GET", Target: "/", Host: "10.0.0.30", Scheme: "http", Protocol: "HTTP/1.1",
 		RequestID: "Root=1-58337364-23a8c76965a2ef7629b185e3"}
 	const request = `"GET https://www.example.com:443/a?b=c HTTP/1.1" "curl/7.46.0" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2`
 	cut := ingest.Event{Time: at, Peer: peer, Status: 200, BytesOut: 57, Duration: 171e6, Upstream: 48e6, Flags: ingest.FlagTruncated}
@@ -60,7 +60,7 @@ func TestALBContract(t *testing.T) {
 
 func TestELBContract(t *testing.T) {
 	at := instant(t, "2018-12-13T15:16:57.132252Z")
-	full := ingest.Event{Time: at, Peer: netip.MustParseAddr("93.113.124.199"), Method: "GET", Target: "/", Host: "10.25.25.42", Protocol: "HTTP/1.0", Status: 301,
+	full := ingest.Event{Time: at, Peer: netip.MustParseAddr("93.113.124.199"), Method: "GET", Target: "/", Host: "10.25.25.42", Scheme: "http", Protocol: "HTTP/1.0", Status: 301,
 		BytesOut: 178, Duration: 577000, Upstream: 504000, Agent: `"nlpproject.info research"`}
 	plain := full
 	plain.Agent, plain.TLS, plain.Cipher = "curl/7.46.0", "TLSv1.2", "DHE-RSA-AES128-SHA"
@@ -124,7 +124,7 @@ func TestELBRoundTrip(t *testing.T) {
 				t.Fatalf("%s: %q", reason, line)
 			}
 			want := r.expect()
-			want.Method, want.Target, want.Protocol, want.Host = m, target, proto, "shop.example"
+			want.Method, want.Target, want.Protocol, want.Host, want.Scheme = m, target, proto, "shop.example", "http"
 			want.Upstream = want.Duration
 			want.Duration += 3e6
 			if alb {

@@ -48,7 +48,7 @@ var cloudfrontDialect = extDialect{
 	columns: map[string]extColumn{
 		"date": {field.Date, extDay}, "time": {field.TimeOfDay, extClock}, "timestamp(ms)": {field.Msec, extEpoch}, "c-ip": {field.Peer, extAddr},
 		"cs-method": {field.Method, extText}, "cs-uri-stem": {field.URI, extStem}, "cs-uri-query": {field.Args, extQuery},
-		"cs-protocol-version": {field.Protocol, extText}, "sc-status": {field.StatusCode, extStatus},
+		"cs-protocol": {field.Scheme, extText}, "cs-protocol-version": {field.Protocol, extText}, "sc-status": {field.StatusCode, extStatus},
 		"sc-bytes": {field.BytesAll, extInt}, "cs-bytes": {field.BytesIn, extInt}, "time-taken": {field.Duration, extSecs},
 		"origin-lbl": {field.UpstreamTime, extSecs}, "x-host-header": {field.Host, extText}, "cs(host)": {field.ServerName, extText},
 		"cs(user-agent)": {field.Agent, extText}, "cs(referer)": {field.Referer, extText}, "cs(cookie)": {field.Session, extText},

@@ -41,6 +41,7 @@ var ecsEntries = append([]object.Entry{
 	{Path: "tls.cipher", Field: field.Cipher},
 	{Path: "tls.client.subject", Field: field.Subject},
 	{Path: "tls.client.ja3", Field: field.Print},
+	{Path: "url.scheme", Field: field.Scheme},
 }, headers("http.request.headers.")...)
 
 func init() {

@@ -17,7 +17,7 @@ func tabbed(s string) string { return strings.ReplaceAll(s, " ", "\t") }
 
 func TestCloudfrontContract(t *testing.T) {
 	full := ingest.Event{Time: instant(t, "2019-12-04T21:02:31Z"), Peer: netip.MustParseAddr("192.0.2.100"), Method: "GET", Target: "/index.html", Host: "d111111abcdef8.cloudfront.net",
-		Protocol: "HTTP/2.0", Status: 200, BytesOut: 392, BytesIn: 23, Duration: 1e6, TLS: "TLSv1.2", Cipher: "ECDHE-RSA-AES128-GCM-SHA256",
+		Protocol: "HTTP/2.0", Scheme: "https", Status: 200, BytesOut: 392, BytesIn: 23, Duration: 1e6, TLS: "TLSv1.2", Cipher: "ECDHE-RSA-AES128-GCM-SHA256",
 		RequestID: "SOX4xwn4XV6Q4rgb7XiVGOHms_BGlTAC4KyHmureZmBNrjGdRLiNIQ==", Agent: "curl/7.55.1"}
 	encoded := full
 	encoded.Target, encoded.Agent, encoded.Session, encoded.Chain = "/a%20b\x80?q=\"%27", "Mozilla/5.0 (KHTML, like Gecko) \t%", "sid=1; x={2}", "198.51.100.1, 10.0.0.1"

@@ -99,6 +99,8 @@ func wellKnownHeader(key string) field.Field {
 		return field.Body
 	case "tls", "ssl_protocol":
 		return field.TLS
+	case "scheme":
+		return field.Scheme
 	case "cipher", "ssl_cipher":
 		return field.Cipher
 	case "ssl_client_s_dn":

@@ -52,6 +52,7 @@ func otelAttributes(prefix string) []object.Entry {
 		{Path: prefix + "tls.cipher", Field: field.Cipher},
 		{Path: prefix + "tls.client.subject", Field: field.Subject},
 		{Path: prefix + "tls.client.ja3", Field: field.Print},
+		{Path: prefix + "url.scheme", Field: field.Scheme},
 		{Path: prefix + "http.request.header.x_forwarded_for", Field: field.Chain},
 		{Path: prefix + "http.request.header.x_api_key", Field: field.Key},
 	}

@@ -21,6 +21,7 @@ var traefikEntries = append([]object.Entry{
 	{Path: "RequestPath", Field: field.RequestURI},
 	{Path: "RequestProtocol", Field: field.Protocol},
 	{Path: "RequestHost", Field: field.Host},
+	{Path: "RequestScheme", Field: field.Scheme},
 	{Path: "RequestContentSize", Field: field.BytesIn},
 	{Path: "DownstreamStatus", Field: field.StatusCode},
 	{Path: "DownstreamContentSize", Field: field.BytesBody},

@@ -70,7 +70,7 @@ func TestWhatADocumentSays(t *testing.T) {
 		"GET /live/v2/orders/7?a=1&b=2&c=3&d=4":                        "/live/v2/orders/{orderId} described secured ?a ?b ?c",
 		"GET /live/v2/orders/7?&=&a":                                   "/live/v2/orders/{orderId} described secured ?a",
 		"POST /live/v2/orders?dry=true&id=12":                          "/live/v2/orders described",
-		"POST /live/v2/orders?dry=yes&options=1&id=a":                      "/live/v2/orders described !dry ?options !id",
+		"POST /live/v2/orders?dry=yes&options=1&id=a":                  "/live/v2/orders described !dry ?options !id",
 		"POST /live/v2/orders?id=123e4567-e89b-12d3-a456-426614174000": "/live/v2/orders described",
 		"GET /status":          "/status described",
 		"GET /live/v2/hidden":  "unlisted",

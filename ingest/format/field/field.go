@@ -58,6 +58,7 @@ const (
 	TLS                 // protocol version
 	Cipher              //
 	Print               // TLS fingerprint
+	Scheme              // how the peer spoke to the gateway: http or https
 	Marker              // any value at all: the object is an access-log entry
 	BuiltRequest        // a request line whose target the gateway made an absolute URL, whatever was sent
 	FramedRequest       // one that it made from HTTP/2 or HTTP/3 frames that way, and else as sent
@@ -70,7 +71,7 @@ var names = [fields]string{
 	"user", "consumer", "subject", "request", "method", "target", "path", "query", "host_target", "url", "protocol",
 	"status", "bytes_out", "bytes_out_all", "bytes_in", "duration", "upstream_time", "referer", "agent", "x_forwarded_for",
 	"forwarded", "real_ip", "key", "token", "session", "host", "http_host", "server_name", "request_id", "body",
-	"tls_version", "tls_cipher", "tls_fingerprint", "marker",
+	"tls_version", "tls_cipher", "tls_fingerprint", "scheme", "marker",
 	"built_request", "framed_request",
 }
 

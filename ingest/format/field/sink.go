@@ -118,6 +118,8 @@ func (s *Sink) rare(f Field, v []byte, ev *ingest.Event) {
 		ev.Cipher = Str(v)
 	case Print:
 		ev.Print = Str(v)
+	case Scheme:
+		ev.Scheme = SchemeOf(Str(v))
 	case Forwarded:
 		ev.Forwarded = Str(v)
 	case RealIP:
@@ -161,6 +163,17 @@ func (s *Sink) url(v []byte, ev *ingest.Event) {
 		ev.Host = host
 	}
 	s.target.uri = unsafe.Slice(unsafe.StringData(target), len(target))
+}
+
+// SchemeOf reads the scheme that a gateway logs, "" where it is none of HTTP's.
+func SchemeOf(s string) string {
+	switch s {
+	case "http", "ws":
+		return "http"
+	case "https", "wss", "on": // on: nginx's $https
+		return "https"
+	}
+	return ""
 }
 
 // request takes a whole request line; with other parts of the target it waits.
