@@ -45,6 +45,7 @@ type CLI struct {
 	Classify ClassifyCmd `cmd:"" group:"try" help:"Give a verdict on every request of a log: attack or benign."`
 	Explain  ExplainCmd  `cmd:"" group:"try" help:"Say what is understood of a line, what is kept of it, and what each detector makes of it."`
 	Audit    AuditCmd    `cmd:"" group:"try" help:"Grade the gateway's own configuration, with patches."`
+	OpenAPI  OpenAPICmd  `cmd:"" name:"openapi" group:"try" help:"Compare the API with its OpenAPI documents."`
 	Demo     DemoCmd     `cmd:"" group:"try" help:"Show it all on this machine: a gateway, clients, attackers."`
 	Bench    BenchCmd    `cmd:"" group:"try" help:"Measure lines per second, memory and allocations."`
 

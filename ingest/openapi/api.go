@@ -205,3 +205,9 @@ func sorted(list []*Operation) {
 		return strings.Compare(a.Method, b.Method)
 	})
 }
+
+// Covers reports whether the documents that are for all hosts speak for a path.
+func (a *API) Covers(path string) bool {
+	segs, _ := segments(path, make([]string, 0, maxSegments), nil)
+	return segs != nil && a.trees[0].covered(segs)
+}
