@@ -230,3 +230,45 @@ func packedLog(t *testing.T, data []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// TestE2EReloadDocument changes the API's document while a deprecated operation is half way to
+// a finding: a broken one is refused, and what was counted stays.
+func TestE2EReloadDocument(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "")
+	doc := filepath.Join(t.TempDir(), "api.yaml")
+	describe := func(more string) {
+		t.Helper()
+		const head = "openapi: 3.0.3\ninfo: {title: a, version: '1'}\npaths:\n  /api/old: {get: {deprecated: true, responses: {default: {description: x}}}}\n"
+		if err := os.WriteFile(doc, []byte(head+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := time.Now().Add(-5 * time.Minute) // one moment: they are in one clock hour
+	asked := func(n int) (lines []string) {
+		for range n {
+			lines = append(lines, line("203.0.113.121", at, "GET /api/old", 200, "x"))
+		}
+		return lines
+	}
+	settings := fmt.Sprintf("openapi: [{file: %q}]\ndetectors: {deprecated-route: {requests: 6}}\n", doc)
+	describe("")
+	r.settings(settings)
+	write(t, r.log, asked(4)...)
+	r.up().awaitRead("nginx", 4)
+
+	describe("  broken: {}\n")
+	r.reload("settings refused, the old ones stay in force", 1)
+	if !strings.Contains(r.words(), `the path \"broken\" does not begin with a /`) {
+		t.Errorf("the refusal does not say what is wrong\n%s", r.words())
+	}
+	describe("  /api/new: {get: {responses: {default: {description: x}}}}\n")
+	r.reload("console: serving", 2)
+	write(t, r.log, asked(2)...)
+	write(t, r.log, line("192.0.2.1", time.Now(), "GET /a", 200, "x"))
+	await(t, "the finding has the four requests before the reload and the two after it", r.words, func() bool {
+		found := objects[replayedFinding](r, "findings", "--rule", "deprecated-route")
+		return len(found) == 1 && found[0].Count == 6
+	})
+	r.down()
+}

@@ -163,13 +163,16 @@ func segments(path string, list []string, buf []byte) ([]string, []byte) {
 	if path == "" || path[0] != '/' || strings.IndexByte(path, '%') >= 0 && len(path) > maxEscaped {
 		return nil, buf
 	}
+	params, escaped := strings.IndexByte(path, ';') >= 0, strings.IndexByte(path, '%') >= 0
 	for path = path[1:]; path != ""; {
 		var seg string
 		seg, path, _ = strings.Cut(path, "/")
-		if k := strings.IndexByte(seg, ';'); k > 0 {
-			seg = seg[:k]
+		if params {
+			if k := strings.IndexByte(seg, ';'); k > 0 {
+				seg = seg[:k]
+			}
 		}
-		if strings.IndexByte(seg, '%') >= 0 {
+		if escaped && strings.IndexByte(seg, '%') >= 0 {
 			seg, buf = unescape(seg, buf, false)
 		}
 		switch seg {
