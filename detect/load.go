@@ -104,8 +104,8 @@ type tallies struct {
 	asn  map[uint32]*tally
 	uses *uses // nil: nobody asks
 
-	lapses lapses // nil: nobody asks
-	cfg *Config // whose seed picks lines
+	lapses lapses  // nil: nobody asks
+	cfg    *Config // whose seed picks lines
 }
 
 func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {

@@ -24,7 +24,9 @@ func NewPace(rate float64, burst int) Pace {
 func (p Pace) Quota() int64 { return p.slack/p.Every + 1 }
 
 // Window is in how many seconds the whole quota comes back, rounded up.
-func (p Pace) Window() int64 { return (p.Every*p.Quota() + int64(time.Second) - 1) / int64(time.Second) }
+func (p Pace) Window() int64 {
+	return (p.Every*p.Quota() + int64(time.Second) - 1) / int64(time.Second)
+}
 
 // Next takes n requests at a moment, given when the next one is due. due is
 // unchanged where they may not pass.
