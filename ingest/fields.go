@@ -37,12 +37,14 @@ const (
 	FieldUpstream
 	FieldCountry
 	FieldASN
+	FieldScheme
+	FieldAPI // what the API's documents say
 	endOfFields
 )
 
-// fieldNames are, but for the last two, the names that the formats give the same.
+// fieldNames are, but for what is looked up, the names that the formats give the same.
 var fieldNames = [...]string{"method", "target", "host", "protocol", "referer", "agent", "status", "user", "consumer", "subject", "key", "token", "session",
-	"body", "tls_version", "tls_cipher", "tls_fingerprint", "bytes_out", "bytes_in", "duration", "upstream_time", "country", "asn"}
+	"body", "tls_version", "tls_cipher", "tls_fingerprint", "bytes_out", "bytes_in", "duration", "upstream_time", "country", "asn", "scheme", "openapi"}
 
 // AllFields are all there are.
 const AllFields = endOfFields - 1
@@ -54,7 +56,8 @@ func FieldsOf(ev *Event) Fields {
 		bit(ev.Consumer != "", FieldConsumer) | bit(ev.Subject != "", FieldSubject) | bit(ev.Key != "", FieldKey) | bit(ev.Token != "", FieldToken) |
 		bit(ev.Session != "", FieldSession) | bit(ev.Body != "", FieldBody) | bit(ev.TLS != "", FieldTLS) | bit(ev.Cipher != "", FieldCipher) |
 		bit(ev.Print != "", FieldPrint) | bit(ev.BytesOut != 0, FieldBytesOut) | bit(ev.BytesIn != 0, FieldBytesIn) | bit(ev.Duration != 0, FieldDuration) |
-		bit(ev.Upstream != 0, FieldUpstream) | bit(ev.Country != [2]byte{}, FieldCountry) | bit(ev.ASN != 0, FieldASN)
+		bit(ev.Upstream != 0, FieldUpstream) | bit(ev.Country != [2]byte{}, FieldCountry) | bit(ev.ASN != 0, FieldASN) |
+		bit(ev.Scheme != "", FieldScheme) | bit(ev.API.Facts != 0, FieldAPI)
 }
 
 func bit(has bool, f Fields) Fields {
@@ -73,6 +76,7 @@ func (f Fields) Without(ev *Event) {
 		{FieldMethod, &ev.Method}, {FieldTarget, &ev.Target}, {FieldHost, &ev.Host}, {FieldProtocol, &ev.Protocol}, {FieldReferer, &ev.Referer},
 		{FieldAgent, &ev.Agent}, {FieldUser, &ev.User}, {FieldConsumer, &ev.Consumer}, {FieldSubject, &ev.Subject}, {FieldKey, &ev.Key},
 		{FieldToken, &ev.Token}, {FieldSession, &ev.Session}, {FieldBody, &ev.Body}, {FieldTLS, &ev.TLS}, {FieldCipher, &ev.Cipher}, {FieldPrint, &ev.Print},
+		{FieldScheme, &ev.Scheme},
 	} {
 		if f&x.f != 0 {
 			*x.s = ""
@@ -94,6 +98,9 @@ func (f Fields) Without(ev *Event) {
 	}
 	if f&FieldASN != 0 {
 		ev.ASN = 0
+	}
+	if f&FieldAPI != 0 {
+		ev.API = API{}
 	}
 }
 

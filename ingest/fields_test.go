@@ -11,7 +11,7 @@ import (
 // fullEvent has every field.
 func fullEvent() Event {
 	return Event{Method: "GET", Target: "/", Host: "a", Protocol: "h2", Referer: "r", Agent: "a", Status: 200, User: "u", Consumer: "c", Subject: "s", Key: "k",
-		Token: "t", Session: "s", Body: "b", TLS: "TLSv1.3", Cipher: "c", Print: "p", BytesOut: 1, BytesIn: 1, Duration: 1, Upstream: 1, Country: [2]byte{'D', 'E'}, ASN: 1}
+		Token: "t", Session: "s", Body: "b", TLS: "TLSv1.3", Cipher: "c", Print: "p", BytesOut: 1, BytesIn: 1, Duration: 1, Upstream: 1, Country: [2]byte{'D', 'E'}, ASN: 1, Scheme: "https", API: API{Facts: APIDescribed}}
 }
 
 // TestFields: each field is found in an event that has it, and gone when taken out.

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api9:2023", "owasp:api8:2023", "attack:T1190"},
 		Needs:   "an OpenAPI document (openapi in the settings); method, path, query, status",
+		Fields:  []ingest.Fields{ingest.FieldAPI, ingest.FieldTarget, ingest.FieldStatus},
+		Helps:   ingest.FieldMethod | ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession,
 		State:   "about 500 bytes for each parameter or method (64 a route at most), up to 16 callers of each and 5 lines, for each route with such answers in the hour",
 		Evasion: "silent without a document, and for what fewer than clients do, which api-probe sees; bodies and headers are in no access log; of a request's parameters the first three that depart are seen, and patterns, ranges and objects are not looked at",
 		By:      detect.ByRoute,

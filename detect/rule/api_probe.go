@@ -15,6 +15,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api9:2023", "owasp:api8:2023", "attack:T1595.003", "oat:014"},
 		Needs:   "an OpenAPI document (openapi in the settings); client address, method, path, query, status",
+		Fields:  []ingest.Fields{ingest.FieldAPI, ingest.FieldTarget, ingest.FieldStatus},
+		Helps:   ingest.FieldMethod,
 		State:   "about 250 bytes, 40 for each distinct departure (64 a span at most) and up to 8 lines, only for clients that depart from the document",
 		Evasion: "silent without a document, below points per span, and for many values of one parameter, which injection looks into; a path that no document has is for scanner and undocumented-route",
 		Concern: detect.Lapsing,

@@ -14,6 +14,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api9:2023", "attack:T1190"},
 		Needs:   "an OpenAPI document (openapi in the settings); method, path, status; a consumer, key or user names who it is better than an address",
+		Fields:  []ingest.Fields{ingest.FieldAPI, ingest.FieldTarget, ingest.FieldStatus},
+		Helps:   ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession,
 		State:   "about 500 bytes for each method, up to 16 callers and 5 lines, for each deprecated route in use in the hour",
 		Evasion: "silent without a document, and below requests in a clock hour; of more than 16 callers of a method some are listed",
 		By:      detect.ByRoute,

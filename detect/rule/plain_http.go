@@ -13,6 +13,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api8:2023", "owasp:api2:2023", "attack:T1557", "attack:T1040"},
 		Needs:   "the scheme of the request (nginx: $scheme); status, method, path; Authorization, API key or cookie show credentials on other routes than logins",
+		Fields:  []ingest.Fields{ingest.FieldScheme, ingest.FieldStatus},
+		Helps:   ingest.FieldMethod | ingest.FieldTarget | ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession,
 		State:   "about 500 bytes, up to 16 callers and 5 lines, for each route served over plain HTTP in the hour",
 		Evasion: "blind where the log does not name the scheme, and behind a hop that ended TLS: the log tells how that hop came; a redirect is fine, although what came with the request was sent in the clear",
 		By:      detect.ByRoute,

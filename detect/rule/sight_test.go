@@ -29,15 +29,15 @@ func sightLogs(t *testing.T) map[string]detecttest.Log {
 			t.Fatal(err)
 		}
 		if len(section(t, archive, "want").Data) > 0 {
-			logs[strings.TrimSuffix(filepath.Base(name), ".txtar")] = decoded(t, expand(t, section(t, archive, "log").Data))
+			logs[strings.TrimSuffix(filepath.Base(name), ".txtar")] = decoded(t, readingOf(t, archive), expand(t, section(t, archive, "log").Data))
 		}
 	}
 	return logs
 }
 
 // decoded are the events of a log, which outlive it.
-func decoded(t *testing.T, data []byte) (log detecttest.Log) {
-	d, err := realConfig(t).NewDecoder()
+func decoded(t *testing.T, r reading, data []byte) (log detecttest.Log) {
+	d, err := r.config(t).NewDecoder()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func without(log detecttest.Log, f ingest.Fields) detecttest.Log {
 		ev := &out[i]
 		f.Without(ev)
 		if f&ingest.FieldTarget != 0 {
-			ev.Route, ev.RouteID, ev.Kind = "", 0, ingest.RouteOrdinary
+			ev.Route, ev.RouteID, ev.Kind, ev.API = "", 0, ingest.RouteOrdinary, ingest.API{}
 		}
 		if f&ingest.FieldAgent != 0 {
 			ev.Class, ev.Crawler = ingest.AgentNone, ingest.CrawlerNo

@@ -13,6 +13,8 @@ func init() {
 		Family:  detect.API,
 		Tags:    []string{"owasp:api9:2023", "attack:T1190", "attack:T1595.003"},
 		Needs:   "an OpenAPI document (openapi in the settings); path, status",
+		Fields:  []ingest.Fields{ingest.FieldAPI, ingest.FieldTarget, ingest.FieldStatus},
+		Helps:   ingest.FieldUser | ingest.FieldConsumer | ingest.FieldKey | ingest.FieldToken | ingest.FieldSession,
 		State:   "about 500 bytes, up to 16 callers and 5 lines, for each undocumented route with a successful answer in the hour",
 		Evasion: "silent without a document, outside of what the documents cover, below requests in a clock hour, and for documentation and health probes, which exposed-docs and nobody's document have; a route that a template of the documents happens to fit is taken for documented",
 		By:      detect.ByRoute,

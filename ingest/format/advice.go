@@ -24,6 +24,7 @@ var families = map[string]family{
 		ingest.FieldTLS: "$ssl_protocol", ingest.FieldCipher: "$ssl_cipher", ingest.FieldDuration: "$request_time", ingest.FieldBytesOut: "$body_bytes_sent",
 		ingest.FieldAgent: "$http_user_agent", ingest.FieldReferer: "$http_referer", ingest.FieldMethod: "$request_method", ingest.FieldTarget: "$request_uri",
 		ingest.FieldStatus: "$status", ingest.FieldBody: "$request_body", ingest.FieldPrint: "$http_ssl_ja3_hash", ingest.FieldSubject: "$ssl_client_s_dn",
+		ingest.FieldScheme: "$scheme",
 	}},
 	"apache": {where: "LogFormat", own: "apache:STRING", log: recipe{
 		ingest.FieldUser: "%u", ingest.FieldKey: "%{X-Api-Key}i", ingest.FieldToken: "%{Authorization}i", ingest.FieldSession: "%{Cookie}i",
@@ -79,6 +80,8 @@ func adviceOn(spec string, f ingest.Fields) string {
 		return "set enrich.country to a database"
 	case ingest.FieldASN:
 		return "set enrich.asn to a database"
+	case ingest.FieldAPI:
+		return "name a document of the API under openapi in the settings"
 	}
 	name, arg, _ := strings.Cut(spec, ":")
 	switch name {
