@@ -136,6 +136,26 @@ func TestPolicyCountsOnlyWhatGrew(t *testing.T) {
 	}
 }
 
+const adviceRule = "advice-of-a-test"
+
+func init() {
+	detect.Register(adviceRule, detect.Spec{Family: detect.API, Concern: detect.Any, Advice: true,
+		Config: func() any { return new(struct{}) }, New: func(*detect.Env, any) (detect.Rule, error) { return nil, nil }})
+}
+
+// TestPolicyLeavesAdviceOut: what a detector says to whoever runs the API weighs on nobody.
+func TestPolicyLeavesAdviceOut(t *testing.T) {
+	p, r := enforcing(nil), &Record{}
+	f := fact("a", detect.API, detect.Critical, 1, 1)
+	f.Rule = adviceRule
+	if p.Count(r, &f) || len(r.Counted) > 0 {
+		t.Errorf("advice is counted: %+v", r.Counted)
+	}
+	if f.Rule = "another"; !p.Count(r, &f) {
+		t.Error("what is no advice is not counted")
+	}
+}
+
 func TestPolicyOrderAndBound(t *testing.T) {
 	p := enforcing(nil)
 	var up, down Record
