@@ -81,7 +81,7 @@ func ranked(parts, segs []string, fold bool) (rank []string, ok bool) {
 		case len(texts) == 2 && length == 0:
 			rank = append(rank, "c")
 		case len(texts) > 1 && bytesMatch(form, seg):
-			rank = append(rank, "b"+string(rune(0xE000-length))+strings.Join(texts, "\x00"))
+			rank = append(rank, "b"+string(rune(0xD000-length))+strings.Join(texts, "\x00"))
 		default:
 			return nil, false
 		}
@@ -161,17 +161,23 @@ func same(t *testing.T, templates []string, path string) {
 	api, kept := apiOf(t, templates)
 	got := api.Reader().Find(0, "GET", path).Template
 	want := slowly(kept, path)
-	if want != "" {
-		segs, _ := templateSegments(want)
-		want = routeOf(segs)
+	if got == "" && want == "" {
+		return
 	}
-	if erased(got) != erased(want) {
-		t.Errorf("%q among %q: the tree finds %q, slowly it is %q", path, kept, got, want)
+	for _, t := range kept { // the one that was found has that route, and fixes what the wanted one fixes
+		segs, _ := templateSegments(t)
+		if want != "" && routeOf(segs) == got && erased(t) == erased(want) {
+			return
+		}
 	}
+	t.Errorf("%q among %q: the tree finds %q, slowly it is %q", path, kept, got, want)
 }
 
-// erased leaves the names of parameters out: templates that differ in nothing else are one.
-func erased(route string) string { return strings.ToLower(braces.ReplaceAllString(route, "{}")) }
+// erased leaves the names of parameters and empty segments out: templates that differ in
+// nothing else are one.
+func erased(template string) string {
+	return strings.ToLower(unescaped(braces.ReplaceAllString(strings.Join(splitTemplate(template), "/"), "{}")))
+}
 
 func TestFindIsTheSpecificationsWay(t *testing.T) {
 	templates := []string{"/pets/{id}", "/pets/mine", "/{kind}/mine", "/pets", "/{a}/{b}/c", "/pets/{id}.json", "/pets/cat-{n}.json", "/pets/{a}-{b}",
