@@ -91,8 +91,7 @@ func (by By) parties(ev *ingest.Event, in bool, use func(*party)) {
 		}
 	case ByNetwork:
 		if p, ok := network(ev.Client); ok {
-			k := keyOf(p.Addr())
-			one(party{by: by, kind: "cidr", net: p, k: key{hi: k.hi ^ k.lo, lo: uint64(by)}})
+			one(netParty(p))
 		}
 	case ByRoute:
 		one(named(by, "route", routeName(ev)))
@@ -132,6 +131,11 @@ func network(a netip.Addr) (netip.Prefix, bool) {
 	}
 	p, err := a.Prefix(bits)
 	return p, err == nil && a.IsValid()
+}
+
+func netParty(p netip.Prefix) party {
+	k := keyOf(p.Addr())
+	return party{by: ByNetwork, kind: "cidr", net: p, k: key{hi: k.hi ^ k.lo, lo: uint64(ByNetwork)}}
 }
 
 // routeName is the route, or what stands for those without a number.

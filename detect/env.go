@@ -65,6 +65,9 @@ func (e *Env) Standing(slot Slot, sec int64) Standing {
 // Seed is the secret of this installation, by which a rule picks what it samples.
 func (e *Env) Seed() uint64 { return e.w.cfg.Seed }
 
+// By says what the slots stand for, for a rule that serves several.
+func (e *Env) By() By { return e.w.by }
+
 // Subject is whom a slot stands for.
 func (e *Env) Subject(slot Slot) Subject { return e.sh.subject(slot) }
 

@@ -80,8 +80,10 @@ type shown struct {
 func newForwarder(cfg *Config) *forwarder {
 	f := &forwarder{cfg: cfg, now: newSums(), held: newSums(), shown: map[shownKey]*shown{}}
 	for _, r := range cfg.Rules {
-		if r.Spec.By < manyBy {
-			f.wants[r.Spec.By] |= r.Spec.Concern &^ (Any | Lapsing)
+		for by := range manyBy {
+			if r.serves(by) {
+				f.wants[by] |= r.Spec.Concern &^ (Any | Lapsing)
+			}
 		}
 	}
 	return f

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect/window"
@@ -9,10 +10,10 @@ import (
 )
 
 // LoadSeconds is the width of the buckets in which the load of a route, an autonomous
-// system or the whole is counted.
+// system, a network or the whole is counted.
 const LoadSeconds = 10
 
-// Load is what was seen of a route, an autonomous system or the whole in one bucket.
+// Load is what was seen of a route, an autonomous system, a network or the whole in one bucket.
 // Several of one bucket add up; Crowds merge.
 type Load struct {
 	Bucket  int64 // first second of the bucket, a multiple of LoadSeconds
@@ -90,11 +91,12 @@ func (l *Load) count(ev *ingest.Event, hash uint64, kind answer) {
 type tally struct {
 	route string
 	asn   uint32
+	net   netip.Prefix
 	l     Load
 }
 
 // tallies gathers partials between two hand-overs: by route number, and, where a
-// detector asks for them, by autonomous system and identity.
+// detector asks for them, by autonomous system, network and identity.
 type tallies struct {
 	byID []tally
 	used []uint32
@@ -102,6 +104,8 @@ type tallies struct {
 
 	asns bool
 	asn  map[uint32]*tally
+	nets bool
+	net  map[netip.Prefix]*tally
 	uses *uses // nil: nobody asks
 
 	lapses lapses  // nil: nobody asks
@@ -129,6 +133,9 @@ func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {
 	if t.asns && ev.ASN != 0 {
 		t.addASN(ev, bucket, hash, kind)
 	}
+	if t.nets {
+		t.addNetwork(ev, bucket, hash, kind)
+	}
 }
 
 func (t *tallies) addASN(ev *ingest.Event, bucket int64, hash uint64, kind answer) {
@@ -137,6 +144,27 @@ func (t *tallies) addASN(ev *ingest.Event, bucket int64, hash uint64, kind answe
 		x = &tally{asn: ev.ASN}
 		t.asn[ev.ASN] = x
 	}
+	t.addTo(x, ev, bucket, hash, kind)
+}
+
+func (t *tallies) addNetwork(ev *ingest.Event, bucket int64, hash uint64, kind answer) {
+	net, ok := network(ev.Client)
+	if !ok {
+		return
+	}
+	x := t.net[net]
+	if x == nil {
+		if t.net == nil {
+			t.net = map[netip.Prefix]*tally{}
+		}
+		x = &tally{net: net}
+		t.net[net] = x
+	}
+	t.addTo(x, ev, bucket, hash, kind)
+}
+
+// addTo adds to what is looked up by name.
+func (t *tallies) addTo(x *tally, ev *ingest.Event, bucket int64, hash uint64, kind answer) {
 	if x.l.Bucket != bucket {
 		if x.l.Requests != 0 {
 			t.full = append(t.full, *x)
@@ -151,7 +179,7 @@ func (t *tallies) addASN(ev *ingest.Event, bucket int64, hash uint64, kind answe
 
 // empty reports whether there is nothing to hand on.
 func (t *tallies) empty() bool {
-	return len(t.used) == 0 && len(t.asn) == 0 && len(t.lapses) == 0 && (t.uses == nil || len(t.uses.list) == 0)
+	return len(t.used) == 0 && len(t.asn) == 0 && len(t.net) == 0 && len(t.lapses) == 0 && (t.uses == nil || len(t.uses.list) == 0)
 }
 
 // flush hands the partials on.
@@ -166,6 +194,7 @@ func (t *tallies) flush(up upper) {
 	clear(t.full)
 	clear(t.asn)
 	clear(t.lapses)
+	clear(t.net)
 	t.used, t.full = t.used[:0], t.full[:0]
 	if t.uses != nil {
 		t.uses.clear()
@@ -179,6 +208,8 @@ func (t *tallies) loads(use func(loadKey, *Load)) {
 		case x.l.Requests == 0:
 		case x.asn != 0:
 			use(loadKey{by: ByASN, asn: x.asn, bucket: x.l.Bucket}, &x.l)
+		case x.net.IsValid():
+			use(loadKey{by: ByNetwork, net: x.net, bucket: x.l.Bucket}, &x.l)
 		default:
 			use(loadKey{by: ByGlobal, bucket: x.l.Bucket}, &x.l)
 			use(loadKey{by: ByRoute, route: x.route, bucket: x.l.Bucket}, &x.l)
@@ -193,6 +224,9 @@ func (t *tallies) loads(use func(loadKey, *Load)) {
 	for _, x := range t.asn {
 		rows(x)
 	}
+	for _, x := range t.net {
+		rows(x)
+	}
 }
 
 // loadKey says what a Load is of.
@@ -201,12 +235,15 @@ type loadKey struct {
 	asn    uint32
 	bucket int64
 	route  string
+	net    netip.Prefix
 }
 
 func (k *loadKey) party() party {
 	switch k.by {
 	case ByRoute:
 		return named(ByRoute, "route", k.route)
+	case ByNetwork:
+		return netParty(k.net)
 	case ByASN:
 		return party{by: ByASN, kind: "asn", asn: k.asn, k: key{hi: uint64(k.asn), lo: uint64(ByASN)}}
 	}
@@ -214,13 +251,21 @@ func (k *loadKey) party() party {
 }
 
 func (k *loadKey) compare(o *loadKey) int {
-	return cmp.Or(cmp.Compare(k.bucket, o.bucket), cmp.Compare(k.by, o.by), cmp.Compare(k.route, o.route), cmp.Compare(k.asn, o.asn))
+	return cmp.Or(cmp.Compare(k.bucket, o.bucket), cmp.Compare(k.by, o.by), cmp.Compare(k.route, o.route), cmp.Compare(k.asn, o.asn), k.net.Addr().Compare(o.net.Addr()))
 }
 
 func codeLoad(k *window.Codec, key *loadKey, l *Load) {
 	by := uint8(key.by)
 	k.U8(&by)
-	if key.by = By(by); key.by != ByRoute && key.by != ByASN && key.by != ByGlobal {
+	switch key.by = By(by); key.by {
+	case ByRoute, ByASN, ByGlobal:
+	case ByNetwork:
+		a := key.net.Addr()
+		codeAddr(k, &a)
+		if k.Reading() {
+			key.net, _ = network(a)
+		}
+	default:
 		k.Fail()
 	}
 	k.U32(&key.asn)

@@ -24,21 +24,30 @@ type Rule interface {
 
 // Spec describes a detector: what it is for and how it is made.
 type Spec struct {
-	Doc     string          // what it flags, one sentence
-	Family  Family          // switched between observe and enforce together
-	Version int             // raised when the same log gives other findings
-	Tags    []string        // owasp:…, attack:…, oat:…
-	Needs   string          // what the log must say for it to see anything
-	Fields  []ingest.Fields // the same for programs: of each set the log must say something, else it finds nothing; empty, but there, where client and time are enough
-	Helps   ingest.Fields   // and without each of these it finds less
-	State   string          // what it keeps per subject
-	Evasion string          // what stays invisible under it, and which detector covers that
-	By      By              // whose state it keeps: of a client (level one) or of something wider (level two)
-	Concern Concern         // which events it wants
-	Late    bool            // whether it also wants events behind the late bound
-	Advice  bool            // its findings are for whoever runs the API: they never lead to a decision
+	Doc     string                    // what it flags, one sentence
+	Family  Family                    // switched between observe and enforce together
+	Version int                       // raised when the same log gives other findings
+	Tags    []string                  // owasp:…, attack:…, oat:…
+	Needs   string                    // what the log must say for it to see anything
+	Fields  []ingest.Fields           // the same for programs: of each set the log must say something, else it finds nothing; empty, but there, where client and time are enough
+	Helps   ingest.Fields             // and without each of these it finds less
+	State   string                    // what it keeps per subject
+	Evasion string                    // what stays invisible under it, and which detector covers that
+	By      By                        // whose state it keeps: of a client (level one) or of something wider (level two)
+	Serves  func(cfg any, by By) bool // whether with that config it keeps state by that; nil: by By alone
+	Concern Concern                   // which events it wants
+	Late    bool                      // whether it also wants events behind the late bound
+	Advice  bool                      // its findings are for whoever runs the API: they never lead to a decision
 	Config  func() any
 	New     func(env *Env, cfg any) (Rule, error)
+}
+
+// serves reports whether a rule keeps state by that.
+func (r *RuleConfig) serves(by By) bool {
+	if r.Spec.Serves != nil {
+		return r.Spec.Serves(r.Config, by)
+	}
+	return r.Spec.By == by
 }
 
 // Concern is a set of properties of an event; a detector is called for events

@@ -135,7 +135,7 @@ func (w *wide) gathered(t *tallies) {
 
 // load merges figures, of which minutes are made too, and tells the rules.
 func (w *wide) load(k loadKey, l *Load) {
-	if k.by != ByASN {
+	if k.by == ByRoute || k.by == ByGlobal {
 		w.merge(rollupKey{k.bucket - k.bucket%60, k.route}, &l.Rollup)
 	}
 	level := w.levels[k.by]

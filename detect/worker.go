@@ -91,19 +91,24 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 // what the others want of its events.
 func (w *worker) choose(rules []RuleConfig) {
 	for _, r := range rules {
-		switch {
-		case r.Spec.By == w.by:
+		if r.serves(w.by) {
 			w.rules = append(w.rules, r)
-		case w.by == ByClient:
+		}
+		for by := ByClient + 1; by < manyBy && w.by == ByClient; by++ {
+			if !r.serves(by) {
+				continue
+			}
 			w.wants |= r.Spec.Concern &^ (Any | Lapsing)
 			if r.Spec.Concern&Lapsing != 0 {
 				w.lapsing, w.counted.lapses = true, lapses{}
 			}
-			switch r.Spec.By {
+			switch by {
 			case ByASN:
 				w.counted.asns, w.counted.asn = true, map[uint32]*tally{}
 			case ByIdentity:
 				w.counted.uses = newUses(w.cfg)
+			case ByNetwork:
+				w.counted.nets = w.counted.nets || r.Spec.Concern&Any != 0
 			}
 		}
 	}

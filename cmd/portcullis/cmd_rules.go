@@ -43,8 +43,12 @@ func ruleOf(name string) ruleObject {
 	for _, set := range spec.Fields {
 		fields = append(fields, set.Names())
 	}
+	by := spec.By.String()
+	if spec.Serves != nil {
+		by = "subject of the kind that its settings name"
+	}
 	return ruleObject{Rule: name, Version: spec.Version, Family: spec.Family, Flags: spec.Doc, Tags: spec.Tags,
-		By: spec.By.String(), Needs: spec.Needs, Fields: fields, Helps: spec.Helps.Names(), State: spec.State, Evasion: spec.Evasion}
+		By: by, Needs: spec.Needs, Fields: fields, Helps: spec.Helps.Names(), State: spec.State, Evasion: spec.Evasion}
 }
 
 // sight says without which fields it is blind, and half blind.

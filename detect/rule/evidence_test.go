@@ -28,7 +28,7 @@ func TestFindingsHaveLines(t *testing.T) {
 			}
 			at[log[i].Pos] = &log[i]
 		}
-		for _, f := range detecttest.Run(t, detecttest.Setup{Late: bound}, log) {
+		for _, f := range detecttest.Run(t, detecttest.Setup{Late: bound, Configure: limited}, log) {
 			lines := f.EvidenceLines()
 			if len(lines) == 0 {
 				t.Errorf("%s: %s %s of %v, %d requests, has no line", name, f.Severity, f.Rule, f.Subject, f.Count)

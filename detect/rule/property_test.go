@@ -7,12 +7,21 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/detecttest"
-	_ "github.com/portcullis/portcullis/detect/rule"
+	"github.com/portcullis/portcullis/detect/rule"
 )
 
+// smallLimits are one of each kind.
+var smallLimits = []rule.Limit{
+	{Name: "login", Route: "/login", Method: "POST", Rate: 5, Every: "minute", Burst: 3}, {Name: "all", Per: "client", Rate: 0.5, Burst: 70},
+	{Name: "partners", Per: "consumer", Rate: 30, Every: "minute"}, {Name: "keys", Per: "key", Route: "/items/{id}", Rate: 2, Every: "minute", Burst: 1},
+	{Name: "users", Per: "account", Rate: 20, Every: "hour", Burst: 5}, {Name: "sessions", Per: "session", Rate: 3, Every: "minute"},
+	{Name: "networks", Per: "network", Rate: 1, Burst: 60}, {Name: "systems", Per: "asn", Rate: 40, Every: "minute"},
+	{Name: "items", Per: "route", Route: "/items/{id}", Rate: 1, Burst: 100}, {Name: "any route", Per: "route", Rate: 3, Burst: 120}, {Name: "whole", Per: "global", Rate: 4, Burst: 150},
+}
+
 // small makes the limits small enough for drawn streams to cross them often.
-func small(rule string, cfg any) {
-	switch rule {
+func small(name string, cfg any) {
+	switch name {
 	case "rate-client":
 		setInt(cfg, "Limit", 120)
 		setInt(cfg, "Burst", 60)
@@ -54,6 +63,8 @@ func small(rule string, cfg any) {
 		setInt(cfg, "Limit", 10)
 	case "rate-route", "rate-asn", "rate-global", "rate-identity":
 		setInt(cfg, "Least", 20)
+	case "limit":
+		cfg.(*rule.LimitConfig).Limits = smallLimits
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/detecttest"
+	"github.com/portcullis/portcullis/detect/rule"
 	"github.com/portcullis/portcullis/ingest"
 )
 
@@ -63,10 +64,17 @@ func without(log detecttest.Log, f ingest.Fields) detecttest.Log {
 	return out
 }
 
+// limited sets a limit by client, without which there is none to go beyond.
+func limited(name string, cfg any) {
+	if name == "limit" {
+		cfg.(*rule.LimitConfig).Limits = []rule.Limit{{Name: "a", Rate: 60, Every: "minute", Burst: 50}, {Name: "b", Per: "network", Rate: 2, Burst: 100}}
+	}
+}
+
 // found are the findings of one rule, less what words and lines say.
-func found(t *testing.T, rule string, log detecttest.Log) map[string]detect.Finding {
+func found(t *testing.T, name string, log detecttest.Log) map[string]detect.Finding {
 	out := map[string]detect.Finding{}
-	for id, f := range detecttest.Run(t, detecttest.Setup{Late: bound, Rules: []string{rule}}, log) {
+	for id, f := range detecttest.Run(t, detecttest.Setup{Late: bound, Rules: []string{name}, Configure: limited}, log) {
 		f.Evidence, f.Why, f.Standing = detect.Finding{}.Evidence, "", detect.Standing{}
 		out[id] = f
 	}
