@@ -19,9 +19,10 @@ type client struct {
 	goodBy   [3]uint32
 	peopleBy [3]uint64
 	packs    uint32 // number + 1 of the newest requests that wait
-	held     uint32 // so many they are
 	due      uint32 // the latest ten seconds after which a look at them was asked for
 	dues     uint32 // a bit for them and each before: whether it was
+	fresh    uint32 // requests since
+	newest   uint32 // the latest ten seconds of those
 	suspects uint8  // how many detectors hold state for it
 	heat     uint8  // odd requests, saturating; 255 with a finding
 	flags    uint8

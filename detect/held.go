@@ -14,14 +14,14 @@ type Digester interface {
 	// Digest takes in requests of one client, ordered by second. All up to the second upto
 	// are in, and those of earlier calls were before these. It reports whether the client is
 	// near to a finding: whether HeldMost more requests could make one. Of a client that is
-	// near, and of one that has sent so many, Close is called for the last second of each
-	// ten in which it sent any; of another it need not be. Requests up to a second are
-	// always digested when Close is called for it.
+	// near, Close is called for the last second of each ten in which it sent any; of
+	// another it need not be. Requests up to a second are always digested when Close is
+	// called for it.
 	Digest(list []Request, slot Slot, upto int64) (near bool)
 }
 
-// HeldMost is how many requests of a client wait at most while it is not near to a
-// finding; requests of seconds that are not closed wait in any case.
+// HeldMost is how many requests of a client that is not near to a finding bring about a
+// look at them: fewer wait, of those whose seconds are closed.
 const HeldMost = 8
 
 // heldTick is how many seconds of requests are digested at once.
@@ -71,22 +71,34 @@ func (p *packs) take(first uint32, list []Request) []Request {
 	return list
 }
 
-// hold keeps a request of a client for its Digesters.
+// hold keeps a request of a client for its Digesters. A look is asked for when HeldMost
+// of them came after the last that is looked at; whoever is near, or comes out of order
+// before it, is looked at when its own ten seconds are over.
 func (sh *shard) hold(s Slot, r *Request) {
 	c := &sh.clients[s]
 	c.packs = sh.packs.push(c.packs, r)
-	c.held++
-	switch {
-	case c.flags&flagNear != 0 || c.held > HeldMost:
-		sh.attend(s, r)
-	case c.held == HeldMost:
-		sh.digest(s, sh.w.closed)
+	tick := r.Sec / heldTick
+	if c.flags&flagNear != 0 || tick < c.due {
+		sh.attend(s, tick)
+		return
+	}
+	if tick == c.due {
+		return
+	}
+	c.fresh++
+	c.newest = max(c.newest, tick)
+	if c.fresh >= HeldMost {
+		sh.attend(s, c.newest)
 	}
 }
 
-// attend asks for a look when the ten seconds of a request are over.
-func (sh *shard) attend(s Slot, r *Request) {
-	if tick := r.Sec / heldTick; !sh.clients[s].asks(tick) {
+// attend asks for a look when ten seconds are over.
+func (sh *shard) attend(s Slot, tick uint32) {
+	c := &sh.clients[s]
+	if tick >= c.newest {
+		c.fresh = 0
+	}
+	if !c.asks(tick) {
 		sh.wake(int64(tick+1)*heldTick-1, wake{s, wakeHeld})
 	}
 }
@@ -107,11 +119,11 @@ func (c *client) asks(tick uint32) bool {
 	return false
 }
 
-// digest hands what is held of a client up to a second to the Digesters. What is left
-// is looked at when its seconds are over, if there is much of it or the client is near.
+// digest hands what is held of a client up to a second to the Digesters. Of a client
+// that is near then, what is left is looked at when its seconds are over.
 func (sh *shard) digest(s Slot, upto int64) {
 	c := &sh.clients[s]
-	if c.held == 0 {
+	if c.packs == 0 {
 		return
 	}
 	list := sh.packs.take(c.packs, sh.w.held[:0])
@@ -120,25 +132,24 @@ func (sh *shard) digest(s Slot, upto int64) {
 	for n > 0 && int64(list[n-1].Sec) > upto {
 		n--
 	}
-	c.packs, c.held = 0, uint32(len(list)-n)
+	c.packs = 0
 	for i := range list[n:] {
 		c.packs = sh.packs.push(c.packs, &list[n+i])
 	}
 	sh.w.held = list[:0]
-	if n > 0 {
-		near := false
-		for _, d := range sh.digesters {
-			near = d.Digest(list[:n], s, upto) || near
-		}
-		c = &sh.clients[s]
-		c.flags &^= flagNear
-		if near {
-			c.flags |= flagNear
-		}
+	if n == 0 {
+		return
 	}
-	if c.flags&flagNear != 0 || c.held >= HeldMost {
-		for i := range list[n:] {
-			sh.attend(s, &list[n+i])
+	near := false
+	for _, d := range sh.digesters {
+		near = d.Digest(list[:n], s, upto) || near
+	}
+	c = &sh.clients[s]
+	c.flags &^= flagNear
+	if near {
+		c.flags |= flagNear
+		for _, r := range list[n:] {
+			sh.attend(s, r.Sec/heldTick)
 		}
 	}
 }
@@ -153,8 +164,9 @@ func (sh *shard) look(s Slot, sec int64) {
 
 // codeHeld saves or restores what is held of a client.
 func (sh *shard) codeHeld(k *window.Codec, c *client) {
-	k.U32(&c.due)
-	k.U32(&c.dues)
+	for _, p := range []*uint32{&c.due, &c.dues, &c.fresh, &c.newest} {
+		k.U32(p)
+	}
 	if !k.Reading() {
 		list := sh.packs.list(c.packs, sh.w.held[:0])
 		k.Len(len(list))
@@ -164,12 +176,11 @@ func (sh *shard) codeHeld(k *window.Codec, c *client) {
 		sh.w.held = list[:0]
 		return
 	}
-	c.packs, c.held = 0, 0
+	c.packs = 0
 	for n := k.Len(0); n > 0 && k.Err() == nil; n-- {
 		var r Request
 		codeRequest(k, &r)
 		c.packs = sh.packs.push(c.packs, &r)
-		c.held++
 	}
 }
 

@@ -16,7 +16,7 @@ func init() {
 		Needs:   "client address, path with numeric ids; status tells guessing from reading",
 		Fields:  []ingest.Fields{ingest.FieldTarget},
 		Helps:   ingest.FieldStatus,
-		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 8 as evidence",
+		State:   "about 200 bytes and 8 for each block of 16 ids (32 at most) on each of at most 8 routes in half a day, for clients that sent eight requests and asked for objects by number; the line of one id in 16 as evidence",
 		Evasion: "stays silent for ids that are no numbers (bola-fanout sees those that are refused), for steps wider than 3, below ids in half a day, and for walks hidden among more visits of other objects",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(BOLAClientConfig) },
@@ -59,7 +59,7 @@ func walks(x *detect.Request) bool {
 
 // Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
 func (r *bolaClient) Observe(ev *ingest.Event, slot detect.Slot) {
-	if x := r.env.Request(); x.Object%8 == 0 && walks(x) {
+	if x := r.env.Request(); x.Object%16 == 0 && walks(x) {
 		r.lines.keep(ev, slot)
 	}
 }

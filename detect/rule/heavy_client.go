@@ -18,7 +18,7 @@ func init() {
 		Needs:   "client address, path, time",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget,
-		State:   "about 250 bytes for clients that sent eight requests, for an hour, and a line in 32 as evidence",
+		State:   "about 250 bytes for clients that sent eight requests, for an hour, and a line in 64 as evidence",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(HeavyClientConfig) },
@@ -89,7 +89,7 @@ type heavyClient struct {
 // Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
 func (r *heavyClient) Observe(ev *ingest.Event, slot detect.Slot) {
 	if ev.Kind != ingest.RouteHealth {
-		r.lines.pick(ev, slot, 5)
+		r.lines.pick(ev, slot, 6)
 	}
 }
 

@@ -36,9 +36,11 @@ func (k *keeper) pick(ev *ingest.Event, slot detect.Slot, n uint) {
 
 func (k *keeper) keep(ev *ingest.Event, slot detect.Slot) {
 	lines := k.list.At(slot)
+	if lines.Empty() {
+		k.env.Wake(slot, k.due(ev.Time/1e9))
+	}
 	if lines.Wants(ev.Time, ev.Pos, k.span.bucket) {
 		lines.Add(k.env.RawSample(ev), k.span.bucket)
-		k.env.Wake(slot, ev.Time/1e9+2*k.span.secs)
 	}
 }
 
@@ -58,13 +60,21 @@ func (k *keeper) show(e *episode, slot detect.Slot, sec int64) {
 	}
 }
 
-// forget drops what is too old.
+// forget drops what is too old, when the oldest is twice as old as it need be.
 func (k *keeper) forget(slot detect.Slot, sec int64) {
+	if sec%60 != 0 {
+		return // asked by somebody else
+	}
 	lines := k.list.Get(slot)
-	if lines == nil {
+	if lines == nil || sec < k.due(lines.First()/1e9) {
 		return
 	}
 	if lines.Forget((sec-k.span.secs)*1e9, k.span.bucket); lines.Empty() {
 		k.list.Drop(slot)
+		return
 	}
+	k.env.Wake(slot, k.due(lines.First()/1e9))
 }
+
+// due is the full minute in which a line of a second is looked at to be forgotten.
+func (k *keeper) due(sec int64) int64 { return (sec+2*k.span.secs)/60*60 + 60 }

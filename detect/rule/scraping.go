@@ -16,7 +16,7 @@ func init() {
 		Needs:   "client address, path with ids of any kind; user agent tells people who share an address from one program",
 		Fields:  []ingest.Fields{ingest.FieldMethod, ingest.FieldTarget},
 		Helps:   ingest.FieldAgent | ingest.FieldStatus,
-		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests, and a line in 32 as evidence",
+		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests, and a line in 64 as evidence",
 		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(ScrapingConfig) },
@@ -82,7 +82,7 @@ const scrapeTidy = 600
 // Observe implements detect.Rule: it samples lines, requests are looked at in Digest.
 func (r *scraping) Observe(ev *ingest.Event, slot detect.Slot) {
 	if reads(r.env.Request()) {
-		r.lines.pick(ev, slot, 5)
+		r.lines.pick(ev, slot, 6)
 	}
 }
 

@@ -101,6 +101,14 @@ func (s *Samples) Forget(t int64, bucket int64) {
 	}
 }
 
+// First is the time of the earliest line, 0 if there is none.
+func (s *Samples) First() int64 {
+	if len(s.list) == 0 {
+		return 0
+	}
+	return s.list[0].Time
+}
+
 // Empty reports whether nothing is kept.
 func (s *Samples) Empty() bool { return len(s.list) == 0 }
 
