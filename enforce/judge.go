@@ -210,6 +210,9 @@ func (e *Enforcer) end(b *batch, d *Decision, to State, who, code, why string, n
 	if d.State.Live() {
 		m.live--
 		m.dirty = true
+		if r, ok := m.records.Peek(d.Subject); ok {
+			r.Served = max(r.Served, now.UnixNano())
+		}
 		m.linger[d.Subject] = lingering{
 			watch: detect.Watch{Subject: d.Subject, Deny: deny(d.Action), Since: d.Trigger},
 			until: now.Add(lingerFor),

@@ -121,8 +121,9 @@ func (l *Ledger) record(ctx context.Context, s detect.Subject) (*Record, error) 
 	counted = slices.CompactFunc(counted, func(a, b Counted) bool { return a.Finding == b.Finding })
 	rec := &Record{Subject: s, Counted: counted}
 	if err == nil {
-		err = l.r.QueryRowContext(ctx, `SELECT coalesce(max(offence), 0), coalesce(max(trigger_at), 0)
-			FROM decisions WHERE kind = ? AND value IN (?, ?) AND offended = 1`, s.Kind, s.Value, l.other(s.Value)).Scan(&rec.Offences, &rec.Offended)
+		err = l.r.QueryRowContext(ctx, `SELECT coalesce(max(offence), 0), coalesce(max(trigger_at), 0),
+			coalesce(max((SELECT max(at) FROM changes WHERE decision = id AND to_state IN ('expired', 'released'))), 0)
+			FROM decisions WHERE kind = ? AND value IN (?, ?) AND offended = 1`, s.Kind, s.Value, l.other(s.Value)).Scan(&rec.Offences, &rec.Offended, &rec.Served)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("enforce: read the record of a subject: %w", err)

@@ -45,6 +45,7 @@ type Record struct {
 	Counted  []Counted // by finding id
 	Offences int       // highest offence of its decisions that were in force
 	Offended int64     // trigger of the newest of them
+	Served   int64     // when the last of them was out of force
 }
 
 // recordMax bounds the findings remembered of one subject. Above it the
@@ -132,10 +133,10 @@ func (p *Policy) bound(r *Record, at int64) {
 }
 
 // Returns reports whether a finding that is known already goes on well after the
-// last decision on its subject: it came back when that was over. What a person
-// forgave does not count.
+// last decision on its subject: it came back when that was over. What it did while that
+// was in force is paid for, whoever reads of it later. What a person forgave does not count.
 func (p *Policy) Returns(r *Record, f *detect.Finding) bool {
-	if r.Offences == 0 || when(f)-r.Offended < int64(p.cfg.Repeat) {
+	if r.Offences == 0 || when(f)-r.Offended < int64(p.cfg.Repeat) || when(f) <= r.Served {
 		return false
 	}
 	for i := range r.Counted {
