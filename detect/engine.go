@@ -247,9 +247,9 @@ func (e *Engine) measure() {
 
 func (sh *shard) bytes() int64 {
 	n := int64(cap(sh.table.entries))*8 + int64(cap(sh.clients))*int64(sizeOf[client]()) + sh.agenda.bytes() + int64(cap(sh.dozing)) + int64(cap(sh.packs.all))*int64(sizeOf[pack]())
-	for _, env := range sh.envs {
+	for _, env := range sh.w.envs {
 		for _, st := range env.state {
-			n += st.bytes()
+			n += st.bytes(sh.number)
 		}
 	}
 	return n

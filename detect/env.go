@@ -11,10 +11,9 @@ import (
 
 func sizeOf[T any]() uintptr { return unsafe.Sizeof(*new(T)) }
 
-// Env is what the engine offers one detector in one shard.
+// Env is what the engine offers one detector. State is that of the shard at work.
 type Env struct {
 	w     *worker
-	sh    *shard
 	rule  uint8
 	name  string
 	spec  Spec
@@ -29,7 +28,7 @@ func (e *Env) adopt(c container) { e.state = append(e.state, c) }
 func (e *Env) Shape(s string) { e.shape = s }
 
 func (e *Env) suspect(s Slot, d int) {
-	c := &e.sh.clients[s]
+	c := &e.w.sh.clients[s]
 	switch {
 	case d > 0 && c.suspects < 255:
 		c.suspects++
@@ -53,13 +52,13 @@ func (e *Env) Live() bool { return e.w.cfg.Live }
 // Wake asks for Close(slot, sec). A second that is closed already is taken as
 // the next one to close.
 func (e *Env) Wake(slot Slot, sec int64) {
-	e.sh.wake(max(sec, e.w.closed+1), wake{slot, e.rule})
+	e.w.sh.wake(max(sec, e.w.closed+1), wake{slot, e.rule})
 }
 
 // Standing is what was known for good of the client in the minutes that were
 // complete when sec began: it is the same early and late.
 func (e *Env) Standing(slot Slot, sec int64) Standing {
-	return e.sh.clients[slot].standing(sec, e.w.cfg.LateSeconds, e.w.granule)
+	return e.w.sh.clients[slot].standing(sec, e.w.cfg.LateSeconds, e.w.granule)
 }
 
 // Seed is the secret of this installation, by which a rule picks what it samples.
@@ -69,7 +68,7 @@ func (e *Env) Seed() uint64 { return e.w.cfg.Seed }
 func (e *Env) By() By { return e.w.by }
 
 // Subject is whom a slot stands for.
-func (e *Env) Subject(slot Slot) Subject { return e.sh.subject(slot) }
+func (e *Env) Subject(slot Slot) Subject { return e.w.sh.subject(slot) }
 
 // Known is, at level two and during Observe, what was known for good of the event's
 // client, as Standing says it; Since is 0 in its first minute. It is the same in any
@@ -142,11 +141,11 @@ func (e *Env) Closed() int64 { return e.w.closed }
 // engine keeps the first; Report then corrects it.
 func (e *Env) Early(slot Slot, f Finding) {
 	if e.w.cfg.Live {
-		e.sh.report(e, slot, f, true)
+		e.w.sh.report(e, slot, f, true)
 	}
 }
 
 // Report hands over the present state of a finding: same window, same id. The
 // rule fills Severity, Confidence, Window, FirstSeen, LastSeen, FiredAt, Count,
 // Why, Route and Evidence; the engine the rest.
-func (e *Env) Report(slot Slot, f Finding) { e.sh.report(e, slot, f, false) }
+func (e *Env) Report(slot Slot, f Finding) { e.w.sh.report(e, slot, f, false) }

@@ -23,19 +23,20 @@ type Explainer interface {
 func (e *Engine) Explain(ev *ingest.Event) []Thought {
 	w := e.workers[0]
 	w.equip()
+	w.sh = w.shard(w.number)
 	w.probed, w.inspected = w.prober.look(ev), false
 	w.request = w.prober.request(ev, w.probed.AgentHash)
 	need := w.concerns(ev) | Held
 	var out []Thought
 	for i, r := range w.rules {
-		out = append(out, thought(r, w.shard(w.number).rules[i], ev, need, ""))
+		out = append(out, thought(r, w.live[i], ev, need, ""))
 	}
 	if e.wide == nil {
 		return out
 	}
 	for _, l := range e.wide.levels[ByClient+1:] {
 		for i, r := range l.rules {
-			out = append(out, thought(r, l.sh.rules[i], ev, need, l.by.missing(ev)))
+			out = append(out, thought(r, l.live[i], ev, need, l.by.missing(ev)))
 		}
 	}
 	return out

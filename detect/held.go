@@ -127,7 +127,7 @@ func (sh *shard) digest(s Slot, upto int64) {
 		return
 	}
 	list := sh.packs.take(c.packs, sh.w.held[:0])
-	slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.Sec, b.Sec) })
+	bySecond(list)
 	n := len(list)
 	for n > 0 && int64(list[n-1].Sec) > upto {
 		n--
@@ -141,7 +141,7 @@ func (sh *shard) digest(s Slot, upto int64) {
 		return
 	}
 	near := false
-	for _, d := range sh.digesters {
+	for _, d := range sh.w.digesters {
 		near = d.Digest(list[:n], s, upto) || near
 	}
 	c = &sh.clients[s]
@@ -154,10 +154,24 @@ func (sh *shard) digest(s Slot, upto int64) {
 	}
 }
 
+// bySecond sorts requests, of which the newest packs come first.
+func bySecond(list []Request) {
+	slices.Reverse(list)
+	if len(list) > 64 {
+		slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.Sec, b.Sec) })
+		return
+	}
+	for i := 1; i < len(list); i++ {
+		for j := i; j > 0 && list[j].Sec < list[j-1].Sec; j-- {
+			list[j], list[j-1] = list[j-1], list[j]
+		}
+	}
+}
+
 // look digests what is held of a client up to a second, and closes it for the Digesters.
 func (sh *shard) look(s Slot, sec int64) {
 	sh.digest(s, sec)
-	for _, d := range sh.digesters {
+	for _, d := range sh.w.digesters {
 		d.Close(s, sec)
 	}
 }

@@ -8,41 +8,23 @@ const Shards = 256
 
 // shard is the state of the clients of one virtual shard.
 type shard struct {
-	w         *worker
-	number    int
-	table     table
-	clients   []client
-	free      []Slot
-	hand      int // where the eviction last looked
-	agenda    agenda
-	findings  findings
-	envs      []*Env
-	rules     []Rule
-	touched   bool             // since the last snapshot
-	now       int64            // the second that is being closed
-	names     *Sparse[Subject] // of what is wider; nil where slots are clients
-	packs     packs
-	digester  []bool // by rule
-	digesters []Digester
-	dozing    []bool // by slot: an idle wake is on the agenda, perhaps from an earlier client
+	w        *worker
+	number   int
+	table    table
+	clients  []client
+	free     []Slot
+	hand     int // where the eviction last looked
+	agenda   agenda
+	findings findings
+	touched  bool             // since the last snapshot
+	now      int64            // the second that is being closed
+	names    *Sparse[Subject] // of what is wider; nil where slots are clients
+	packs    packs
+	dozing   []bool // by slot: an idle wake is on the agenda, perhaps from an earlier client
 }
 
-func newShard(w *worker, number int) (*shard, error) {
-	sh := &shard{w: w, number: number, table: newTable(64), agenda: newAgenda(), findings: newFindings(w.emit, w.id)}
-	for i, r := range w.rules {
-		env := &Env{w: w, sh: sh, rule: uint8(i), name: r.Name, spec: r.Spec}
-		rule, err := r.Spec.New(env, r.Config)
-		if err != nil {
-			return nil, err
-		}
-		sh.envs = append(sh.envs, env)
-		sh.rules = append(sh.rules, rule)
-		d, digests := rule.(Digester)
-		if sh.digester = append(sh.digester, digests); digests {
-			sh.digesters = append(sh.digesters, d)
-		}
-	}
-	return sh, nil
+func newShard(w *worker, number int) *shard {
+	return &shard{w: w, number: number, table: newTable(64), agenda: newAgenda(), findings: newFindings(w.emit, w.id)}
 }
 
 // slot finds or makes the slot of a client and notes when it was seen.
@@ -81,7 +63,7 @@ func (sh *shard) drop(s Slot) {
 		sh.settle(s, WindowOf(int64(c.seen)+h*FindingWindow))
 	}
 	sh.table.remove(c.key.hash(sh.w.cfg.Seed), s)
-	for _, e := range sh.envs {
+	for _, e := range sh.w.envs {
 		for _, st := range e.state {
 			st.drop(s)
 		}
@@ -128,6 +110,7 @@ func (sh *shard) wake(sec int64, w wake) {
 
 // close evaluates every second up to and including sec that has something due.
 func (sh *shard) close(sec int64) {
+	sh.w.sh = sh
 	for sh.agenda.next() <= sec {
 		at, list := sh.agenda.take()
 		sh.touched, sh.now = true, at
@@ -140,10 +123,10 @@ func (sh *shard) close(sec int64) {
 			case wakeHeld:
 				sh.look(w.slot, at)
 			default:
-				if sh.digester[w.rule] {
+				if sh.w.digester[w.rule] {
 					sh.digest(w.slot, at)
 				}
-				sh.rules[w.rule].Close(w.slot, at)
+				sh.w.live[w.rule].Close(w.slot, at)
 			}
 		}
 		sh.agenda.done(list)
@@ -152,7 +135,7 @@ func (sh *shard) close(sec int64) {
 
 // settle closes the findings of a slot whose window starts at start.
 func (sh *shard) settle(s Slot, start int64) {
-	for i := range sh.envs {
+	for i := range sh.w.envs {
 		sh.findings.settle(windowKey{uint8(i), s, start})
 	}
 }
@@ -225,7 +208,8 @@ func (sh *shard) subject(slot Slot) Subject {
 // code saves or restores the shard. names are the rules in the order in which
 // they were saved.
 func (sh *shard) code(k *window.Codec, names []string) {
-	rename := renamer(names, sh.envs)
+	sh.w.sh = sh
+	rename := renamer(names, sh.w.envs)
 	n := k.Len(len(sh.clients))
 	if k.Reading() {
 		sh.clients = make([]client, n)
@@ -250,7 +234,7 @@ func (sh *shard) code(k *window.Codec, names []string) {
 	}
 	for i, name := range names {
 		k.Block(func(k *window.Codec) { sh.codeRule(k, i) }, func(k *window.Codec) {
-			for j, e := range sh.envs {
+			for j, e := range sh.w.envs {
 				if e.name == name {
 					sh.codeRule(k, j)
 				}
@@ -271,7 +255,7 @@ func (sh *shard) code(k *window.Codec, names []string) {
 
 // codeRule saves or restores the containers of one rule, unless their shape changed.
 func (sh *shard) codeRule(k *window.Codec, i int) {
-	e := sh.envs[i]
+	e := sh.w.envs[i]
 	shape := e.shape
 	saved := shape
 	k.String(&saved)

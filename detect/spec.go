@@ -10,8 +10,9 @@ import (
 // Slot numbers a client within its shard; detectors index their state by it.
 type Slot uint32
 
-// Rule is one detector's state for one shard. It is used by one goroutine,
-// reads no clock, and borrows the event only during the call.
+// Rule is one detector for the shards of one goroutine. What it knows of clients is in
+// containers (Sparse, Dense), which keep shards apart. It reads no clock, and borrows the
+// event only during the call.
 type Rule interface {
 	// Observe takes in an event of the client in slot that the Spec's Concern
 	// admits. It adds to commutative state and asks Env.Wake for the second.

@@ -65,12 +65,11 @@ func newLevel(cfg *Config, by By, w *wide) (*level, error) {
 	if l.worker, err = newWorker(cfg, by, Shards-1, Shards, w); err != nil {
 		return nil, err
 	}
-	if l.sh, err = newShard(l.worker, Shards-1); err != nil {
-		return nil, err
-	}
+	l.sh = newShard(l.worker, Shards-1)
+	l.worker.sh = l.sh
 	l.shards[Shards-1] = l.sh
-	l.sh.names = &Sparse[Subject]{env: &Env{w: l.worker, sh: l.sh}, each: codeSubject}
-	for i, r := range l.sh.rules {
+	l.sh.names = &Sparse[Subject]{env: &Env{w: l.worker}, each: codeSubject}
+	for i, r := range l.live {
 		l.wants |= l.rules[i].Spec.Concern &^ (Any | Lapsing)
 		if x, ok := r.(Loader); ok {
 			l.loaders = append(l.loaders, x)
@@ -116,7 +115,7 @@ func (l *level) observe(x *excerpt, p *party) {
 	s := l.slot(p, x.ev.Time/1e9)
 	l.known = x.known
 	for _, r := range l.byNeed[x.need&^(Any|Lapsing)] {
-		l.sh.rules[r].Observe(&x.ev, s)
+		l.live[r].Observe(&x.ev, s)
 	}
 }
 

@@ -202,7 +202,7 @@ func (w *Wide) measure() {
 
 func (w *wide) bytes() (n int64) {
 	for _, l := range w.levels[ByClient+1:] {
-		n += l.sh.bytes() + l.sh.names.bytes()
+		n += l.sh.bytes() + l.sh.names.bytes(l.sh.number)
 	}
 	return n
 }

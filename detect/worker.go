@@ -8,15 +8,20 @@ import (
 // worker owns some of the shards and everything that a goroutine of its own
 // needs. It is not safe for concurrent use.
 type worker struct {
-	cfg      *Config
-	rules    []RuleConfig
-	shards   [Shards]*shard // nil where another worker owns it
-	next     [Shards]int64  // earliest wake of each
-	closed   int64          // last second that was closed
-	granule  int64
-	perShard int
-	watch    *watchSet
-	evicted  int64
+	cfg       *Config
+	rules     []RuleConfig
+	live      []Rule // made of them
+	envs      []*Env
+	digester  []bool // by rule
+	digesters []Digester
+	sh        *shard         // the one at work
+	shards    [Shards]*shard // nil where another worker owns it
+	next      [Shards]int64  // earliest wake of each
+	closed    int64          // last second that was closed
+	granule   int64
+	perShard  int
+	watch     *watchSet
+	evicted   int64
 
 	inspector *inspect.Inspector // nil until the first client comes, like prober
 	prober    *prober
@@ -81,10 +86,29 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 	w.inspect = w.inspect || w.wants&Suspicious != 0
 	w.probe = w.probe || w.wants&Probing != 0
 	w.leaks = w.leaks || w.wants&Leaking != 0
-	if _, err := newShard(w, number); err != nil { // whatever is wrong with the settings shows now
-		return nil, err
+	err := w.enliven() // whatever is wrong with the settings shows now
+	if by == ByClient {
+		w.live, w.envs, w.digester, w.digesters = nil, nil, nil, nil // until the first client comes
 	}
-	return w, nil
+	return w, err
+}
+
+// enliven makes the rules. There is one of each for all shards: what a request needs of
+// them then stays in the processor's caches.
+func (w *worker) enliven() error {
+	for i, r := range w.rules {
+		env := &Env{w: w, rule: uint8(i), name: r.Name, spec: r.Spec}
+		rule, err := r.Spec.New(env, r.Config)
+		if err != nil {
+			return err
+		}
+		w.envs, w.live = append(w.envs, env), append(w.live, rule)
+		d, digests := rule.(Digester)
+		if w.digester = append(w.digester, digests); digests {
+			w.digesters = append(w.digesters, d)
+		}
+	}
+	return nil
 }
 
 // choose takes the rules that keep their state by what this worker does, and notes
@@ -120,19 +144,20 @@ func (w *worker) shard(n int) *shard {
 	if sh := w.shards[n]; sh != nil {
 		return sh
 	}
-	return w.mustShard(n)
+	if w.live == nil {
+		w.mustEnliven()
+	}
+	w.shards[n] = newShard(w, n)
+	w.equip()
+	return w.shards[n]
 }
 
-// mustShard makes a shard. What its rules can refuse, they refused when the worker
-// was made.
-func (w *worker) mustShard(n int) *shard {
-	sh, err := newShard(w, n)
-	if err != nil {
+// mustEnliven makes the rules. What they can refuse, they refused when the worker was
+// made.
+func (w *worker) mustEnliven() {
+	if err := w.enliven(); err != nil {
 		panic("detect: a rule refuses settings that it took before: " + err.Error())
 	}
-	w.shards[n] = sh
-	w.equip()
-	return sh
 }
 
 // equip makes what is needed to look at requests.
@@ -166,7 +191,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 		return
 	}
 	sh := w.shard(int(h >> 56))
-	sh.touched = true
+	w.sh, sh.touched = sh, true
 	s := sh.slot(k, h, sec)
 	c := &sh.clients[s]
 	w.probed = w.prober.look(ev)
@@ -192,23 +217,23 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	if w.holds {
 		w.request = w.prober.request(ev, w.probed.AgentHash)
 	}
-	w.show(sh, ev, s, need)
+	w.show(ev, s, need)
 	if w.holds {
 		sh.hold(s, &w.request)
 	}
 }
 
 // show hands an event to the rules that want it.
-func (w *worker) show(sh *shard, ev *ingest.Event, s Slot, need Concern) {
+func (w *worker) show(ev *ingest.Event, s Slot, need Concern) {
 	for _, r := range w.byNeed[need&^Lapsing] {
-		sh.rules[r].Observe(ev, s)
+		w.live[r].Observe(ev, s)
 	}
 	if need&Lapsing == 0 {
 		return
 	}
 	for _, r := range w.byLapse {
 		if w.rules[r].Spec.Concern&need == Lapsing { // else it was called already
-			sh.rules[r].Observe(ev, s)
+			w.live[r].Observe(ev, s)
 		}
 	}
 }
@@ -251,7 +276,7 @@ func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 		return
 	}
 	sh := w.shard(int(h >> 56))
-	sh.touched = true
+	w.sh, sh.touched = sh, true
 	s := sh.slot(k, h, sec)
 	if w.watches(&sh.clients[s]) && w.sighted(ev) {
 		return
@@ -259,7 +284,7 @@ func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	ev.Time = sec * 1e9
 	w.probed, w.inspected = w.prober.look(ev), false
 	for _, r := range w.byLate {
-		sh.rules[r].Observe(ev, s)
+		w.live[r].Observe(ev, s)
 	}
 }
 
