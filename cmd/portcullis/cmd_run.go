@@ -64,6 +64,9 @@ func (c *RunCmd) serve(ctx context.Context, app *App, r roles) error {
 			return err
 		}
 		p, err := r.open(ctx, s, log)
+		if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil // it was told to stop while it started
+		}
 		if err != nil && old != nil {
 			log.Error("the new settings cannot be worked with, the old ones are in force again", "error", err)
 			s, old = old, nil
