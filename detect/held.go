@@ -24,8 +24,8 @@ type Digester interface {
 // look at them: fewer wait, of those whose seconds are closed.
 const HeldMost = 8
 
-// heldTick is how many seconds of requests are digested at once.
-const heldTick = 10
+// HeldTick is how many seconds of requests are digested at once: the ten above.
+const HeldTick = 10
 
 // pack holds a few requests of one client, 80 bytes.
 type pack struct {
@@ -61,14 +61,22 @@ func (p *packs) push(first uint32, r *Request) uint32 {
 	return i
 }
 
-// take appends the requests of a client to a list, and frees its packs.
-func (p *packs) take(first uint32, list []Request) []Request {
+// list appends the requests of a client to a list.
+func (p *packs) list(first uint32, list []Request) []Request {
 	for first != 0 {
 		x := &p.all[first-1]
 		list = append(list, x.list[:x.n]...)
-		first, x.next, p.free = x.next, p.free, first
+		first = x.next
 	}
 	return list
+}
+
+// release frees the packs of a client.
+func (p *packs) release(first uint32) {
+	for first != 0 {
+		x := &p.all[first-1]
+		first, x.next, p.free = x.next, p.free, first
+	}
 }
 
 // hold keeps a request of a client for its Digesters. A look is asked for when HeldMost
@@ -77,7 +85,7 @@ func (p *packs) take(first uint32, list []Request) []Request {
 func (sh *shard) hold(s Slot, r *Request) {
 	c := &sh.clients[s]
 	c.packs = sh.packs.push(c.packs, r)
-	tick := r.Sec / heldTick
+	tick := r.Sec / HeldTick
 	if c.flags&flagNear != 0 || tick < c.due {
 		sh.attend(s, tick)
 		return
@@ -99,7 +107,7 @@ func (sh *shard) attend(s Slot, tick uint32) {
 		c.fresh = 0
 	}
 	if !c.asks(tick) {
-		sh.wake(int64(tick+1)*heldTick-1, wake{s, wakeHeld})
+		sh.wake(int64(tick+1)*HeldTick-1, wake{s, wakeHeld})
 	}
 }
 
@@ -126,7 +134,8 @@ func (sh *shard) digest(s Slot, upto int64) {
 	if c.packs == 0 {
 		return
 	}
-	list := sh.packs.take(c.packs, sh.w.held[:0])
+	list := sh.packs.list(c.packs, sh.w.held[:0])
+	sh.packs.release(c.packs)
 	bySecond(list)
 	n := len(list)
 	for n > 0 && int64(list[n-1].Sec) > upto {
@@ -149,7 +158,7 @@ func (sh *shard) digest(s Slot, upto int64) {
 	if near {
 		c.flags |= flagNear
 		for _, r := range list[n:] {
-			sh.attend(s, r.Sec/heldTick)
+			sh.attend(s, r.Sec/HeldTick)
 		}
 	}
 }
@@ -196,16 +205,6 @@ func (sh *shard) codeHeld(k *window.Codec, c *client) {
 		codeRequest(k, &r)
 		c.packs = sh.packs.push(c.packs, &r)
 	}
-}
-
-// list appends the requests of a client to a list.
-func (p *packs) list(first uint32, list []Request) []Request {
-	for first != 0 {
-		x := &p.all[first-1]
-		list = append(list, x.list[:x.n]...)
-		first = x.next
-	}
-	return list
 }
 
 func codeRequest(k *window.Codec, r *Request) {

@@ -110,17 +110,7 @@ func (l *Lapse) Code(k *window.Codec) {
 		codeSubject(&l.Callers[i].Subject, k)
 		k.I64(&l.Callers[i].N)
 	}
-	codeLine(k, &l.Line)
-}
-
-func codeLine(k *window.Codec, x *window.Sample) {
-	k.I64(&x.Time)
-	k.String(&x.Pos.Source)
-	k.U64(&x.Pos.File)
-	k.I64(&x.Pos.Offset)
-	k.String(&x.Line)
-	k.String(&x.Agent)
-	k.String(&x.Note)
+	l.Line.Code(k)
 }
 
 // lapsing reports whether a request has something that a Lapse is of, or that its client may

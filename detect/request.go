@@ -67,12 +67,12 @@ func (p *prober) shape(ev *ingest.Event) *shape {
 // object is the part of the target that stands for the last place of the route's
 // template that may hold anything: the 4711 of /orders/4711. "" if there is none, or the
 // route has no number.
-func (p *prober) object(ev *ingest.Event) string {
-	s := p.shape(ev)
+func (p *prober) object(ev *ingest.Event) string { return p.shape(ev).object(ev.Target) }
+
+func (s *shape) object(target string) string {
 	if s == nil || s.depth == 1 {
 		return ""
 	}
-	target := ev.Target
 	for n := s.depth - 2; n > 0; n-- {
 		i := strings.IndexByte(target, '/')
 		if i < 0 {
@@ -91,18 +91,18 @@ func (p *prober) object(ev *ingest.Event) string {
 // request notes a request.
 func (p *prober) request(ev *ingest.Event, agent uint64) Request {
 	r := Request{Sec: uint32(ev.Time / 1e9), Agent: uint32(agent ^ agent>>32), Status: ev.Status}
-	var thing uint64
-	if s := p.shape(ev); s != nil && s.single {
-		thing = s.hash
+	s := p.shape(ev)
+	if s != nil {
 		r.Route = uint32(s.hash >> 16)
+	}
+	var thing uint64
+	if s != nil && s.single {
+		thing = s.hash
 	} else {
 		path, _, _ := strings.Cut(ev.Target, "?")
 		thing = stableHash(path)
-		if s != nil {
-			r.Route = uint32(s.hash >> 16)
-		}
 	}
-	if id := p.object(ev); id != "" {
+	if id := s.object(ev.Target); id != "" {
 		r.Flags |= RequestObject
 		if n, ok := decimal(id); ok {
 			r.Object = n

@@ -71,7 +71,7 @@ func (sh *shard) drop(s Slot) {
 	if sh.names != nil {
 		sh.names.drop(s)
 	}
-	sh.w.held = sh.packs.take(c.packs, sh.w.held[:0])[:0]
+	sh.packs.release(c.packs)
 	*c = client{}
 	sh.free = append(sh.free, s)
 }

@@ -101,13 +101,13 @@ func (r *bolaClient) Explain(ev *ingest.Event) (bool, string) {
 func (r *bolaClient) Close(slot detect.Slot, sec int64) {
 	defer r.lines.forget(slot, sec)
 	s := r.state.Get(slot)
-	if s == nil || sec%walkTick != walkTick-1 {
+	if s == nil || sec%detect.HeldTick != detect.HeldTick-1 {
 		return
 	}
 	best, ids := (*walk)(nil), int64(0)
 	for i := range s.cells {
 		c := &s.cells[i]
-		if c.half != uint32(sec/walkHalf) || int64(c.last) <= sec-walkTick {
+		if c.half != uint32(sec/walkHalf) || int64(c.last) <= sec-detect.HeldTick {
 			continue
 		}
 		if n := c.ids.Walked(walkMost); n >= int64(r.cfg.IDs) && n*2 >= c.ids.Distinct() && n > ids {

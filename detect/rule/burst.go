@@ -94,13 +94,20 @@ func (b *burst) take(env *detect.Env, slot detect.Slot, sec int64, sp span, fire
 }
 
 // show takes the lines of the seconds that closed since into the evidence.
-func (e *episode) show(lines *window.Samples, sec int64) {
+func (e *episode) show(lines *window.Samples, sec int64) { e.take(lines, sec, evidenceOf) }
+
+// showRaw does it with lines that still have their secrets.
+func (e *episode) showRaw(env *detect.Env, lines *window.Samples, sec int64) {
+	e.take(lines, sec, func(s *window.Sample) detect.Evidence { return shown(env, s) })
+}
+
+func (e *episode) take(lines *window.Samples, sec int64, of func(*window.Sample) detect.Evidence) {
 	if len(e.evidence) == detect.MaxEvidence {
 		return
 	}
 	to := (sec + 1) * 1e9
 	lines.Between(e.shown, to, func(s *window.Sample) bool {
-		e.evidence = append(e.evidence, evidenceOf(s))
+		e.evidence = append(e.evidence, of(s))
 		return len(e.evidence) < detect.MaxEvidence
 	})
 	e.shown = to

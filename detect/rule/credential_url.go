@@ -54,7 +54,7 @@ type leaked struct {
 func (l *leaked) code(k *window.Codec) {
 	k.U32(&l.n)
 	l.clients.Code(k)
-	codeSample(k, &l.line)
+	l.line.Code(k)
 }
 
 // leak is the state of one route.

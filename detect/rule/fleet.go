@@ -135,7 +135,7 @@ func (s *fleetSecond) code(k *window.Codec) {
 		k.Bool(&a.asks)
 	}
 	s.users.Code(k)
-	codeSample(k, &s.line)
+	s.line.Code(k)
 }
 
 // member is a client that was refused.

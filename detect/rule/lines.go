@@ -49,14 +49,8 @@ func (k *keeper) from(first, sec int64) int64 { return max(first, sec-k.span.sec
 
 // show takes the lines of the seconds that closed since into the evidence.
 func (k *keeper) show(e *episode, slot detect.Slot, sec int64) {
-	lines := k.list.Get(slot)
-	if lines == nil {
-		return
-	}
-	have := len(e.evidence)
-	e.show(lines, sec)
-	for i := have; i < len(e.evidence); i++ {
-		e.evidence[i].Line, e.evidence[i].Agent = k.env.Redact(e.evidence[i].Line), k.env.Redact(e.evidence[i].Agent)
+	if lines := k.list.Get(slot); lines != nil {
+		e.showRaw(k.env, lines, sec)
 	}
 }
 

@@ -185,17 +185,8 @@ func (r *rateClient) begin(b *busy, ring *window.Ring, slot detect.Slot, bucket 
 	e := episode{start: detect.WindowOf(sec), early: b.now.early, level: b.now.level, told: b.now.told, fired: sec, count: int64(n),
 		first: int64(first) * r.width, standing: r.env.Standing(slot, sec)}
 	e.shown = e.first * 1e9
-	r.show(&e, b, sec)
+	e.showRaw(r.env, &b.lines, sec)
 	return e
-}
-
-// show adds lines to the evidence, without their secrets.
-func (r *rateClient) show(e *episode, b *busy, sec int64) {
-	have := len(e.evidence)
-	e.show(&b.lines, sec)
-	for i := have; i < len(e.evidence); i++ {
-		e.evidence[i].Line = r.env.Redact(e.evidence[i].Line)
-	}
 }
 
 // Close implements detect.Rule.
@@ -223,7 +214,7 @@ func (r *rateClient) fire(b *busy, ring *window.Ring, slot detect.Slot, bucket u
 		r.env.Wake(slot, b.now.start/1e9+detect.FindingWindow)
 	} else {
 		b.now.count += int64(ring.At(bucket))
-		r.show(&b.now, b, sec)
+		b.now.showRaw(r.env, &b.lines, sec)
 	}
 	b.now.last = sec
 	b.now.times = max(b.now.times, times)

@@ -76,8 +76,8 @@ func (t *moment) code(k *window.Codec) {
 	}
 	k.U64(&t.marks[0])
 	k.U64(&t.marks[1])
-	codeSample(k, &t.line)
-	codeSample(k, &t.accepted)
+	t.line.Code(k)
+	t.accepted.Code(k)
 }
 
 // count takes a request in.
@@ -292,18 +292,8 @@ func codeLines(k *window.Codec, lines *[]window.Sample) {
 		*lines = make([]window.Sample, n)
 	}
 	for i := range *lines {
-		codeSample(k, &(*lines)[i])
+		(*lines)[i].Code(k)
 	}
-}
-
-func codeSample(k *window.Codec, x *window.Sample) {
-	k.I64(&x.Time)
-	k.String(&x.Pos.Source)
-	k.U64(&x.Pos.File)
-	k.I64(&x.Pos.Offset)
-	k.String(&x.Line)
-	k.String(&x.Agent)
-	k.String(&x.Note)
 }
 
 // hashOf is the same in every process: it is saved.

@@ -10,7 +10,6 @@ import (
 
 const (
 	walkHalf   = 12 * 3600 // seconds of a half day
-	walkTick   = 10        // seconds
 	walkRoutes = 8         // routes kept of a client in each
 	walkMost   = 1.3       // requests for each
 )

@@ -144,14 +144,6 @@ func (b *Blocks) Distinct() int64 {
 	return b.scale(ids)
 }
 
-// Kept is how many ids are kept: there are at least so many.
-func (b *Blocks) Kept() (n int64) {
-	for _, x := range b.list {
-		n += int64(bits.OnesCount16(x.seen))
-	}
-	return n
-}
-
 // Hits is about how many requests there were.
 func (b *Blocks) Hits() int64 {
 	n := 0

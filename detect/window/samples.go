@@ -14,6 +14,17 @@ type Sample struct {
 	Note  string
 }
 
+// Code saves or restores.
+func (s *Sample) Code(k *Codec) {
+	k.I64(&s.Time)
+	k.String(&s.Pos.Source)
+	k.U64(&s.Pos.File)
+	k.I64(&s.Pos.Offset)
+	k.String(&s.Line)
+	k.String(&s.Agent)
+	k.String(&s.Note)
+}
+
 func (s *Sample) before(t int64, p ingest.Position) bool {
 	if s.Time != t {
 		return s.Time < t
@@ -119,14 +130,7 @@ func (s *Samples) Code(k *Codec) {
 		s.list = make([]Sample, n)
 	}
 	for i := range s.list {
-		x := &s.list[i]
-		k.I64(&x.Time)
-		k.String(&x.Pos.Source)
-		k.U64(&x.Pos.File)
-		k.I64(&x.Pos.Offset)
-		k.String(&x.Line)
-		k.String(&x.Agent)
-		k.String(&x.Note)
+		s.list[i].Code(k)
 	}
 }
 
