@@ -200,8 +200,8 @@ func (t *tail) atEnd() (more bool, err error) {
 		short, t.checked = !same, now
 	}
 	if short {
-		t.truncated()
-		return true, nil
+		err := t.truncated()
+		return err == nil, err
 	}
 	g.size = now.size
 	t.health.lag.Store(max(g.size-t.split.resume(), 0))

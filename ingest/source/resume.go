@@ -15,7 +15,13 @@ func (t *tail) start(ctx context.Context, from []ingest.Mark) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	list := t.siblings(path)
+	list, err := t.siblings(path)
+	if err != nil {
+		if path != nil {
+			path.close()
+		}
+		return err
+	}
 	mine := 0
 	best, bestAt := ingest.Mark{}, -1
 	for _, m := range from {
@@ -59,9 +65,6 @@ func (t *tail) start(ctx context.Context, from []ingest.Mark) error {
 	t.become(g, g.clamp(best.Offset))
 	return nil
 }
-
-// errMoved makes start look again.
-var errMoved = errors.New("files are being rotated right now")
 
 // find returns the index of the mark's file among the rotated ones, len(list)
 // for the log itself, or -1. The same inode wins; then the log; then the

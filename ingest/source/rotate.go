@@ -18,27 +18,32 @@ const rotationTime = 5 * time.Second
 
 // truncated goes on in the copy that holds the unread rest of the live file, or
 // counts the rest as lost.
-func (t *tail) truncated() {
+func (t *tail) truncated() error {
 	g := t.cur
 	off := t.split.resume()
-	list := t.siblings(g)
-	for i := locate(list, g); i >= 0; i = locate(list, g) {
-		rest, err := openGen(list[i].path, true)
-		if err == nil && !rest.sameInode(list[i].gen) {
+	t.checked = stamp{} // where this fails, the next look finds the same again
+	list, err := t.siblings(g)
+	for err == nil {
+		i := locate(list, g)
+		if i < 0 {
+			break
+		}
+		rest, openErr := openGen(list[i].path, true)
+		if openErr == nil && rest.sameInode(list[i].gen) {
+			rest.sealed, rest.whole = true, true
+			t.remember(list[:i])
+			t.become(rest, rest.clamp(off))
+			return nil
+		}
+		if openErr == nil {
 			rest.close()
-			err = fs.ErrNotExist
+		} else if !errors.Is(openErr, fs.ErrNotExist) {
+			break // there, but not to be read
 		}
-		if err != nil {
-			list = t.siblings(g) // renamed or compressed meanwhile
-			if !errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			continue
-		}
-		rest.sealed, rest.whole = true, true
-		t.remember(list[:i])
-		t.become(rest, rest.clamp(off))
-		return
+		list, err = t.siblings(g) // renamed or compressed meanwhile
+	}
+	if err != nil {
+		return err
 	}
 	if left := g.size - off; left > 0 {
 		t.lost(left, "the log was truncated and no rotated copy holds the unread rest",
@@ -48,6 +53,7 @@ func (t *tail) truncated() {
 	g.close()
 	g.live, g.sealed = false, true
 	t.split.reset(0)
+	return nil
 }
 
 // remember notes which rotated files are not ahead of us.
@@ -164,7 +170,13 @@ func (t *tail) successor() (*gen, []sibling, error) {
 		}
 		// Listed after the log was opened: a rotation that completed before left
 		// its file in the list, so the log is what it was when it was opened.
-		list := t.siblings(path)
+		list, err := t.siblings(path)
+		if err != nil {
+			if path != nil {
+				path.close()
+			}
+			return nil, nil, err
+		}
 		i := t.behindCur(list)
 		if i == len(list) {
 			if path == nil || len(path.head) == 0 {

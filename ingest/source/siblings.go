@@ -123,29 +123,38 @@ func listRotated(path string, out map[string]rank, match func(base, name string)
 	return err
 }
 
+// errMoved makes the caller look again a little later.
+var errMoved = errors.New("files are being rotated right now")
+
 // siblings lists the rotated files that hold something, oldest first, without
 // those that the path names itself (self). While a rotation renames files a
-// listing may miss one, so it is repeated until two agree.
-func (t *tail) siblings(self *gen) []sibling {
+// listing may miss one or have one twice, and what a list misses is later taken
+// for unread; so only a listing counts in which each name still named a file and
+// which the next one repeats.
+func (t *tail) siblings(self *gen) ([]sibling, error) {
 	var last []sibling
 	for range 8 {
-		now := t.listSiblings(self)
-		if last != nil && slices.EqualFunc(last, now, func(a, b sibling) bool {
+		now, calm := t.listSiblings(self)
+		if calm && last != nil && slices.EqualFunc(last, now, func(a, b sibling) bool {
 			return a.path == b.path && a.sameInode(b.gen)
 		}) {
-			return now
+			return now, nil
 		}
-		last = now
+		if last = now; !calm {
+			last = nil
+		}
 	}
-	return last
+	return nil, errMoved
 }
 
-func (t *tail) listSiblings(self *gen) []sibling {
+// listSiblings is one look; it is not calm where a name that was listed named
+// nothing any more when it was opened.
+func (t *tail) listSiblings(self *gen) (list []sibling, calm bool) {
 	names, err := t.cfg.candidates()
 	if err != nil {
 		t.warnOnce("rotated files cannot be listed; unread lines in them are not found after a rotation", err)
 	}
-	out := make([]sibling, 0, len(names))
+	out, calm := make([]sibling, 0, len(names)), true
 	for name, r := range names {
 		if plain, packed := unpackedName(name); packed {
 			if _, both := names[plain]; both {
@@ -154,7 +163,8 @@ func (t *tail) listSiblings(self *gen) []sibling {
 		}
 		g, err := openGen(name, true)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // renamed meanwhile; the next listing has it
+			calm = calm && danglingLink(name) // otherwise renamed meanwhile; the next listing has it
+			continue
 		}
 		if err != nil {
 			t.warnOnce("a rotated file cannot be read; unread lines in it are passed over", err)
@@ -166,7 +176,14 @@ func (t *tail) listSiblings(self *gen) []sibling {
 		}
 	}
 	sortByAge(out)
-	return out
+	return out, calm
+}
+
+// danglingLink says whether the name is a symbolic link, which may lead nowhere
+// for good.
+func danglingLink(name string) bool {
+	fi, err := os.Lstat(name)
+	return err == nil && fi.Mode()&fs.ModeSymlink != 0
 }
 
 // sortByAge puts the oldest first. Names decide where all are of one kind, as
