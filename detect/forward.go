@@ -22,6 +22,7 @@ type forwarder struct {
 	held   sums  // from a saved state, to be handed over when a second closes
 	list   []Partial
 	shown  map[shownKey]*shown
+	buf    []byte // for one payload
 }
 
 // sums are what was counted.
@@ -103,9 +104,10 @@ func (f *forwarder) excerpt(x *excerpt) {
 			if f.shows(&x.ev, shownKey{p.k, x.need}) {
 				out.ev.Line = capLine(f.cfg.Redact(capLine(line)))
 			}
-			w := window.NewWriter(make([]byte, 0, 256+len(out.ev.Line)))
+			w := window.NewWriter(f.buf[:0])
 			codeParty(w, p)
 			out.code(w)
+			f.buf = w.Bytes()
 			f.list = append(f.list, Partial{Kind: ExcerptPartial, Hash: p.part(f.cfg.Seed), Payload: string(w.Bytes())})
 		})
 	}

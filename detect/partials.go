@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/portcullis/portcullis/detect/window"
 )
@@ -43,12 +44,17 @@ var ErrNewer = errors.New("update level two first")
 
 // Append appends the binary form to out.
 func (p *Partials) Append(out []byte) []byte {
-	k := window.NewWriter(out)
+	size := 32
+	for i := range p.List {
+		size += 16 + len(p.List[i].Payload)
+	}
+	k := window.NewWriter(slices.Grow(out, size))
 	p.code(k)
 	return k.Bytes()
 }
 
-// ParsePartials reads the binary form. Payloads are looked at by Wide.Feed.
+// ParsePartials reads the binary form. Payloads are parts of data; they are looked at by
+// Wide.Feed.
 func ParsePartials(data []byte) (*Partials, error) {
 	version := uint64(0)
 	window.NewReader(data).U64(&version)
@@ -58,7 +64,7 @@ func ParsePartials(data []byte) (*Partials, error) {
 	if len(data) > 0 && version != partialsVersion {
 		return nil, fmt.Errorf("detect: partials of version %d, this program reads %d", version, partialsVersion)
 	}
-	p, k := &Partials{}, window.NewReader(data)
+	p, k := &Partials{}, window.NewBorrower(data)
 	p.code(k)
 	k.Done()
 	if k.Err() != nil {

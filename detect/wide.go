@@ -95,7 +95,7 @@ func (l *level) slot(p *party, sec int64) Slot {
 	s := l.sh.slot(p.k, p.k.hash(l.cfg.Seed), sec)
 	if n := l.sh.names.At(s); n.Kind == "" {
 		*n = p.subject()
-		n.Value = strings.Clone(n.Value)
+		n.Kind, n.Value = strings.Clone(n.Kind), strings.Clone(n.Value)
 	}
 	return s
 }

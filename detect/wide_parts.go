@@ -2,7 +2,9 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/portcullis/portcullis/detect/window"
 )
@@ -12,6 +14,8 @@ import (
 // and Restore belong to one goroutine; Stats may be called from any.
 type Wide struct {
 	wide  *wide
+	in    opened // of one Feed; its memory serves the next
+	names names
 	stats atomic.Pointer[Stats]
 }
 
@@ -22,7 +26,7 @@ func NewWide(cfg Config, parts int) (*Wide, error) {
 	if parts < 1 {
 		return nil, fmt.Errorf("detect: level two over %d engines", parts)
 	}
-	cfg.Redact = func(line string) string { return line } // and are owned
+	cfg.Redact = strings.Clone
 	cfg.Workers, cfg.Forward = 1, false
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -31,33 +35,34 @@ func NewWide(cfg Config, parts int) (*Wide, error) {
 	if err != nil {
 		return nil, fmt.Errorf("detect: %w", err)
 	}
-	part := &Wide{wide: w}
+	part := &Wide{wide: w, names: names{}}
 	part.measure()
 	return part, nil
 }
 
 // Feed takes in the partials of one engine, numbered from 0. Those of each engine
-// come in order, each once. After an error nothing of them was taken in.
+// come in order, each once. After an error nothing of them was taken in. Nothing of them
+// is kept: what they were parsed from may be used again.
 func (w *Wide) Feed(from int, p *Partials) error {
 	if from < 0 || from >= len(w.wide.closedBy) {
 		return fmt.Errorf("detect: partials of engine %d, level two is over %d: restart it with the new number of partitions", from, len(w.wide.closedBy))
 	}
-	in, err := read(p)
-	if err != nil {
+	defer w.in.clear()
+	if err := w.open(p); err != nil {
 		return err
 	}
 	w.wide.mu.Lock()
-	for i := range in.excerpts {
-		x := &in.excerpts[i]
+	for i := range w.in.excerpts {
+		x := &w.in.excerpts[i]
 		w.wide.levels[x.whose.by].observe(&x.excerpt, &x.whose)
 	}
-	for i := range in.loads {
-		w.wide.load(in.loads[i].key, &in.loads[i].l)
+	for i := range w.in.loads {
+		w.wide.load(w.in.loads[i].key, &w.in.loads[i].l)
 	}
-	for i := range in.uses {
-		w.wide.use(&in.uses[i])
+	for i := range w.in.uses {
+		w.wide.use(&w.in.uses[i])
 	}
-	in.lapses.each(w.wide.lapse)
+	w.in.lapses.each(w.wide.lapse)
 	w.wide.mu.Unlock()
 	w.wide.close(from, p.Closed)
 	return nil
@@ -65,58 +70,95 @@ func (w *Wide) Feed(from int, p *Partials) error {
 
 // opened are partials whose payloads could be read.
 type opened struct {
-	excerpts []struct {
-		whose party
-		excerpt
-	}
-	loads []struct {
-		key loadKey
-		l   Load
-	}
-	uses   []used
-	lapses lapses
+	excerpts []owned
+	loads    []loaded
+	uses     []used
+	lapses   lapses
 }
 
-// read opens the payloads.
-func read(p *Partials) (*opened, error) {
-	out := &opened{lapses: lapses{}}
-	for i := range p.List {
-		x := &p.List[i]
-		k := window.NewReader([]byte(x.Payload))
-		switch x.Kind {
-		case ExcerptPartial:
-			out.excerpts = append(out.excerpts, struct {
-				whose party
-				excerpt
-			}{})
-			e := &out.excerpts[len(out.excerpts)-1]
-			codeParty(k, &e.whose)
-			e.code(k)
-		case LoadPartial:
-			out.loads = append(out.loads, struct {
-				key loadKey
-				l   Load
-			}{})
-			l := &out.loads[len(out.loads)-1]
-			codeLoad(k, &l.key, &l.l)
-		case UsePartial:
-			out.uses = append(out.uses, used{})
-			codeUse(k, &out.uses[len(out.uses)-1])
-		case LapsePartial:
-			var route string
-			var l Lapse
-			codeLapse(k, &route, &l)
-			if k.Err() == nil {
-				out.lapses.merge(route, &l)
-			}
-		default:
-			return nil, fmt.Errorf("detect: a partial of kind %d, which this version does not know: %w", x.Kind, ErrNewer)
-		}
-		if k.Done(); k.Err() != nil {
-			return nil, fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), k.Err())
+// owned is an excerpt for one subject.
+type owned struct {
+	whose party
+	excerpt
+}
+
+// loaded is a Load for one subject.
+type loaded struct {
+	key loadKey
+	l   Load
+}
+
+// clear forgets what was read, and keeps the memory for excerpts, of which most are.
+func (o *opened) clear() {
+	clear(o.excerpts)
+	o.excerpts, o.loads, o.uses, o.lapses = o.excerpts[:0], nil, nil, nil
+	if cap(o.excerpts) > mostOpened {
+		o.excerpts = nil
+	}
+}
+
+// mostOpened bounds the excerpts for which memory is kept.
+const mostOpened = 8 << 10
+
+// names are texts that are kept and come again and again, once each.
+type names map[string]string
+
+// mostNames bounds them: of sources and routes there are not more but by mistake.
+const mostNames = 8 << 10
+
+func (n names) of(s string) string {
+	own, known := n[s]
+	if !known {
+		own = strings.Clone(s)
+		if len(n) < mostNames {
+			n[own] = own
 		}
 	}
-	return out, nil
+	return own
+}
+
+// open reads the payloads. The texts of excerpts are borrowed, as an event's are; only
+// its route and the name of its source may be kept as they are.
+func (w *Wide) open(p *Partials) error {
+	w.in.lapses = lapses{}
+	for i := range p.List {
+		if err := w.openOne(&p.List[i]); err != nil {
+			return fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), err)
+		}
+	}
+	return nil
+}
+
+func (w *Wide) openOne(x *Partial) error {
+	data := unsafe.Slice(unsafe.StringData(x.Payload), len(x.Payload)) // only read
+	k := window.NewReader(data)
+	switch x.Kind {
+	case ExcerptPartial:
+		k = window.NewBorrower(data)
+		w.in.excerpts = append(w.in.excerpts, owned{})
+		e := &w.in.excerpts[len(w.in.excerpts)-1]
+		codeParty(k, &e.whose)
+		e.code(k)
+		e.ev.Route, e.ev.Pos.Source = w.names.of(e.ev.Route), w.names.of(e.ev.Pos.Source)
+	case LoadPartial:
+		w.in.loads = append(w.in.loads, loaded{})
+		l := &w.in.loads[len(w.in.loads)-1]
+		codeLoad(k, &l.key, &l.l)
+	case UsePartial:
+		w.in.uses = append(w.in.uses, used{})
+		codeUse(k, &w.in.uses[len(w.in.uses)-1])
+	case LapsePartial:
+		var route string
+		var l Lapse
+		codeLapse(k, &route, &l)
+		if k.Err() == nil {
+			w.in.lapses.merge(route, &l)
+		}
+	default:
+		return fmt.Errorf("kind %d, which this version does not know: %w", x.Kind, ErrNewer)
+	}
+	k.Done()
+	return k.Err()
 }
 
 // Findings returns the findings that changed since they were last returned, by this

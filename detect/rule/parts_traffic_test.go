@@ -94,6 +94,7 @@ func (l *line) level(p int, sent *detect.Partials) {
 	if l.took[2] += time.Since(began); err != nil {
 		l.t.Fatal(err)
 	}
+	scribble(value)
 }
 
 // finish tells all how far the stream has come and returns what they found.

@@ -62,6 +62,9 @@ func (w *wide) feed(ctx context.Context, m *bus.Message) error {
 	if err != nil {
 		return foreignError{err}
 	}
+	if m.Free != nil {
+		m.Free() // nothing of it was kept
+	}
 	w.seen[from] = upto
 	if len(w.early) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"unsafe"
 )
 
 // ErrCorrupt says that a snapshot ended early or holds an impossible length.
@@ -15,6 +16,7 @@ var ErrCorrupt = errors.New("window: snapshot is damaged")
 type Codec struct {
 	buf     []byte
 	reading bool
+	borrows bool // strings that are read are parts of buf
 	err     error
 }
 
@@ -23,6 +25,10 @@ func NewWriter(buf []byte) *Codec { return &Codec{buf: buf} }
 
 // NewReader returns a Codec that reads data. Strings it yields are copies.
 func NewReader(data []byte) *Codec { return &Codec{buf: data, reading: true} }
+
+// NewBorrower returns a Codec that reads data. Strings it yields are parts of data:
+// they are valid as long as that is not written to.
+func NewBorrower(data []byte) *Codec { return &Codec{buf: data, reading: true, borrows: true} }
 
 // Reading reports the direction.
 func (c *Codec) Reading() bool { return c.reading }
@@ -123,7 +129,12 @@ func (c *Codec) String(s *string) {
 		*s = ""
 		return
 	}
-	*s, c.buf = string(c.buf[:n]), c.buf[n:]
+	if c.borrows {
+		*s = unsafe.String(unsafe.SliceData(c.buf), n)
+	} else {
+		*s = string(c.buf[:n])
+	}
+	c.buf = c.buf[n:]
 }
 
 // Len passes the length of a list whose elements take at least one byte each.
