@@ -42,6 +42,7 @@ type CLI struct {
 	Reveal    RevealCmd    `cmd:"" group:"look" help:"Show an address that is stored hidden, and write down who asked."`
 
 	Replay   ReplayCmd   `cmd:"" group:"try" help:"Find in finished logs what run would have found; nothing is enforced."`
+	Backtest BacktestCmd `cmd:"" group:"try" help:"Say whom decisions about finished logs would have hit; nothing is enforced."`
 	Classify ClassifyCmd `cmd:"" group:"try" help:"Give a verdict on every request of a log: attack or benign."`
 	Explain  ExplainCmd  `cmd:"" group:"try" help:"Say what is understood of a line, what is kept of it, and what each detector makes of it."`
 	Audit    AuditCmd    `cmd:"" group:"try" help:"Grade the gateway's own configuration, with patches."`

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
+	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/hindsight"
+	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/decode"
+	"github.com/portcullis/portcullis/ingest/format"
+	"github.com/portcullis/portcullis/internal/cliout"
+)
+
+// BacktestCmd is "portcullis backtest".
+type BacktestCmd struct {
+	Files      []string  `arg:"" optional:"" name:"file" help:"Logs, as of replay. They are read twice, so standard input cannot be one."`
+	Format     string    `name:"format" default:"auto" help:"Format of the lines, as of replay."`
+	Since      string    `name:"since" placeholder:"TIME" help:"Leave out what is older: a time (RFC 3339), a day, or how long ago (36h, 7d)."`
+	Until      string    `name:"until" placeholder:"TIME" help:"Leave out what is younger, in the same way."`
+	Thresholds []float64 `name:"threshold" placeholder:"SCORE" help:"Also try this score from which a subject is acted on, instead of policy.throttle; several with commas. policy.block stays as far above it as it is set."`
+	Paid       []string  `name:"paid" placeholder:"PATH" help:"Count refused requests of paths that earn money: /checkout, /orders/*. May be given several times."`
+	AsSet      bool      `name:"as-set" help:"Keep families that are only observed as they are: otherwise the question is what would happen if they were enforced."`
+	HTML       string    `name:"html" placeholder:"FILE" help:"Write a report with charts to this file."`
+}
+
+// Help implements kong.HelpProvider.
+func (*BacktestCmd) Help() string {
+	return `Says who would have been blocked or throttled, and whom that would have hit: requests that would have been refused, those of them that had succeeded for an authenticated identity other than the one that was meant, and how many identities these are.
+
+Policy and guard are those of the settings, and the clock is the log's. Nothing is enforced. The log is the one that was written without the decisions: what would have come after them is not known.
+
+Decisions go to standard output, those with most collateral first; a summary by rule and threshold with them in a table, and to standard error otherwise.
+
+Examples:
+  portcullis backtest --since 7d /var/log/nginx
+  portcullis backtest --threshold 1,5,7,10 --html report.html access.log
+  portcullis backtest --output jsonl --paid '/checkout/*' access.log | jq 'select(.hits.authenticated > 0)'`
+}
+
+// Run implements the command.
+func (c *BacktestCmd) Run(ctx context.Context, app *App) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	b, err := c.begin(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	if err := b.decide(ctx); err != nil {
+		return err
+	}
+	if err := b.meet(ctx); err != nil {
+		return err
+	}
+	if c.HTML != "" {
+		if err := writeReport(c.HTML, &b.report); err != nil {
+			return err
+		}
+	}
+	return printBacktest(app, &b.report)
+}
+
+func (c *BacktestCmd) check() error {
+	if len(c.Files) == 0 {
+		return usageError{err: errors.New("name the logs to read"), command: "portcullis backtest"}
+	}
+	if slices.Contains(c.Files, "-") {
+		return usageError{err: errors.New("standard input cannot be read twice: write it to a file first"), command: "portcullis backtest"}
+	}
+	if _, err := format.Open(c.Format); err != nil {
+		return usageError{err: err, command: "portcullis backtest"}
+	}
+	for _, t := range c.Thresholds {
+		if t <= 0 {
+			return usageError{err: fmt.Errorf("threshold %g: a score is more than 0", t), command: "portcullis backtest"}
+		}
+	}
+	for _, p := range c.Paid {
+		if _, err := filepath.Match(p, "/"); err != nil {
+			return usageError{err: fmt.Errorf("paid path %q: %w", p, err), command: "portcullis backtest"}
+		}
+	}
+	return nil
+}
+
+// backtestRun is one run of the command.
+type backtestRun struct {
+	cmd     *BacktestCmd
+	app     *App
+	s       *Settings
+	engine  *detect.Engine
+	plan    *decode.Plan
+	formats map[string]string
+	ahead   *timer
+	dir     string
+	dbs     []*store.DB
+	trials  []*enforce.Trial
+	told    []detect.Finding // found, and not judged yet
+	report  hindsight.Report
+	closers []func()
+}
+
+func (c *BacktestCmd) begin(ctx context.Context, app *App) (*backtestRun, error) {
+	s, err := app.Settings()
+	if err != nil {
+		return nil, err
+	}
+	b := &backtestRun{cmd: c, app: app, s: s}
+	if err := b.open(ctx); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// open makes the engine, the decoders of the second reading, and a trial for each
+// threshold.
+func (b *backtestRun) open(ctx context.Context) error {
+	log, err := b.app.Logger("warn", b.s.Log.Format)
+	if err != nil {
+		return err
+	}
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	b.formats = map[string]string{}
+	for _, f := range files {
+		b.formats[f.Name()] = b.cmd.Format
+	}
+	closeAll(files)
+	more, err := newEnricher(b.s, false, log)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, func() { more.Close() })
+	start := now()
+	// One worker: what is found comes in one order then, and at once, as of a service.
+	o := engineOptions{formats: b.formats, workers: 1, live: true, emit: b.found, log: log, enrich: more, noTime: func() int64 { return start.UnixNano() }}
+	if b.engine, err = newEngine(b.s, o); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.engine.Close)
+	if b.ahead, err = newEngineTimer(b.s, b.formats); err != nil {
+		return err
+	}
+	_, ident, err := identityOf(b.s, false)
+	if err != nil {
+		return err
+	}
+	if b.plan, err = newPlan(b.s, o, ident); err != nil {
+		return err
+	}
+	return b.openTrials(ctx)
+}
+
+// files opens the logs, for one reading.
+func (b *backtestRun) files() ([]replayFile, error) {
+	r := ReplayCmd{Files: b.cmd.Files, Format: b.cmd.Format, Since: b.cmd.Since, Until: b.cmd.Until}
+	log, err := b.app.Logger("warn", b.s.Log.Format)
+	if err != nil {
+		return nil, err
+	}
+	return r.open(log)
+}
+
+func (b *backtestRun) openTrials(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "portcullis-backtest-"); err != nil {
+		return err
+	}
+	allows, err := b.allows(ctx)
+	if err != nil {
+		return err
+	}
+	set := b.s.Enforce.Policy.Throttle
+	list := append(slices.Clone(b.cmd.Thresholds), set)
+	slices.Sort(list)
+	for _, at := range slices.Compact(list) {
+		if err := b.openTrial(ctx, at, allows); err != nil {
+			return err
+		}
+		b.report.Trials = append(b.report.Trials, hindsight.Trial{Threshold: at, Set: at == set})
+	}
+	return nil
+}
+
+func (b *backtestRun) openTrial(ctx context.Context, threshold float64, allows []enforce.Allow) error {
+	cfg := b.s.Enforce
+	cfg.Policy.Block += threshold - cfg.Policy.Throttle
+	cfg.Policy.Throttle = threshold
+	if !b.cmd.AsSet {
+		cfg.Policy.Families = enforced(cfg.Policy.Families)
+	}
+	cfg.Guard.Untouchable = append(slices.Clone(cfg.Guard.Untouchable), b.s.Identity.TrustedProxies...)
+	db, err := store.Open(filepath.Join(b.dir, fmt.Sprintf("trial-%d.db", len(b.dbs))))
+	if err != nil {
+		return err
+	}
+	b.dbs = append(b.dbs, db)
+	ledger, err := enforce.OpenLedger(ctx, db.SQL())
+	if err != nil {
+		return err
+	}
+	t, err := enforce.NewTrial(ctx, cfg, ledger)
+	if err != nil {
+		return err
+	}
+	t.Allow(allows)
+	b.trials = append(b.trials, t)
+	return nil
+}
+
+// enforced are the modes with everything enforced that is not off.
+func enforced(m enforce.FamilyModes) enforce.FamilyModes {
+	for _, p := range []*string{&m.Credential, &m.Rate, &m.Injection, &m.Recon, &m.API} {
+		if *p == "observe" {
+			*p = "enforce"
+		}
+	}
+	return m
+}
+
+// allows is the allow-list of the installation, where there is one.
+func (b *backtestRun) allows(ctx context.Context) (list []enforce.Allow, err error) {
+	path, err := b.app.storePath()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	err = b.app.withLedger(ctx, func(_ *store.DB, l *enforce.Ledger) error {
+		list, err = l.Allowing(ctx, now())
+		return err
+	})
+	return list, err
+}
+
+func (b *backtestRun) close() {
+	for _, f := range slices.Backward(b.closers) {
+		f()
+	}
+	for _, db := range b.dbs {
+		_ = db.Close() // of a trial: it goes with its folder
+	}
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
+// decide reads the logs for the first time: findings, and what they lead to.
+func (b *backtestRun) decide(ctx context.Context) error {
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	var judgeErr error
+	err = b.read(ctx, files, func(batch *ingest.Batch) {
+		b.engine.Feed(batch)
+		b.told = append(b.told, b.engine.Findings()...) // who is in fleets, which is not told at once
+		if judgeErr == nil {
+			judgeErr = b.judge(ctx)
+		}
+	})
+	b.told = append(b.told, b.engine.Finish().Findings...)
+	if err = errors.Join(judgeErr, err, b.judge(ctx)); err != nil {
+		return err
+	}
+	b.engine.Publish()
+	for i, t := range b.trials {
+		if err := t.Pass(ctx, b.engine.Stats().Newest*1e9); err != nil {
+			return err
+		}
+		terms, err := t.Terms(ctx)
+		if err != nil {
+			return err
+		}
+		for _, term := range terms {
+			b.report.Trials[i].Outcomes = append(b.report.Trials[i].Outcomes, hindsight.Outcome{Term: term})
+		}
+	}
+	return nil
+}
+
+// found notes a finding as an enforcer would be told of it.
+func (b *backtestRun) found(f detect.Finding) { b.told = append(b.told, f) }
+
+// judge gives the trials what was found since, each as of its own time.
+func (b *backtestRun) judge(ctx context.Context) error {
+	for i := range b.told {
+		f := &b.told[i]
+		for _, t := range b.trials {
+			if err := t.Judge(ctx, max(f.FiredAt, f.LastSeen), b.told[i:i+1]); err != nil {
+				return err
+			}
+		}
+	}
+	b.told = b.told[:0]
+	return nil
+}
+
+// meet reads the logs once more: whom the decisions would have met.
+func (b *backtestRun) meet(ctx context.Context) error {
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	decoder, err := b.plan.New()
+	if err != nil {
+		return err
+	}
+	meter := hindsight.NewMeter(b.report.Terms(), b.cmd.Paid)
+	err = b.read(ctx, files, func(batch *ingest.Batch) {
+		decoder.Decode(batch, meter.See, func(ingest.Reject) {})
+		batch.Release()
+	})
+	b.report.Put(meter.Hits())
+	b.report.Total = meter.Total
+	return err
+}
+
+// read gives all batches of the logs to use, merged by time.
+func (b *backtestRun) read(ctx context.Context, files []replayFile, use func(*ingest.Batch)) error {
+	progress := cliout.NewProgress(b.app.Err, total(files))
+	defer progress.Stop()
+	n, lines := 0, int64(0)
+	took := func(batch *ingest.Batch) {
+		lines += countLines(batch)
+		use(batch)
+		if n++; n%64 == 0 {
+			progress.Set(done(files), lines)
+		}
+	}
+	if len(files) > 1 {
+		return mergeByTime(ctx, files, b.ahead, took)
+	}
+	return files[0].Run(ctx, nil, func(_ context.Context, batch *ingest.Batch) error {
+		took(batch)
+		return ctx.Err()
+	})
+}
