@@ -27,6 +27,8 @@ type BacktestCmd struct {
 	Until      string    `name:"until" placeholder:"TIME" help:"Leave out what is younger, in the same way."`
 	Thresholds []float64 `name:"threshold" placeholder:"SCORE" help:"Also try this score from which a subject is acted on, instead of policy.throttle; several with commas. policy.block stays as far above it as it is set."`
 	Paid       []string  `name:"paid" placeholder:"PATH" help:"Count refused requests of paths that earn money: /checkout, /orders/*. May be given several times."`
+	Kafka      bool      `name:"kafka" help:"Read the access topic of the settings instead of files, as far as Kafka still has it."`
+	Elastic    bool      `name:"elasticsearch" help:"Read the requests in Elasticsearch instead of files: with index.access all these are all."`
 	AsSet      bool      `name:"as-set" help:"Keep families that are only observed as they are: otherwise the question is what would happen if they were enforced."`
 	HTML       string    `name:"html" placeholder:"FILE" help:"Write a report with charts to this file."`
 }
@@ -70,8 +72,14 @@ func (c *BacktestCmd) Run(ctx context.Context, app *App) error {
 }
 
 func (c *BacktestCmd) check() error {
-	if len(c.Files) == 0 {
-		return usageError{err: errors.New("name the logs to read"), command: "portcullis backtest"}
+	sources := 0
+	for _, given := range []bool{len(c.Files) > 0, c.Kafka, c.Elastic} {
+		if given {
+			sources++
+		}
+	}
+	if sources != 1 {
+		return usageError{err: errors.New("name the logs to read, or give --kafka or --elasticsearch"), command: "portcullis backtest"}
 	}
 	if slices.Contains(c.Files, "-") {
 		return usageError{err: errors.New("standard input cannot be read twice: write it to a file first"), command: "portcullis backtest"}
@@ -101,6 +109,7 @@ type backtestRun struct {
 	plan    *decode.Plan
 	formats map[string]string
 	ahead   *timer
+	files   func() ([]replayFile, error) // opens the logs for one reading
 	dir     string
 	dbs     []*store.DB
 	trials  []*enforce.Trial
@@ -129,15 +138,10 @@ func (b *backtestRun) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := b.files()
+	sealed, err := b.openSource(ctx, log)
 	if err != nil {
 		return err
 	}
-	b.formats = map[string]string{}
-	for _, f := range files {
-		b.formats[f.Name()] = b.cmd.Format
-	}
-	closeAll(files)
 	more, err := newEnricher(b.s, false, log)
 	if err != nil {
 		return err
@@ -145,7 +149,7 @@ func (b *backtestRun) open(ctx context.Context) error {
 	b.closers = append(b.closers, func() { more.Close() })
 	start := now()
 	// One worker: what is found comes in one order then, and at once, as of a service.
-	o := engineOptions{formats: b.formats, workers: 1, live: true, emit: b.found, log: log, enrich: more, noTime: func() int64 { return start.UnixNano() }}
+	o := engineOptions{formats: b.formats, workers: 1, live: true, emit: b.found, log: log, enrich: more, sealed: sealed, noTime: func() int64 { return start.UnixNano() }}
 	if b.engine, err = newEngine(b.s, o); err != nil {
 		return err
 	}
@@ -157,20 +161,11 @@ func (b *backtestRun) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ident.Sealed = sealed
 	if b.plan, err = newPlan(b.s, o, ident); err != nil {
 		return err
 	}
 	return b.openTrials(ctx)
-}
-
-// files opens the logs, for one reading.
-func (b *backtestRun) files() ([]replayFile, error) {
-	r := ReplayCmd{Files: b.cmd.Files, Format: b.cmd.Format, Since: b.cmd.Since, Until: b.cmd.Until}
-	log, err := b.app.Logger("warn", b.s.Log.Format)
-	if err != nil {
-		return nil, err
-	}
-	return r.open(log)
 }
 
 func (b *backtestRun) openTrials(ctx context.Context) (err error) {

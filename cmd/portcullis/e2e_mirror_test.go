@@ -49,4 +49,27 @@ func TestE2EMirror(t *testing.T) {
 	}
 	t.Log(said())
 	v.stop()
+	backtestIndexed(t, search, lines)
+}
+
+// backtestIndexed has another process copy all requests, and decides about these.
+func backtestIndexed(t *testing.T, search *searchNode, lines [][]byte) {
+	dir := t.TempDir()
+	g := newGatewayLog(t, dir, false)
+	v := newVictim(t, dir, g.path)
+	text, err := os.ReadFile(v.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = fmt.Appendf(text, "elasticsearch: {enabled: true, urls: [%q], namespace: all, layout: index, replicas: 0, refresh: 1s, index: {access: all}, bulk: {interval: 100ms}}\n", search.proxy.URL)
+	if err := os.WriteFile(v.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := search.count("access")
+	v.start()
+	g.write(lines)
+	await(t, "all requests are in Elasticsearch", func() string { return fmt.Sprint(search.count("access")-before, " of ", len(lines)) },
+		func() bool { return search.count("access") == before+len(lines) })
+	v.stop()
+	sameBacktest(t, v, g.path)
 }

@@ -42,6 +42,12 @@ var ecsEntries = append([]object.Entry{
 	{Path: "tls.client.subject", Field: field.Subject},
 	{Path: "tls.client.ja3", Field: field.Print},
 	{Path: "url.scheme", Field: field.Scheme},
+	// What our own documents say beside the schema.
+	{Path: "portcullis.detail.consumer", Field: field.Consumer},
+	{Path: "portcullis.detail.key", Field: field.Key},
+	{Path: "portcullis.detail.token", Field: field.Token},
+	{Path: "portcullis.detail.session", Field: field.Session},
+	{Path: "portcullis.fingerprint", Field: field.Print},
 }, headers("http.request.headers.")...)
 
 func init() {

@@ -62,11 +62,11 @@ func (c Config) Check(report func(key, message string)) {
 		}
 	}
 	now := c.Now()
-	since, err := instant(c.Since, now, math.MinInt64)
+	since, err := Instant(c.Since, now, math.MinInt64)
 	if err != nil {
 		report("since", err.Error())
 	}
-	until, err2 := instant(c.Until, now, math.MaxInt64)
+	until, err2 := Instant(c.Until, now, math.MaxInt64)
 	if err2 != nil {
 		report("until", err2.Error())
 	}
@@ -81,8 +81,9 @@ var errInstant = errors.New("is neither a time such as 2026-01-31T08:00:00Z, nor
 // numbers.
 var earliest, latest = time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2250, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// instant reads a bound of the span; empty stands for none.
-func instant(s string, now time.Time, none int64) (int64, error) {
+// Instant reads a bound of a span: a time (RFC 3339), a day (UTC), or how long ago; empty
+// stands for none.
+func Instant(s string, now time.Time, none int64) (int64, error) {
 	if s == "" {
 		return none, nil
 	}

@@ -34,8 +34,8 @@ func New(cfg Config) (*Source, error) {
 	}
 	cfg = cfg.withDefaults()
 	now := cfg.Now()
-	since, err := instant(cfg.Since, now, math.MinInt64)
-	until, err2 := instant(cfg.Until, now, math.MaxInt64)
+	since, err := Instant(cfg.Since, now, math.MinInt64)
+	until, err2 := Instant(cfg.Until, now, math.MaxInt64)
 	return &Source{cfg: cfg, in: span{since, until}}, errors.Join(err, err2)
 }
 

@@ -48,9 +48,9 @@ func TestInstant(t *testing.T) {
 		"1h30m":                     "2026-02-01T10:30:00Z",
 		"0d":                        "2026-02-01T12:00:00Z",
 	} {
-		got, err := instant(in, now, 42)
+		got, err := Instant(in, now, 42)
 		if text := time.Unix(0, got).UTC().Format(time.RFC3339Nano); err != nil || text != want {
-			t.Errorf("instant(%q) = %s, %v, want %s", in, text, err, want)
+			t.Errorf("Instant(%q) = %s, %v, want %s", in, text, err, want)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func FuzzInstant(f *testing.F) {
 	}
 	now := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := instant(s, now, 0)
+		got, err := Instant(s, now, 0)
 		if at := time.Unix(0, got); err == nil && s != "" && (at.Before(earliest) || at.After(latest)) {
 			t.Fatalf("%q is %s", s, at)
 		}
