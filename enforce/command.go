@@ -181,7 +181,7 @@ func (e *Enforcer) allow(b *batch, c Command, now time.Time) string {
 	b.allows = append(b.allows, a)
 	b.disallows = slices.DeleteFunc(b.disallows, func(v string) bool { return v == a.Value })
 	var gone []*Decision
-	for _, d := range e.sorted() {
+	for _, d := range e.sorted(anyDecision) {
 		if sel.matches(d.Subject) {
 			e.forgive(b, d, c.Who, CodeAllowed, because(a.Value+" was put on the allow-list", c.Why), now)
 			gone = append(gone, d)
@@ -216,7 +216,7 @@ func (e *Enforcer) panicSwitch(b *batch, c Command, now time.Time) string {
 	e.mem.panics = because("switched on by "+c.Who, c.Why)
 	b.panics = &e.mem.panics
 	n := 0
-	for _, d := range e.sorted() {
+	for _, d := range e.sorted(anyDecision) {
 		if d.State.Live() {
 			e.end(b, d, Released, c.Who, CodePanic, because("lifted by the panic switch", c.Why), now)
 			b.offended[d.ID] = false
@@ -239,11 +239,16 @@ func (e *Enforcer) resume(b *batch) string {
 	return "resumed: new findings are acted on again"
 }
 
-// sorted returns the open decisions by id, so that a run can be repeated.
-func (e *Enforcer) sorted() []*Decision {
-	out := make([]*Decision, 0, len(e.mem.open))
+func anyDecision(*Decision) bool { return true }
+
+// sorted returns those of the open decisions that are asked for by id, so that a run can
+// be repeated.
+func (e *Enforcer) sorted(which func(*Decision) bool) []*Decision {
+	var out []*Decision
 	for _, d := range e.mem.open {
-		out = append(out, d)
+		if which(d) {
+			out = append(out, d)
+		}
 	}
 	slices.SortFunc(out, func(a, b *Decision) int { return strings.Compare(a.ID, b.ID) })
 	return out

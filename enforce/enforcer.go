@@ -39,6 +39,11 @@ type Enforcer struct {
 
 	mem memory // only touched by Run
 
+	// How long the newest push took to put together, and the newest watch list, and when
+	// that was; Run's, too.
+	pushCost, watchCost time.Duration
+	watchedAt           time.Time
+
 	mu     sync.Mutex
 	health Health
 }

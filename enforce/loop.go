@@ -88,7 +88,7 @@ func (e *Enforcer) loop(ctx context.Context) error {
 			e.push()
 		case e.mem.dirty && !armed:
 			armed = true
-			debounce.Reset(e.cfg.Push.Debounce)
+			debounce.Reset(max(e.cfg.Push.Debounce, rest*e.pushCost))
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 			return
 		}
 	}
-	e.mem.count(now)
+	e.mem.count(now, settle)
 	b := newBatch()
 	var findings []detect.Finding
 	holdings := e.tracker.take()
@@ -142,10 +142,17 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 	if len(b.decisions) > 0 || settle {
 		e.watchList(ctx, now)
 	}
-	if e.mem.loaded {
+	if e.mem.loaded && (settle || len(e.mem.open) < publishAlways) {
 		e.publish("")
 	}
 }
+
+// What is done about all decisions at once takes time where they are many. It is done
+// again at once only as long as that costs little of it.
+const (
+	rest          = 4    // times as long as it took is nothing done
+	publishAlways = 1024 // open decisions; above it Health is as of the last poll
+)
 
 // tidy does for the journal what it asks of its leader.
 func (e *Enforcer) tidy(ctx context.Context) error {
@@ -211,6 +218,8 @@ func (e *Enforcer) push() {
 	if !m.loaded || !m.dirty {
 		return
 	}
+	began := e.now()
+	defer func() { e.pushCost = e.now().Sub(began) }()
 	m.gen++
 	live := m.inForce()
 	for _, d := range live {
@@ -307,6 +316,11 @@ func (e *Enforcer) prune(ctx context.Context) {
 // watchList tells the watcher and the tracker whom to follow, if that changed.
 // In a cluster the detectors read it from the journal.
 func (e *Enforcer) watchList(ctx context.Context, now time.Time) {
+	if now.Sub(e.watchedAt) < rest*e.watchCost {
+		return // the next poll asks again
+	}
+	began := e.now()
+	defer func() { e.watchedAt = e.now(); e.watchCost = e.watchedAt.Sub(began) }()
 	e.tracker.set(e.mem.inForce())
 	follows := e.ledger.cluster.follows()
 	if e.watch == nil && !follows {

@@ -147,13 +147,16 @@ func (m *memory) on(s detect.Subject) (live, proposed *Decision) {
 	return live, proposed
 }
 
-// count refreshes what the guard's brakes look at.
-func (m *memory) count(now time.Time) {
-	m.live, m.good = 0, 0
-	for _, d := range m.open {
-		if d.State.Live() {
-			m.live++
-			m.good += shared(detect.Standing{Successes: d.Good, People: d.People})
+// count refreshes what the guard's brakes look at. What changes with each decision is
+// kept up to date by those who make and end them; all adds it up anew.
+func (m *memory) count(now time.Time, all bool) {
+	if all {
+		m.live, m.good = 0, 0
+		for _, d := range m.open {
+			if d.State.Live() {
+				m.live++
+				m.good += shared(detect.Standing{Successes: d.Good, People: d.People})
+			}
 		}
 	}
 	minute := now.Add(-time.Minute).UnixNano()
@@ -162,13 +165,17 @@ func (m *memory) count(now time.Time) {
 
 // inForce returns the decisions that belong on the gateways, by id.
 func (m *memory) inForce() []Decision {
-	var out []Decision
+	list := make([]*Decision, 0, len(m.open))
 	for id, d := range m.open {
 		if _, gone := m.leaving[id]; d.State.Live() && !gone {
-			out = append(out, *d)
+			list = append(list, d)
 		}
 	}
-	slices.SortFunc(out, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b *Decision) int { return strings.Compare(a.ID, b.ID) })
+	out := make([]Decision, len(list))
+	for i, d := range list {
+		out[i] = *d
+	}
 	return out
 }
 

@@ -42,7 +42,9 @@ func (e *Enforcer) held(b *batch, d *Decision, h Holding, now time.Time) {
 func (e *Enforcer) settle(b *batch, now time.Time) {
 	acked, failing := e.acked()
 	lag := e.inputs().Lag
-	for _, d := range e.sorted() {
+	for _, d := range e.sorted(func(d *Decision) bool {
+		return d.Expires <= now.UnixNano() || d.State == Approved || d.State == Proposed && d.Code == CodeLag
+	}) {
 		switch {
 		case d.Expires <= now.UnixNano():
 			e.expire(b, d, acked, failing, now)

@@ -66,14 +66,12 @@ func (t *Trial) Pass(ctx context.Context, at int64) error {
 		t.at = now
 	}
 	b := newBatch()
-	for _, d := range t.e.sorted() {
-		if d.Expires <= t.at.UnixNano() {
-			why := "its time was over"
-			if !d.State.Live() {
-				why = because("never in force", d.Reason)
-			}
-			t.e.end(b, d, Expired, policyName, d.Code, why, t.at)
+	for _, d := range t.e.sorted(func(d *Decision) bool { return d.Expires <= t.at.UnixNano() }) {
+		why := "its time was over"
+		if !d.State.Live() {
+			why = because("never in force", d.Reason)
 		}
+		t.e.end(b, d, Expired, policyName, d.Code, why, t.at)
 	}
 	clear(t.e.mem.linger) // nobody watches
 	if b.empty() {
