@@ -29,6 +29,7 @@ type Enforcer struct {
 	now    func() time.Time
 
 	inputs  func() Inputs
+	meter   Meter
 	backlog func(ctx context.Context, since int64) ([]detect.Finding, error)
 
 	queue   *queue
@@ -69,6 +70,7 @@ func New(cfg Config, ledger *Ledger, gateways []Gateway, watch Watcher, log *slo
 	e := &Enforcer{
 		cfg: cfg, policy: policy, guard: guard, ledger: ledger, watch: watch, log: log, now: now,
 		inputs:  func() Inputs { return Inputs{} },
+		meter:   noMeter{},
 		queue:   newQueue(cfg.Queue),
 		tracker: newTracker(cfg.Verify),
 		results: make(chan result),

@@ -135,6 +135,7 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 		e.failed(ctx, err)
 		return
 	}
+	e.metered(b)
 	e.say("ledger", "")
 	if len(findings) == judgedAtOnce || len(commands) > 0 {
 		signal(e.wake)
@@ -242,6 +243,7 @@ func (e *Enforcer) push() {
 func (e *Enforcer) pushResult(r result) {
 	g := &e.mem.gateways[r.gateway]
 	topic := "gateway " + g.Name
+	e.meter.Pushed(g.Name, r.took, r.err)
 	if r.err != nil {
 		g.Fails++
 		g.Error = clean(r.err.Error())

@@ -18,6 +18,7 @@ type result struct {
 	gateway int
 	gen     uint64
 	applied Applied
+	took    time.Duration // the gateway's answer, also a refusal
 	err     error
 }
 
@@ -97,8 +98,9 @@ func (p *pusher) apply(ctx context.Context, cur *push) result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
+	began := time.Now()
 	applied, err := p.gw.Apply(ctx, cur.want)
-	return result{gateway: p.index, gen: cur.gen, applied: applied, err: err}
+	return result{gateway: p.index, gen: cur.gen, applied: applied, took: time.Since(began), err: err}
 }
 
 func (p *pusher) pause(ctx context.Context, fails int) {

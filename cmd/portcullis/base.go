@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
@@ -25,6 +28,7 @@ type base struct {
 	db       *store.DB
 	ledger   *enforce.Ledger
 	inline   *inline // what others ask; nil: not in this process
+	meters   *meters
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made
 }
@@ -32,8 +36,12 @@ type base struct {
 // openBase opens the database in the state folder, which it makes.
 func openBase(ctx context.Context, s *Settings, log *slog.Logger) (*base, error) {
 	b := &base{settings: s, log: log, quiet: log, started: now()}
+	var err error
+	if b.meters, err = newMeters(now); err != nil {
+		return nil, err
+	}
 	// The key comes first: it makes the folder.
-	_, err := ringOf(s.StateDir, true)
+	_, err = ringOf(s.StateDir, true)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +88,7 @@ func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) 
 		return nil, err
 	}
 	e.SetInputs(inputs)
+	e.SetMeter(b.meters)
 	e.SetBacklog(func(ctx context.Context, since int64) ([]detect.Finding, error) {
 		var all []detect.Finding
 		err := eachFinding(ctx, b.db, store.FindingQuery{SeenSince: since}, 0, func(f detect.Finding) error {
@@ -94,17 +103,8 @@ func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) 
 // serve serves the console until ctx ends; what deps leaves open is the database's.
 func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps console.Deps) error {
 	registry := telemetry.NewRegistry(buildInfo().Version)
-	if err := registry.Register(metrics); err != nil {
+	if err := b.register(registry, metrics); err != nil {
 		return err
-	}
-	if b.inline != nil {
-		m, err := b.inline.metrics()
-		if err != nil {
-			return err
-		}
-		if err := registry.Register(m); err != nil {
-			return err
-		}
 	}
 	if deps.Findings == nil {
 		deps.Findings = b.db
@@ -121,6 +121,24 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	}
 	b.web.Store(srv)
 	return srv.Run(ctx)
+}
+
+// register adds the figures of all parts to a registry.
+func (b *base) register(registry *prometheus.Registry, metrics *telemetry.Collector) error {
+	all := []prometheus.Collector{metrics, b.meters}
+	if b.inline != nil {
+		m, err := b.inline.metrics()
+		if err != nil {
+			return err
+		}
+		all = append(all, m)
+	}
+	for _, c := range all {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b *base) consoleURL() string {

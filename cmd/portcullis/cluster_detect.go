@@ -83,14 +83,14 @@ func (c *cluster) makeTask(k task.Key) (*task.Task, error) {
 			Wide: c.layout.Wide, Identity: c.identity, Watch: c.detect.watch.join,
 			Engine: func(emit func(detect.Finding), saw func(detect.Sighting)) (*detect.Engine, error) {
 				return newEngine(c.settings, engineOptions{workers: 1, live: true, forward: true, log: c.quiet, hide: c.idText(), enrich: c.detect.enrich,
-					sealed: c.settings.Kafka.Redact, emit: emit, saw: saw, now: func() int64 { return now().Unix() }})
+					sealed: c.settings.Kafka.Redact, emit: c.meters.counting(emit), saw: saw, now: func() int64 { return now().Unix() }})
 			},
 			Sightings: c.topics.Sightings,
 		}), nil
 	case task.Wide:
 		t.In = input{c, kafka.Partials, k.Partition}
 		return task.NewWide(t, func(emit func(detect.Finding)) (*detect.Wide, error) {
-			return newWide(c.settings, c.layout.Partitions, engineOptions{workers: 1, live: true, log: c.quiet, hide: c.idText(), emit: emit})
+			return newWide(c.settings, c.layout.Partitions, engineOptions{workers: 1, live: true, log: c.quiet, hide: c.idText(), emit: c.meters.counting(emit)})
 		}), nil
 	}
 	return nil, fmt.Errorf("there is no task %q", k.Name)

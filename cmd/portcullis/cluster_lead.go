@@ -10,7 +10,6 @@ import (
 	"github.com/portcullis/portcullis/detect/task"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/indexed"
-	"github.com/portcullis/portcullis/internal/telemetry"
 )
 
 // lead is what this process knows as the active enforcer; nil if it is not.
@@ -111,90 +110,4 @@ func (c *cluster) serveConsole(ctx context.Context) error {
 		deps.Findings, deps.Decisions = c.elastic, indexed.New(c.elastic, c.cloak)
 	}
 	return c.serve(ctx, collector, deps)
-}
-
-// metrics exports the figures of this process, and of the whole where it follows it.
-func (c *cluster) metrics() (*telemetry.Collector, error) {
-	source, part := []string{"source"}, []string{"task"}
-	return telemetry.NewCollector([]telemetry.Desc{
-		{Name: "portcullis_lines_total", Help: "Lines read from a source, since the state was made.", Kind: telemetry.Counter, Labels: source},
-		{Name: "portcullis_events_total", Help: "Lines that became events.", Kind: telemetry.Counter, Labels: source},
-		{Name: "portcullis_rejects_total", Help: "Lines that did not.", Kind: telemetry.Counter, Labels: source},
-		{Name: "portcullis_lag_bytes", Help: "Bytes of a source known to be unread.", Kind: telemetry.Gauge, Labels: source},
-		{Name: "portcullis_collect_waiting", Help: "Groups of lines that Kafka has not acknowledged.", Kind: telemetry.Gauge},
-		{Name: "portcullis_kafka_up", Help: "1 while what this process writes is acknowledged.", Kind: telemetry.Gauge},
-		{Name: "portcullis_kafka_messages_total", Help: "Messages acknowledged by Kafka, since the start.", Kind: telemetry.Counter},
-		{Name: "portcullis_kafka_refused_total", Help: "Messages that Kafka refused for good, by topic.", Kind: telemetry.Counter, Labels: []string{"topic"}},
-		{Name: "portcullis_tasks", Help: "Parts of the detection in this process.", Kind: telemetry.Gauge},
-		{Name: "portcullis_task_waiting", Help: "Messages that a part of the detection has not taken in.", Kind: telemetry.Gauge, Labels: part},
-		{Name: "portcullis_task_lost_total", Help: "Messages that were deleted before a part of the detection read them.", Kind: telemetry.Counter, Labels: part},
-		{Name: "portcullis_clients", Help: "Clients tracked, by part of the detection.", Kind: telemetry.Gauge, Labels: part},
-		{Name: "portcullis_lag_seconds", Help: "How far detection is behind the log.", Kind: telemetry.Gauge},
-		{Name: "portcullis_leads", Help: "1 while this process is the active enforcer.", Kind: telemetry.Gauge},
-		{Name: "portcullis_decisions", Help: "Decisions that have not ended, by state; of the active enforcer.", Kind: telemetry.Gauge, Labels: []string{"state"}},
-		{Name: "portcullis_gateway_entries", Help: "Decisions a gateway holds; of the active enforcer.", Kind: telemetry.Gauge, Labels: []string{"gateway"}},
-	}, c.emitMetrics)
-}
-
-func (c *cluster) emitMetrics(emit func(name string, value float64, labels ...string)) {
-	flag := func(on bool) float64 {
-		if on {
-			return 1
-		}
-		return 0
-	}
-	trouble, _ := c.producer.Health()
-	emit("portcullis_kafka_up", flag(trouble == ""))
-	emit("portcullis_kafka_messages_total", float64(c.producer.Stats().Messages))
-	c.refused.mu.Lock()
-	for topic, n := range c.refused.count {
-		emit("portcullis_kafka_refused_total", float64(n), topic)
-	}
-	c.refused.mu.Unlock()
-	if c.collect != nil {
-		emit("portcullis_collect_waiting", float64(c.collect.collector.Stats().Waiting))
-		if c.follow == nil {
-			for _, r := range c.collect.collector.Rows() {
-				emit("portcullis_lines_total", float64(r.Read), r.Source)
-			}
-		}
-	}
-	if c.detect != nil {
-		emit("portcullis_tasks", float64(len(c.detect.fleet.Keys())))
-	}
-	if c.enforce != nil {
-		e := c.enforce.active.Load()
-		emit("portcullis_leads", flag(e != nil))
-		if e != nil {
-			h := e.Health()
-			for s, n := range h.States {
-				emit("portcullis_decisions", float64(n), string(s))
-			}
-			for _, g := range h.Gateways {
-				emit("portcullis_gateway_entries", float64(g.Entries), g.Name)
-			}
-		}
-	}
-	c.emitWhole(emit)
-}
-
-// emitWhole exports what is known of the whole pipeline.
-func (c *cluster) emitWhole(emit func(name string, value float64, labels ...string)) {
-	o := c.view.Load()
-	if o == nil {
-		return
-	}
-	emit("portcullis_lag_seconds", c.lag(now()).Seconds())
-	for _, r := range o.books.Rows {
-		emit("portcullis_lines_total", float64(r.Read), r.Source)
-		emit("portcullis_events_total", float64(r.Processed), r.Source)
-		emit("portcullis_rejects_total", float64(r.Rejected), r.Source)
-		emit("portcullis_lag_bytes", float64(r.LagBytes), r.Source)
-	}
-	for _, t := range o.tasks {
-		name := task.Key{Name: t.Task, Partition: t.Partition}.String()
-		emit("portcullis_task_waiting", float64(t.Waiting), name)
-		emit("portcullis_task_lost_total", float64(t.Lost), name)
-		emit("portcullis_clients", float64(t.Clients), name)
-	}
 }

@@ -96,7 +96,9 @@ func (l *detectLoop) feed(ctx context.Context, m *bus.Message) error {
 			l.p.log.Error("commit", "error", err)
 		}
 	}
+	began := now()
 	l.p.engine.Feed(&b)
+	l.p.meters.stage(stageDetect, began)
 	l.dirty, l.idleSince = true, now()
 	return nil
 }
@@ -119,16 +121,20 @@ func (l *detectLoop) chores(ctx context.Context) error {
 	if l.dirty && t.After(l.next) {
 		p.emitted.Store(false)
 		s := p.engine.Snapshot()
+		p.meters.stage(stageSnapshot, t)
 		l.saving, l.dirty, l.began = true, false, t
 		go func() { l.saved <- p.save(ctx, s) }()
 		return nil
 	}
 	if p.emitted.Swap(false) {
 		list := p.engine.Findings()
+		p.meters.all(list)
+		began := now()
 		err := p.retry(ctx, func() error { return p.db.SaveFindings(context.WithoutCancel(ctx), list) })
 		if err != nil {
 			return err
 		}
+		p.meters.stage(stageFindings, began)
 		p.groups.note(list...)
 		p.mirror.offer(list, nil)
 	}
@@ -141,6 +147,7 @@ func (p *pipeline) campaigned(ctx context.Context, list []detect.Finding) error 
 	if err != nil {
 		return err
 	}
+	p.meters.all(list)
 	p.mirror.offer(list, nil)
 	for _, f := range list {
 		if p.onEvent != nil {
@@ -153,12 +160,15 @@ func (p *pipeline) campaigned(ctx context.Context, list []detect.Finding) error 
 
 // save writes a snapshot in one transaction.
 func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
+	p.meters.all(s.Findings)
+	began := now()
 	err := p.retry(ctx, func() error {
 		return p.db.Save(context.WithoutCancel(ctx), store.State{Findings: s.Findings, Rollups: s.Rollups, Ledger: s.Ledger, Rejects: s.Rejects, Marks: s.Marks, Blobs: s.Blobs})
 	})
 	if err != nil {
 		return err
 	}
+	p.meters.stage(stageSave, began)
 	p.intake.saved(s.Marks)
 	p.groups.note(s.Findings...)
 	p.mirror.offer(s.Findings, s.Rollups)

@@ -28,6 +28,7 @@ func TestGeneratedDocs(t *testing.T) {
 		{"configuration.md", []string{"config", "reference"}},
 		{"detectors.md", []string{"rules", "--markdown"}},
 		{"audit.md", []string{"audit", "--checks", "--markdown"}},
+		{"metrics.md", []string{"metrics", "--markdown"}},
 	} {
 		var out, errs bytes.Buffer
 		if status := run(context.Background(), c.args, strings.NewReader(""), &out, &errs); status != exitRan {

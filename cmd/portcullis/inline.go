@@ -309,19 +309,22 @@ func inlineBindable(s, old *Settings) error {
 	return nil
 }
 
+// inlineDescs are there where others ask for decisions, or lists of others are read.
+var inlineDescs = []telemetry.Desc{
+	{Name: "portcullis_authz_decisions_total", Help: "Requests that authz answered, by outcome.", Kind: telemetry.Counter, Labels: []string{"outcome"}},
+	{Name: "portcullis_authz_undecided_total", Help: "Requests that authz could not decide on, by reason.", Kind: telemetry.Counter, Labels: []string{"reason"}},
+	{Name: "portcullis_authz_entries", Help: "Entries of the list of authz.", Kind: telemetry.Gauge},
+	{Name: "portcullis_authz_noted_total", Help: "Requests of clients on lists that are only observed.", Kind: telemetry.Counter},
+	{Name: "portcullis_authz_forgotten_total", Help: "Clients whose standing limit was forgotten before it was full again: authz.cells is too small.", Kind: telemetry.Counter},
+	{Name: "portcullis_lapi_bouncers", Help: "Bouncers that asked within ten minutes.", Kind: telemetry.Gauge},
+	{Name: "portcullis_list_entries", Help: "Entries taken of a list of others.", Kind: telemetry.Gauge, Labels: []string{"list"}},
+	{Name: "portcullis_list_refused", Help: "Entries of a list of others that may not be enforced.", Kind: telemetry.Gauge, Labels: []string{"list"}},
+	{Name: "portcullis_list_age_seconds", Help: "Time since a list of others was last read.", Kind: telemetry.Gauge, Labels: []string{"list"}},
+}
+
 // metrics exports the figures of the parts.
 func (i *inline) metrics() (*telemetry.Collector, error) {
-	return telemetry.NewCollector([]telemetry.Desc{
-		{Name: "portcullis_authz_decisions_total", Help: "Requests that authz answered, by outcome.", Kind: telemetry.Counter, Labels: []string{"outcome"}},
-		{Name: "portcullis_authz_undecided_total", Help: "Requests that authz could not decide on, by reason.", Kind: telemetry.Counter, Labels: []string{"reason"}},
-		{Name: "portcullis_authz_entries", Help: "Entries of the list of authz.", Kind: telemetry.Gauge},
-		{Name: "portcullis_authz_noted_total", Help: "Requests of clients on lists that are only observed.", Kind: telemetry.Counter},
-		{Name: "portcullis_authz_forgotten_total", Help: "Clients whose standing limit was forgotten before it was full again: authz.cells is too small.", Kind: telemetry.Counter},
-		{Name: "portcullis_lapi_bouncers", Help: "Bouncers that asked within ten minutes.", Kind: telemetry.Gauge},
-		{Name: "portcullis_list_entries", Help: "Entries taken of a list of others.", Kind: telemetry.Gauge, Labels: []string{"list"}},
-		{Name: "portcullis_list_refused", Help: "Entries of a list of others that may not be enforced.", Kind: telemetry.Gauge, Labels: []string{"list"}},
-		{Name: "portcullis_list_age_seconds", Help: "Time since a list of others was last read.", Kind: telemetry.Gauge, Labels: []string{"list"}},
-	}, i.emit)
+	return telemetry.NewCollector(inlineDescs, i.emit)
 }
 
 func (i *inline) emit(emit func(name string, value float64, labels ...string)) {

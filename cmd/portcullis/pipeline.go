@@ -104,6 +104,7 @@ func (p *pipeline) openState(ctx context.Context) error {
 // emit hears of findings from the workers.
 func (p *pipeline) emit(f detect.Finding) {
 	p.emitted.Store(true)
+	p.meters.found(&f)
 	if p.onEvent != nil {
 		p.onEvent(f)
 	}

@@ -71,11 +71,15 @@ type Kind uint8
 
 // The kinds of metrics that a Collector exports.
 const (
-	Counter Kind = iota // only grows until the process restarts; ends in _total
-	Gauge               // goes up and down
+	Counter   Kind = iota // only grows until the process restarts; ends in _total
+	Gauge                 // goes up and down
+	Histogram             // how long things take, in seconds; of Meters only
 )
 
-// Desc describes one metric of a Collector.
+// String returns the kind as Prometheus names it.
+func (k Kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
+
+// Desc describes one metric of a Collector or of Meters.
 type Desc struct {
 	Name   string // such as portcullis_lines_total
 	Help   string
@@ -124,6 +128,9 @@ func NewCollector(descs []Desc, collect func(emit func(name string, value float6
 		}
 		if d.Kind == Counter && !strings.HasSuffix(d.Name, "_total") {
 			return nil, fmt.Errorf("telemetry: metric %s: the name of a counter ends in _total", Quote(d.Name))
+		}
+		if d.Kind == Histogram {
+			return nil, fmt.Errorf("telemetry: metric %s: a histogram is made of single observations: use Meters", Quote(d.Name))
 		}
 		m := metric{prometheus.NewDesc(d.Name, d.Help, d.Labels, nil), prometheus.CounterValue, len(d.Labels)}
 		if d.Kind == Gauge {
