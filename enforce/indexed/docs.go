@@ -70,6 +70,10 @@ func (x *Index) DecisionDoc(d enforce.Decision, version int64) (elastic.Doc, err
 	b.Exact("portcullis.route", d.Route)
 	b.Exact("portcullis.state", string(d.State))
 	b.List("portcullis.findings", strings.Fields(d.Findings))
+	b.Text("portcullis.code", d.Code)
+	b.Text("portcullis.by", d.By)
+	b.Some("portcullis.successes", d.Good)
+	b.Some("portcullis.people", d.People)
 	b.Int("portcullis.created_ns", d.Created)
 	b.Int("portcullis.version", version)
 	b.JSON("portcullis.detail", map[string]string{

@@ -103,8 +103,8 @@ var fields = []Field{
 	{"portcullis.judged_ns", "long", "when it was last judged", []Kind{Finding}},
 	{"portcullis.window_ns", "long", "start of the window", []Kind{Finding}},
 	{"portcullis.known_ns", "long", "since when the subject is known", []Kind{Finding}},
-	{"portcullis.successes", "long", "good requests of the subject in 24 hours", []Kind{Finding}},
-	{"portcullis.people", "long", "estimated people behind it", []Kind{Finding}},
+	{"portcullis.successes", "long", "good requests of the subject in 24 hours", subjects},
+	{"portcullis.people", "long", "estimated people behind it", subjects},
 	{"portcullis.members", typeKept, "who together are the subject, ranked: kind, value, score, count", []Kind{Finding}},
 	{"portcullis.evidence", typeKept, "up to five lines, without secrets", []Kind{Finding}},
 	{"portcullis.version", "long", "orders the states of a document", changing},
@@ -121,12 +121,17 @@ var fields = []Field{
 	{"portcullis.bytes_out", "long", "bytes sent", []Kind{Traffic}},
 	{"portcullis.duration_ns", "long", "durations, summed", []Kind{Traffic}},
 	{"portcullis.state", "keyword", "state of the decision; of a change, the new one", []Kind{Decision, Audit}},
+	{"portcullis.code", "keyword", "why the decision is not in force, or does not hold; empty where all is in order", []Kind{Decision}},
+	{"portcullis.by", "keyword", "who made it: `policy`, or a person", []Kind{Decision}},
 	{"portcullis.decision", "keyword", "id of the decision that was changed", []Kind{Audit}},
 	{"portcullis.created_ns", "long", "when it was made, to the nanosecond", []Kind{Decision}},
 	{"portcullis.at_ns", "long", "when it was changed, to the nanosecond", []Kind{Audit}},
 	{"portcullis.seq", "long", "orders changes of the same moment", []Kind{Audit}},
 	{"portcullis.record", typeKept, "the whole decision or change, as it is read back", []Kind{Decision, Audit}},
 }
+
+// Of reports whether documents of a kind have the field, and it can be searched.
+func (f Field) Of(k Kind) bool { return f.has(k) && f.Type != typeKept && f.Type != typeText }
 
 // has reports whether documents of a kind have the field.
 func (f Field) has(k Kind) bool { return f.Kinds == nil || slices.Contains(f.Kinds, k) }
