@@ -23,8 +23,9 @@ func overview(b *Board) {
 		top("rules", "Rules", Ranked, rule, "Rule", 15, count("Findings")).wide(16),
 		top("kinds", "Kinds of subjects", Donut, subjectKind, "Kind", 12, count("Findings")).wide(16),
 		subjects("who", "Who").wide(24),
-		top("countries", "Countries", Map, "source.geo.country_iso_code", "Country", 250, count("Findings")),
 		top("tags", "OWASP, ATT&CK", Table, "tags", "Tag", 20, count("Findings"), unique(subject, "Subjects")))
+	b.add(elastic.Access, []Term{is("portcullis.verdict", "suspicious")},
+		top("countries", "Countries of suspicious requests", Map, "source.geo.country_iso_code", "Country", 250, count("Requests")))
 	b.add(elastic.Decision, nil, overTime("states", "Decisions by state", Bars, state, "State", count("Decisions")))
 	b.add(elastic.Finding, nil, documents("newest", "Newest findings", severity, rule, subject, route, "portcullis.count", "message"))
 }
@@ -65,9 +66,10 @@ func injection(b *Board) {
 		top("methods", "Methods", Donut, "http.request.method", "Method", 10, count("Requests")).wide(16),
 		top("routes", "Routes", Table, route, "Route", 20, count("Requests"), unique("source.address", "Clients")),
 		top("agents", "User agents", Table, "user_agent.original", "User agent", 20, count("Requests"), unique("source.address", "Clients")))
-	b.add(elastic.Finding, only, subjects("who", "Clients"),
-		top("countries", "Countries", Map, "source.geo.country_iso_code", "Country", 250, count("Findings")))
-	b.add(elastic.Access, held, documents("newest", "Newest suspicious requests", "source.address", "http.request.method", "url.original", "http.response.status_code", "portcullis.classes"))
+	b.add(elastic.Finding, only, subjects("who", "Clients"))
+	b.add(elastic.Access, held,
+		top("countries", "Countries", Map, "source.geo.country_iso_code", "Country", 250, count("Requests")),
+		documents("newest", "Newest suspicious requests", "source.address", "http.request.method", "url.original", "http.response.status_code", "portcullis.classes"))
 }
 
 func rate(b *Board) {

@@ -221,3 +221,29 @@ func has(k elastic.Kind, field string) bool {
 	}
 	return false
 }
+
+// Filter is what a panel counts, as the Kibana Query Language writes it.
+func (p Panel) Filter() string { return kql(p.Where) }
+
+// Asked says in words what a panel asks for.
+func (p Panel) Asked() string {
+	if p.Shape == List {
+		return "the documents, newest first"
+	}
+	var parts []string
+	for _, m := range p.Measures {
+		part := string(m.Op)
+		if m.Field != "" {
+			part += "(" + m.Field + ")"
+		}
+		if len(m.Where) > 0 {
+			part += " where " + kql(m.Where)
+		}
+		parts = append(parts, part)
+	}
+	out := strings.Join(parts, ", ")
+	for i, s := range p.By {
+		out += map[bool]string{true: " by ", false: ", "}[i == 0] + s.Field
+	}
+	return out
+}
