@@ -41,7 +41,11 @@ func shopLog(t *testing.T, dir string) []byte {
 	for i := range 120 { // payloads, and nothing else of these clients
 		target := []string{"/api/v1/products?q=1%27%20UNION%20SELECT%20password%20FROM%20users--", "/static/../../../../etc/passwd", "/api/v1/products?q=%3Cscript%3Ealert(1)%3C/script%3E"}[i%3]
 		fmt.Fprintf(&log, `{"msec":"%.3f","remote_addr":"203.0.113.%d","remote_user":"","request":"GET %s HTTP/1.1","status":"%d","body_bytes_sent":"64","request_time":"0.010","http_user_agent":"prober/%d","host":"shop.example.com"}`+"\n",
-			at+float64(i)/10, 1+i%4, target, []int{200, 404, 500}[i%3], i%2)
+			at+float64(i)/10, 1+i%8, target, []int{200, 404, 500}[i%3], i/60)
+	}
+	for i := range 60 { // many try the password of one
+		fmt.Fprintf(&log, `{"msec":"%.3f","remote_addr":"198.51.100.%d","remote_user":"alice","request":"POST /api/v1/login HTTP/1.1","status":"401","body_bytes_sent":"20","request_time":"0.010","http_user_agent":"Mozilla/5.0","host":"shop.example.com"}`+"\n",
+			at+20+float64(i)/10, 1+i%30)
 	}
 	return log.Bytes()
 }
@@ -88,16 +92,26 @@ elasticsearch: {enabled: true, urls: [%q], layout: index, replicas: 0, refresh: 
 // decision on another.
 func (k *kibanaRig) denyAndRegret() {
 	k.t.Helper()
-	const refused, regretted = "203.0.113.1", "203.0.113.2"
-	for _, addr := range []string{refused, regretted} {
+	const refused, regretted, passes = "203.0.113.1", "203.0.113.2", "203.0.113.3"
+	for _, addr := range []string{refused, regretted, passes} {
 		k.awaitDecision(addr, "is pushed", func(d decisionObject) bool { return d.State == "pushed" })
 	}
-	for range 3 {
-		write(k.t, k.log, fmt.Sprintf(`{"msec":"%.3f","remote_addr":"%s","request":"GET /api/v1/products HTTP/1.1","status":"403","body_bytes_sent":"0","host":"shop.example.com"}`+"\n",
-			float64(time.Now().UnixMilli())/1e3, refused))
+	asks := func(addr string, status int) {
+		write(k.t, k.log, fmt.Sprintf(`{"msec":"%.3f","remote_addr":"%s","request":"GET /api/v1/products HTTP/1.1","status":"%d","body_bytes_sent":"0","host":"shop.example.com"}`+"\n",
+			float64(time.Now().UnixMilli())/1e3, addr, status))
 		k.lines++
 	}
+	for range 3 {
+		asks(refused, 403)
+	}
 	k.awaitDecision(refused, "is seen to hold", func(d decisionObject) bool { return d.State == "verified" })
+	k.awaitDecision(passes, "is seen not to hold", func(d decisionObject) bool {
+		asks(passes, 200)
+		return d.State == "not_enforced"
+	})
+	await(k.t, "the clients are seen to act as one", k.words, func() bool {
+		return len(objects[replayedFinding](k.rig, "findings", "--rule", "campaign")) > 0
+	})
 	k.cli(exitRan, "decisions", "release", regretted, "--why", "our own test")
 	k.awaitDecision(regretted, "is released", func(d decisionObject) bool { return d.State == "released" })
 }

@@ -30,6 +30,7 @@ func Objects() ([]Object, error) {
 	for _, s := range Searches() {
 		out = append(out, s.object())
 	}
+	out = append(out, esqlSearches()...)
 	for _, b := range Boards() {
 		for _, p := range b.Panels {
 			if why := p.problem(); why != "" {
@@ -140,11 +141,47 @@ func (s Search) attributes() object {
 	}
 }
 
-// ESQLObject is a saved search of ES|QL text.
-func esqlSearch(id, title, about, query string) Object {
+// esqlSearches are saved searches of ES|QL text, made from panels.
+func esqlSearches() []Object {
+	var out []Object
+	for _, q := range []struct{ board, panel, name string }{
+		{prefix + "overview", "who", "subjects"}, {prefix + "overview", "tags", "tags"}, {prefix + "credential-abuse", "refused", "refused logins by minute"},
+		{prefix + "rate", "routes", "routes"}, {prefix + "decisions", "rules", "rules and what became of decisions"}, {prefix + "decisions", "regret-by", "decisions taken back"},
+	} {
+		if p, ok := panelOf(q.board, q.panel); ok {
+			out = append(out, esqlSearch(fixedSearch(q.board, q.panel), "[Portcullis] ES|QL: "+q.name, p))
+		}
+	}
+	return out
+}
+
+func fixedSearch(board, panel string) string {
+	return prefix + "esql-" + board[len(prefix):] + "-" + panel
+}
+
+// panelOf finds a panel.
+func panelOf(board, panel string) (Panel, bool) {
+	for _, b := range Boards() {
+		for _, p := range b.Panels {
+			if b.ID == board && p.ID == panel {
+				return p, true
+			}
+		}
+	}
+	return Panel{}, false
+}
+
+// esqlSearch is a saved search of the ES|QL text of a panel. Such a search carries its
+// data view with it.
+func esqlSearch(id, title string, p Panel) Object {
+	pattern := viewOf(p.Over).Pattern()
 	return Object{id, "search", object{
-		"title": title, "description": about, "columns": list{}, "sort": list{}, "grid": object{}, "hideChart": false, "isTextBasedQuery": true,
-		"timeRestore": false, "usesAdHocDataView": false,
-		"kibanaSavedObjectMeta": object{"searchSourceJSON": text(object{"query": object{"esql": query}, "filter": list{}})},
+		"title": title, "description": p.Title + ", as a query to go on from.", "columns": list{}, "sort": list{}, "grid": object{}, "hideChart": false,
+		"isTextBasedQuery": true, "timeRestore": false, "usesAdHocDataView": false,
+		"kibanaSavedObjectMeta": object{"searchSourceJSON": text(object{
+			"query": object{"esql": p.ESQL()}, "filter": list{},
+			"index": object{"id": fixedID(id, "view"), "title": pattern, "name": pattern, "timeFieldName": timeField, "type": "esql",
+				"sourceFilters": list{}, "fieldFormats": object{}, "runtimeFieldMap": object{}, "allowNoIndex": false, "allowHidden": false},
+		})},
 	}, list{}, coreVersion, searchVersion, false}
 }
