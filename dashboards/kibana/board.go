@@ -1,11 +1,13 @@
 package kibana
 
+import "github.com/portcullis/portcullis/detect/store/elastic"
+
 // columnsOfGrid is the width of Kibana's grid.
 const columnsOfGrid = 48
 
 // object is a dashboard with its panels by value.
 func (b Board) object() Object {
-	panels, refs := list{}, list{}
+	panels, refs := list{}, list{ref(oursRef, "index-pattern", viewOf(elastic.Finding).ID)}
 	x, y, high := 0, 0, 0
 	for _, p := range b.Panels {
 		if x+p.Wide > columnsOfGrid {
@@ -20,7 +22,7 @@ func (b Board) object() Object {
 	attributes := object{
 		"title": b.Title, "description": b.About, "version": 1,
 		"timeRestore": true, "timeFrom": "now-24h", "timeTo": "now", "refreshInterval": object{"pause": true, "value": 60000},
-		"kibanaSavedObjectMeta": object{"searchSourceJSON": text(object{"query": object{"language": "kuery", "query": ""}, "filter": list{}})},
+		"kibanaSavedObjectMeta": object{"searchSourceJSON": text(object{"query": object{"language": "kuery", "query": ""}, "filter": list{ours()}})},
 		"optionsJSON":           text(object{"hidePanelTitles": false, "syncColors": true, "syncCursor": true, "syncTooltips": false, "useMargins": true}),
 		"panelsJSON":            text(panels),
 	}
@@ -28,6 +30,17 @@ func (b Board) object() Object {
 		attributes["controlGroupInput"] = controls
 	}
 	return Object{b.ID, "dashboard", attributes, append(refs, own...), coreVersion, dashboardVersion, false}
+}
+
+// oursRef is the data view whose field the filter of a dashboard names.
+const oursRef = "kibanaSavedObjectMeta.searchSourceJSON.filter[0].meta.index"
+
+// ours is the filter of every dashboard. Data views select the documents already; it keeps
+// others out that somebody writes to indices with such a name.
+func ours() object {
+	return object{"$state": object{"store": "appState"}, "query": object{"match_phrase": object{"event.module": "portcullis"}},
+		"meta": object{"alias": nil, "disabled": false, "negate": false, "type": "phrase", "key": "event.module", "field": "event.module",
+			"params": object{"query": "portcullis"}, "indexRefName": oursRef}}
 }
 
 // panel is a part of a dashboard by value, and its references under the panel's name.

@@ -17,7 +17,7 @@ type Outcome struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	Did  string `json:"did"`           // made, replaced, there, missing, failed
+	Did  string `json:"did"`           // one of the constants
 	Why  string `json:"why,omitempty"` // of failed
 }
 
@@ -252,14 +252,11 @@ func (c *Client) alert(ctx context.Context, r AlertRule, overwrite bool) error {
 	if !overwrite || !errors.As(err, &refused) || refused.status != http.StatusConflict {
 		return err
 	}
-	var have struct{ Actions list }
+	var have struct{ Actions []object }
 	if err := c.call(ctx, http.MethodGet, path, "", nil, &have); err != nil {
 		return err
 	}
-	update := object{"actions": list{}}
-	if have.Actions != nil {
-		update["actions"] = have.Actions
-	}
+	update := object{"actions": keptActions(have.Actions)}
 	for _, field := range []string{"name", "tags", "schedule", "params"} {
 		update[field] = r.Body[field]
 	}
@@ -267,4 +264,20 @@ func (c *Client) alert(ctx context.Context, r AlertRule, overwrite bool) error {
 		return err
 	}
 	return c.call(ctx, http.MethodPut, path, "application/json", body, nil)
+}
+
+// keptActions are the actions of a rule in the form in which they are written: what is
+// read has more.
+func keptActions(have []object) list {
+	out := list{}
+	for _, a := range have {
+		kept := object{}
+		for _, field := range []string{"group", "id", "params", "frequency", "uuid", "alerts_filter", "use_alert_data_for_template"} {
+			if v, ok := a[field]; ok {
+				kept[field] = v
+			}
+		}
+		out = append(out, kept)
+	}
+	return out
 }

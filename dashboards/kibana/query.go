@@ -12,7 +12,7 @@ const every = "1m"
 
 // Query is the search that Elasticsearch answers with the figures of a panel.
 func (p Panel) Query() ([]byte, error) {
-	body := object{"size": 0, "track_total_hits": true, "query": object{"bool": object{"filter": dsl(p.Where)}}}
+	body := object{"size": 0, "track_total_hits": true, "query": object{"bool": object{"filter": append(list{ours()["query"]}, dsl(p.Where)...)}}}
 	if p.Shape == List {
 		columns := list{}
 		for _, c := range p.Columns {
