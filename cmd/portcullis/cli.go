@@ -57,6 +57,7 @@ type CLI struct {
 	Keys       KeysCmd       `cmd:"" group:"setup" help:"List and rotate the keys of pseudonyms, make those of bouncers."`
 	Index      IndexCmd      `cmd:"" group:"setup" help:"Set up Elasticsearch: install or check its templates."`
 	Kafka      KafkaCmd      `cmd:"" group:"setup" help:"Look after the topics: check them, spread the work over more partitions."`
+	Dashboards DashboardsCmd `cmd:"" group:"setup" help:"Set up Kibana; write dashboards and rules for Grafana, Prometheus and Fleet."`
 	Metrics    MetricsCmd    `cmd:"" group:"setup" help:"List what is served at /metrics, and what it says."`
 	Completion CompletionCmd `cmd:"" group:"setup" help:"Print the completion script of a shell."`
 	Version    VersionCmd    `cmd:"" group:"setup" help:"Print the version."`

@@ -123,8 +123,8 @@ Labels come from the settings and from fixed sets, never from a request: a metri
 at most %d bytes. What a counter or a histogram has no room for is counted with ` + "`%s`" + ` in every label. Histograms are native
 ones for a Prometheus that scrapes these, and have fixed buckets for others.
 
-Counters begin at 0 with the process, but those that say "since the state was made". A Grafana dashboard, recording rules and
-alert rules over these metrics are in ` + "`dashboards/grafana`, and `portcullis dashboards export`" + ` writes them.
+Counters begin at 0 with the process, but those that say "since the state was made". ` + "`portcullis dashboards export`" + `
+writes a Grafana dashboard, recording rules and alert rules over these metrics: [Kibana and Grafana](kibana.md#grafana).
 
 | metric | kind | labels | served | what it says |
 |---|---|---|---|---|

@@ -184,7 +184,7 @@ func (k *kibanaRig) settled() map[elastic.Kind][]record {
 				return false
 			}
 		}
-		return k.search.count("access") == k.lines
+		return k.search.count("access") == k.lines-k.rejected
 	})
 	last[elastic.Access] = k.requests()
 	return last

@@ -24,7 +24,7 @@ type contract struct {
 	rules   map[string]map[string]any
 	alerts  map[string]map[string]any
 	asked   []string // methods and paths
-	break_  func(w http.ResponseWriter, r *http.Request) bool
+	faulty  func(w http.ResponseWriter, r *http.Request) bool
 	spoil   map[string]string // type and id → kind of error that an import gives
 }
 
@@ -53,7 +53,7 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, r.Method+" "+r.URL.RequestURI())
-	if c.break_ != nil && c.break_(w, r) {
+	if c.faulty != nil && c.faulty(w, r) {
 		return
 	}
 	if r.Header.Get("Authorization") != "ApiKey "+c.key {

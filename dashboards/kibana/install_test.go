@@ -1,6 +1,7 @@
 package kibana
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -145,7 +146,10 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, s := newContract(t)
-			k.break_ = func(w http.ResponseWriter, _ *http.Request) bool {
+			k.faulty = func(w http.ResponseWriter, r *http.Request) bool {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					t.Error(err)
+				}
 				w.Header().Set("Location", "https://elsewhere.example.org/login")
 				w.WriteHeader(c.status)
 				if _, err := w.Write([]byte(c.text)); err != nil {

