@@ -3,14 +3,15 @@ package kibana
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/portcullis/portcullis/dashboards/kibana/kibanatest"
 )
 
-func client(t *testing.T, s *httptest.Server, change func(*Options)) *Client {
+func client(t *testing.T, url string, change func(*Options)) *Client {
 	t.Helper()
-	o := Options{URL: s.URL, APIKey: "a2V5"}
+	o := Options{URL: url, APIKey: "a2V5"}
 	if change != nil {
 		change(&o)
 	}
@@ -31,8 +32,8 @@ func tally(list []Outcome) map[string]int {
 
 // TestInstall imports into an empty Kibana, again, and again with overwriting.
 func TestInstall(t *testing.T) {
-	k, s := newContract(t)
-	c := client(t, s, func(o *Options) { o.Space, o.URL = "soc", s.URL+"/" })
+	k, s := kibanatest.New(t)
+	c := client(t, s, func(o *Options) { o.Space, o.URL = "soc", s+"/" })
 	ctx := t.Context()
 	if v, err := c.Version(ctx); err != nil || v != "8.19.2" {
 		t.Fatalf("version %q, %v", v, err)
@@ -66,10 +67,10 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s: %v, want %v: %+v", step.what, g, step.want, got[0])
 		}
 	}
-	if len(k.objects) != n {
-		t.Errorf("Kibana has %d objects, want %d", len(k.objects), n)
+	if len(k.Objects) != n {
+		t.Errorf("Kibana has %d objects, want %d", len(k.Objects), n)
 	}
-	for _, a := range k.asked {
+	for _, a := range k.Asked {
 		if !strings.Contains(a, " /s/soc/api/") {
 			t.Errorf("asked %s, which is not in the space", a)
 		}
@@ -85,18 +86,18 @@ func first(m map[string]int) string {
 
 // TestAlertsKeepWhatPeopleSet: what a rule does and whether it is on is not ours.
 func TestAlertsKeepWhatPeopleSet(t *testing.T) {
-	k, s := newContract(t)
+	k, s := kibanatest.New(t)
 	c := client(t, s, nil)
 	if _, err := c.InstallAlerts(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	id := AlertRules()[0].ID
-	k.alerts[id]["enabled"], k.alerts[id]["name"] = true, "old"
-	k.alerts[id]["actions"] = []any{map[string]any{"group": "query matched", "id": "mail", "params": map[string]any{}, "connector_type_id": ".email"}}
+	k.Alerts[id]["enabled"], k.Alerts[id]["name"] = true, "old"
+	k.Alerts[id]["actions"] = []any{map[string]any{"group": "query matched", "id": "mail", "params": map[string]any{}, "connector_type_id": ".email"}}
 	if got, err := c.InstallAlerts(t.Context(), true); err != nil || tally(got)[DidMake] != len(AlertRules()) {
 		t.Fatalf("%v, %v", tally(got), err)
 	}
-	a := k.alerts[id]
+	a := k.Alerts[id]
 	actions, _ := a["actions"].([]any)
 	if a["enabled"] != true || a["name"] == "old" || len(actions) != 1 || actions[0].(map[string]any)["connector_type_id"] != nil {
 		t.Errorf("%v", a)
@@ -105,8 +106,8 @@ func TestAlertsKeepWhatPeopleSet(t *testing.T) {
 
 // TestErrorsOfObjects: each object that fails is named with what to do.
 func TestErrorsOfObjects(t *testing.T) {
-	k, s := newContract(t)
-	k.spoil = map[string]string{"dashboard " + investigation: "missing", "index-pattern portcullis-audit": "unsupported_type", "search portcullis-search-audit": "unknown"}
+	k, s := kibanatest.New(t)
+	k.Spoil = map[string]string{"dashboard " + investigation: "missing", "index-pattern portcullis-audit": "unsupported_type", "search portcullis-search-audit": "unknown"}
 	got, err := client(t, s, nil).Install(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
@@ -145,8 +146,8 @@ func TestRefusals(t *testing.T) {
 		"wrong shape": {200, `[]`, "none of Kibana"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k, s := newContract(t)
-			k.faulty = func(w http.ResponseWriter, r *http.Request) bool {
+			k, s := kibanatest.New(t)
+			k.Instead = func(w http.ResponseWriter, r *http.Request) bool {
 				if _, err := io.Copy(io.Discard, r.Body); err != nil {
 					t.Error(err)
 				}
@@ -177,12 +178,12 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", o, err, want)
 		}
 	}
-	k, s := newContract(t)
+	k, s := kibanatest.New(t)
 	if _, err := client(t, s, func(o *Options) { o.APIKey = "wrong" }).Version(t.Context()); err == nil || !strings.Contains(err.Error(), "--api-key-file") {
 		t.Errorf("a wrong key: %v", err)
 	}
 	for v, ok := range map[string]bool{"8.8.2": false, "7.17.0": false, "8.9.0": true, "8.19.1": true, "9.1.0": true, "": true, "x": false} {
-		k.version = v
+		k.Version = v
 		if _, err := client(t, s, nil).Version(t.Context()); (err == nil) != ok {
 			t.Errorf("version %q: %v", v, err)
 		}

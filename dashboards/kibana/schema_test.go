@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portcullis/portcullis/dashboards/kibana/kibanatest"
 )
 
 // The attributes that Kibana 8.19 takes of each type, with the kind of JSON that each
@@ -103,7 +105,7 @@ func TestObjectsConform(t *testing.T) {
 	all := imported(t)
 	there := map[string]bool{}
 	for _, o := range all {
-		key := keyOf(o)
+		key := kibanatest.KeyOf(o)
 		if there[key] {
 			t.Errorf("%s is there twice", key)
 		}
@@ -113,15 +115,15 @@ func TestObjectsConform(t *testing.T) {
 		}
 	}
 	for _, o := range all {
-		conforms(t, keyOf(o), o["type"].(string), o["attributes"].(map[string]any))
+		conforms(t, kibanatest.KeyOf(o), o["type"].(string), o["attributes"].(map[string]any))
 		seen := map[string]bool{}
 		for _, x := range o["references"].([]any) {
 			r := x.(map[string]any)
-			if !there[keyOf(r)] {
-				t.Errorf("%s refers to %s, which is not there", keyOf(o), keyOf(r))
+			if !there[kibanatest.KeyOf(r)] {
+				t.Errorf("%s refers to %s, which is not there", kibanatest.KeyOf(o), kibanatest.KeyOf(r))
 			}
 			if seen[r["name"].(string)] {
-				t.Errorf("%s has two references %s", keyOf(o), r["name"])
+				t.Errorf("%s has two references %s", kibanatest.KeyOf(o), r["name"])
 			}
 			seen[r["name"].(string)] = true
 		}
@@ -133,7 +135,7 @@ func TestObjectsConform(t *testing.T) {
 
 func lookAtBoard(t *testing.T, o map[string]any, refs map[string]bool) {
 	t.Helper()
-	what, a := keyOf(o), o["attributes"].(map[string]any)
+	what, a := kibanatest.KeyOf(o), o["attributes"].(map[string]any)
 	conforms(t, what, "refreshInterval", a["refreshInterval"].(map[string]any))
 	used := map[string]bool{oursRef: true}
 	if c, ok := a["controlGroupInput"].(map[string]any); ok {
@@ -259,7 +261,7 @@ func lookAtLens(t *testing.T, what string, state map[string]any, kind string) {
 func TestIDsNeverChange(t *testing.T) {
 	var ids []string
 	for _, o := range imported(t) {
-		ids = append(ids, keyOf(o))
+		ids = append(ids, kibanatest.KeyOf(o))
 	}
 	want := `index-pattern portcullis-findings|index-pattern portcullis-decisions|index-pattern portcullis-audit|index-pattern portcullis-traffic|index-pattern portcullis-requests|search portcullis-search-findings|search portcullis-search-grave|search portcullis-search-decisions|search portcullis-search-failed|search portcullis-search-suspicious|search portcullis-search-audit|search portcullis-esql-overview-who|search portcullis-esql-overview-tags|search portcullis-esql-credential-abuse-refused|search portcullis-esql-rate-routes|search portcullis-esql-decisions-rules|search portcullis-esql-decisions-regret-by|dashboard portcullis-overview|dashboard portcullis-credential-abuse|dashboard portcullis-injection|dashboard portcullis-rate|dashboard portcullis-consumers|dashboard portcullis-campaigns|dashboard portcullis-decisions|dashboard portcullis-completeness|dashboard portcullis-investigation`
 	if got := strings.Join(ids, "|"); got != want {

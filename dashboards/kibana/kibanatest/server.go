@@ -1,4 +1,6 @@
-package kibana
+// Package kibanatest answers as the published API of Kibana says, for tests: Kibana
+// itself cannot be started here. It checks what is sent, and keeps it.
+package kibanatest
 
 import (
 	"bufio"
@@ -12,30 +14,37 @@ import (
 	"testing"
 )
 
-// contract is a server that answers as the published API of Kibana says
-// (https://www.elastic.co/docs/api/doc/kibana): it checks what is sent and keeps it.
-type contract struct {
-	t       *testing.T
-	version string
-	key     string
+// Server speaks the part of Kibana's API that an installation uses
+// (https://www.elastic.co/docs/api/doc/kibana). What it keeps may be read and changed
+// between requests.
+type Server struct {
+	Version string
+	Key     string // the API key that it wants
+	Space   string // the one beside the default space
 
-	mu      sync.Mutex
-	objects map[string]map[string]any // by type and id
-	rules   map[string]map[string]any
-	alerts  map[string]map[string]any
-	asked   []string // methods and paths
-	faulty  func(w http.ResponseWriter, r *http.Request) bool
-	spoil   map[string]string // type and id → kind of error that an import gives
+	Objects map[string]map[string]any // saved objects by type and id
+	Rules   map[string]map[string]any // detection rules by rule_id
+	Alerts  map[string]map[string]any // alert rules by id
+	Asked   []string                  // methods and addresses
+	Spoil   map[string]string         // type and id → kind of error that an import gives
+
+	// Instead answers in its place where it returns true.
+	Instead func(w http.ResponseWriter, r *http.Request) bool
+
+	t  testing.TB
+	mu sync.Mutex
 }
 
-func newContract(t *testing.T) (*contract, *httptest.Server) {
-	c := &contract{t: t, version: "8.19.2", key: "a2V5", objects: map[string]map[string]any{}, rules: map[string]map[string]any{}, alerts: map[string]map[string]any{}, spoil: map[string]string{}}
+// New starts a server that ends with the test, and returns its address.
+func New(t testing.TB) (*Server, string) {
+	c := &Server{t: t, Version: "8.19.2", Key: "a2V5", Space: "soc", Objects: map[string]map[string]any{}, Rules: map[string]map[string]any{},
+		Alerts: map[string]map[string]any{}, Spoil: map[string]string{}}
 	s := httptest.NewServer(c)
 	t.Cleanup(s.Close)
-	return c, s
+	return c, s.URL
 }
 
-func (c *contract) reply(w http.ResponseWriter, status int, v any) {
+func (c *Server) reply(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("kbn-name", "contract")
 	w.WriteHeader(status)
@@ -44,26 +53,26 @@ func (c *contract) reply(w http.ResponseWriter, status int, v any) {
 	}
 }
 
-func (c *contract) refuse(w http.ResponseWriter, status int, message string) {
+func (c *Server) refuse(w http.ResponseWriter, status int, message string) {
 	c.reply(w, status, map[string]any{"statusCode": status, "error": http.StatusText(status), "message": message})
 }
 
 // ServeHTTP implements http.Handler.
-func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = append(c.asked, r.Method+" "+r.URL.RequestURI())
-	if c.faulty != nil && c.faulty(w, r) {
+	c.Asked = append(c.Asked, r.Method+" "+r.URL.RequestURI())
+	if c.Instead != nil && c.Instead(w, r) {
 		return
 	}
-	if r.Header.Get("Authorization") != "ApiKey "+c.key {
+	if r.Header.Get("Authorization") != "ApiKey "+c.Key {
 		c.refuse(w, 401, "[security_exception]: unable to authenticate with provided credentials")
 		return
 	}
 	path := r.URL.Path
 	if rest, ok := strings.CutPrefix(path, "/s/"); ok {
 		space, more, _ := strings.Cut(rest, "/")
-		if space != "soc" {
+		if space != c.Space {
 			c.refuse(w, 404, "Not Found")
 			return
 		}
@@ -75,7 +84,7 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == "GET" && path == "/api/status":
-		c.reply(w, 200, map[string]any{"name": "contract", "version": map[string]any{"number": c.version}, "status": map[string]any{"overall": map[string]any{"level": "available"}}})
+		c.reply(w, 200, map[string]any{"name": "contract", "version": map[string]any{"number": c.Version}, "status": map[string]any{"overall": map[string]any{"level": "available"}}})
 	case r.Method == "POST" && path == "/api/saved_objects/_import":
 		c.importObjects(w, r)
 	case r.Method == "POST" && path == "/api/saved_objects/_bulk_get":
@@ -90,7 +99,7 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // lines reads the file of a form, one object a line.
-func (c *contract) lines(w http.ResponseWriter, r *http.Request) ([]map[string]any, bool) {
+func (c *Server) lines(w http.ResponseWriter, r *http.Request) ([]map[string]any, bool) {
 	f, header, err := r.FormFile("file")
 	if err != nil || !strings.HasSuffix(header.Filename, ".ndjson") {
 		c.refuse(w, 400, "Invalid file extension")
@@ -110,41 +119,42 @@ func (c *contract) lines(w http.ResponseWriter, r *http.Request) ([]map[string]a
 	return out, in.Err() == nil
 }
 
-func keyOf(o map[string]any) string { return fmt.Sprint(o["type"], " ", o["id"]) }
+// KeyOf is the key of a saved object, or of a reference to one.
+func KeyOf(o map[string]any) string { return fmt.Sprint(o["type"], " ", o["id"]) }
 
-func (c *contract) importObjects(w http.ResponseWriter, r *http.Request) {
+func (c *Server) importObjects(w http.ResponseWriter, r *http.Request) {
 	all, ok := c.lines(w, r)
 	if !ok {
 		return
 	}
 	coming := map[string]bool{}
 	for _, o := range all {
-		coming[keyOf(o)] = true
+		coming[KeyOf(o)] = true
 	}
 	var done, failed []any
 	for _, o := range all {
 		e := map[string]any{}
 		var missing []any
 		for _, x := range o["references"].([]any) {
-			if ref := x.(map[string]any); !coming[keyOf(ref)] && c.objects[keyOf(ref)] == nil {
+			if ref := x.(map[string]any); !coming[KeyOf(ref)] && c.Objects[KeyOf(ref)] == nil {
 				missing = append(missing, map[string]any{"type": ref["type"], "id": ref["id"]})
 			}
 		}
-		switch kind := c.spoil[keyOf(o)]; {
+		switch kind := c.Spoil[KeyOf(o)]; {
 		case kind == "missing":
 			e = map[string]any{"type": "missing_references", "references": []any{map[string]any{"type": "index-pattern", "id": "gone"}}}
 		case len(missing) > 0:
 			e = map[string]any{"type": "missing_references", "references": missing}
 		case kind != "":
 			e = map[string]any{"type": kind, "message": "mapping set to strict \x1b[31m", "statusCode": 400}
-		case c.objects[keyOf(o)] != nil && r.URL.Query().Get("overwrite") != "true":
+		case c.Objects[KeyOf(o)] != nil && r.URL.Query().Get("overwrite") != "true":
 			e = map[string]any{"type": "conflict"}
 		}
 		if len(e) > 0 {
 			failed = append(failed, map[string]any{"id": o["id"], "type": o["type"], "meta": map[string]any{}, "error": e})
 			continue
 		}
-		c.objects[keyOf(o)] = o
+		c.Objects[KeyOf(o)] = o
 		done = append(done, map[string]any{"type": o["type"], "id": o["id"], "managed": false, "meta": map[string]any{}})
 	}
 	answer := map[string]any{"success": len(failed) == 0, "successCount": len(done), "warnings": []any{}}
@@ -157,7 +167,7 @@ func (c *contract) importObjects(w http.ResponseWriter, r *http.Request) {
 	c.reply(w, 200, answer)
 }
 
-func (c *contract) bulkGet(w http.ResponseWriter, r *http.Request) {
+func (c *Server) bulkGet(w http.ResponseWriter, r *http.Request) {
 	var asked []map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 		c.refuse(w, 400, err.Error())
@@ -166,7 +176,7 @@ func (c *contract) bulkGet(w http.ResponseWriter, r *http.Request) {
 	var out []any
 	for _, a := range asked {
 		o := map[string]any{"id": a["id"], "type": a["type"]}
-		if c.objects[keyOf(a)] == nil {
+		if c.Objects[KeyOf(a)] == nil {
 			o["error"] = map[string]any{"statusCode": 404, "error": "Not Found", "message": "Saved object not found"}
 		}
 		out = append(out, o)
@@ -174,7 +184,7 @@ func (c *contract) bulkGet(w http.ResponseWriter, r *http.Request) {
 	c.reply(w, 200, map[string]any{"saved_objects": out})
 }
 
-func (c *contract) importRules(w http.ResponseWriter, r *http.Request) {
+func (c *Server) importRules(w http.ResponseWriter, r *http.Request) {
 	all, ok := c.lines(w, r)
 	if !ok {
 		return
@@ -182,11 +192,11 @@ func (c *contract) importRules(w http.ResponseWriter, r *http.Request) {
 	errs, good := []any{}, 0
 	for _, rule := range all {
 		id := fmt.Sprint(rule["rule_id"])
-		if c.rules[id] != nil && r.URL.Query().Get("overwrite") != "true" {
+		if c.Rules[id] != nil && r.URL.Query().Get("overwrite") != "true" {
 			errs = append(errs, map[string]any{"rule_id": id, "error": map[string]any{"status_code": 409, "message": `rule_id: "` + id + `" already exists`}})
 			continue
 		}
-		c.rules[id] = rule
+		c.Rules[id] = rule
 		good++
 	}
 	c.reply(w, 200, map[string]any{"success": len(errs) == 0, "success_count": good, "rules_count": len(all), "errors": errs,
@@ -200,12 +210,12 @@ var alertFields = map[string][]string{
 	"PUT":  {"name", "tags", "actions", "schedule", "params", "throttle", "notify_when", "alert_delay", "flapping"},
 }
 
-func (c *contract) alert(w http.ResponseWriter, r *http.Request, id string) {
+func (c *Server) alert(w http.ResponseWriter, r *http.Request, id string) {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
 		c.t.Error(err)
 	}
-	have := c.alerts[id]
+	have := c.Alerts[id]
 	if r.Method == "GET" {
 		c.reply(w, 200, have)
 		return
@@ -226,7 +236,7 @@ func (c *contract) alert(w http.ResponseWriter, r *http.Request, id string) {
 	case r.Method == "POST" && have != nil:
 		c.refuse(w, 409, "Saved object [alert/"+id+"] conflict")
 	case r.Method == "POST":
-		c.alerts[id] = body
+		c.Alerts[id] = body
 		c.reply(w, 200, body)
 	case have == nil:
 		c.refuse(w, 404, "Saved object [alert/"+id+"] not found")
