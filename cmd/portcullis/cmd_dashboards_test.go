@@ -77,7 +77,7 @@ func TestDashboardsInstallRefused(t *testing.T) {
 		"--api-key-file, or PO": {[]string{"--kibana", url}, ""},
 		"blanks in it":          {[]string{"--kibana", url}, "id: key"},
 		"is the space there":    {[]string{"--kibana", url, "--space", "none"}, server.Key},
-		"no such file":          {[]string{"--kibana", url, "--api-key-file", "/nonexistent"}, ""},
+		"no such file":          {[]string{"--kibana", url, "--api-key-file", filepath.Join(t.TempDir(), "none")}, ""},
 		"missing flags":         {nil, ""},
 	} {
 		t.Setenv("PORTCULLIS_KIBANA_API_KEY", c.key)

@@ -21,7 +21,7 @@ func (*MetricsCmd) Help() string {
 	return `They are served at /metrics of the console's address, for Prometheus. "dashboards export" writes a Grafana dashboard and alert rules over them.
 
 Example:
-  curl -s http://127.0.0.1:7070/metrics`
+  curl -s http://127.0.0.1:8470/metrics`
 }
 
 // metricRow is one metric, and where it is served.

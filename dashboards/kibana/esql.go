@@ -24,7 +24,7 @@ func (p Panel) ESQL() string {
 	var by []string
 	for _, s := range p.By {
 		if s.time() {
-			by = append(by, "time = BUCKET("+timeField+", 1 minute)")
+			by = append(by, "minute = BUCKET("+timeField+", 1 minute)")
 		} else {
 			by = append(by, s.Field)
 		}
@@ -35,21 +35,25 @@ func (p Panel) ESQL() string {
 	lines = append(lines, line)
 	switch {
 	case len(p.By) > 0 && p.By[0].time():
-		lines = append(lines, "SORT time")
+		lines = append(lines, "SORT minute")
 	case len(p.By) > 0:
 		lines = append(lines, "SORT "+esqlName(p.Measures[0].Label)+" DESC", "LIMIT "+strconv.Itoa(p.By[0].Size))
 	}
 	return strings.Join(lines, "\n| ")
 }
 
-// esqlName is a label as the name of a column.
+// esqlName is a label as the name of a column, which begins with a letter or _.
 func esqlName(label string) string {
-	return strings.ToLower(strings.Map(func(r rune) rune {
+	name := strings.ToLower(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return '_'
 	}, label))
+	if name != "" && name[0] >= '0' && name[0] <= '9' {
+		return "_" + name
+	}
+	return name
 }
 
 func (m Measure) esql() string {

@@ -172,7 +172,7 @@ func TestOptions(t *testing.T) {
 		"no address":     {URL: "ftp://kibana"},
 		"holds a passwo": {URL: "https://a:b@kibana"},
 		"no name of a s": {URL: "https://kibana", Space: "a/../b"},
-		"authorities":    {URL: "https://kibana", CA: "/nonexistent.pem"},
+		"authorities":    {URL: "https://kibana", CA: "no-such-folder/ca.pem"},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", o, err, want)

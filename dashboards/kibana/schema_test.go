@@ -302,6 +302,14 @@ func TestESQL(t *testing.T) {
 	for _, b := range Boards() {
 		for _, p := range b.Panels {
 			all = append(all, p.ESQL())
+			names := map[string]bool{"minute": true}
+			for _, m := range p.Measures {
+				if n := esqlName(m.Label); names[n] || !regexp.MustCompile(`^[a-z_][a-z0-9_]*$`).MatchString(n) {
+					t.Errorf("%s: column %q is there twice, or no name", b.Full(p), n)
+				} else {
+					names[n] = true
+				}
+			}
 		}
 	}
 	for _, a := range AlertRules() {
