@@ -36,7 +36,7 @@ func TestDashboardsInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := len(objects) + len(kibana.DetectionRules()) + len(kibana.AlertRules())
+	all := len(objects) + len(kibana.DetectionRules()) + len(kibana.AlertRules("soc"))
 	for _, step := range []struct {
 		more   []string
 		status int

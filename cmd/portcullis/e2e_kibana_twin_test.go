@@ -173,6 +173,10 @@ func (k *kibanaRig) settled() map[elastic.Kind][]record {
 			return false
 		}
 		last = now
+		if n := figureOf(kibana.Measure{Op: kibana.Sum, Field: "portcullis.requests"}, allRoutes(now[elastic.Traffic])); int(n) != k.lines-k.rejected {
+			said = fmt.Sprintf("%.0f of %d requests are in the database", n, k.lines-k.rejected)
+			return false
+		}
 		for kind, list := range now {
 			if n := k.search.count(string(kind)); n != len(list) {
 				said = fmt.Sprintf("%d of %d of kind %s", n, len(list), kind)
@@ -188,6 +192,11 @@ func (k *kibanaRig) settled() map[elastic.Kind][]record {
 	})
 	last[elastic.Access] = k.requests()
 	return last
+}
+
+// allRoutes are the minutes of all routes together.
+func allRoutes(minutes []record) []record {
+	return slices.DeleteFunc(slices.Clone(minutes), func(r record) bool { return r["portcullis.route"][0] != "" })
 }
 
 // requests reads the documents of requests back, and compares them with the log.

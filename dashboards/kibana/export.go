@@ -27,7 +27,7 @@ func Files() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	alerts, err := NDJSON(AlertRules())
+	alerts, err := NDJSON(AlertRules(""))
 	if err != nil {
 		return nil, err
 	}

@@ -223,7 +223,7 @@ func (c *Client) InstallDetections(ctx context.Context, overwrite bool) ([]Outco
 // and what they do stays as it is.
 func (c *Client) InstallAlerts(ctx context.Context, overwrite bool) ([]Outcome, error) {
 	var out []Outcome
-	for _, r := range AlertRules() {
+	for _, r := range AlertRules(c.opt.Space) {
 		o := Outcome{Type: "alert rule", ID: r.ID, Name: r.Body["name"].(string), Did: DidMake}
 		err := c.alert(ctx, r, overwrite)
 		var refused *refusal

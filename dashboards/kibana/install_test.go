@@ -56,8 +56,8 @@ func TestInstall(t *testing.T) {
 		{"detection rules", func() ([]Outcome, error) { return c.InstallDetections(ctx, false) }, map[string]int{DidMake: len(DetectionRules())}},
 		{"these again", func() ([]Outcome, error) { return c.InstallDetections(ctx, false) }, map[string]int{DidFail: len(DetectionRules())}},
 		{"and overwriting", func() ([]Outcome, error) { return c.InstallDetections(ctx, true) }, map[string]int{DidMake: len(DetectionRules())}},
-		{"alert rules", func() ([]Outcome, error) { return c.InstallAlerts(ctx, false) }, map[string]int{DidMake: len(AlertRules())}},
-		{"these again", func() ([]Outcome, error) { return c.InstallAlerts(ctx, false) }, map[string]int{DidFail: len(AlertRules())}},
+		{"alert rules", func() ([]Outcome, error) { return c.InstallAlerts(ctx, false) }, map[string]int{DidMake: len(AlertRules("soc"))}},
+		{"these again", func() ([]Outcome, error) { return c.InstallAlerts(ctx, false) }, map[string]int{DidFail: len(AlertRules("soc"))}},
 	} {
 		got, err := step.do()
 		if err != nil {
@@ -91,10 +91,10 @@ func TestAlertsKeepWhatPeopleSet(t *testing.T) {
 	if _, err := c.InstallAlerts(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	id := AlertRules()[0].ID
+	id := AlertRules("")[0].ID
 	k.Alerts[id]["enabled"], k.Alerts[id]["name"] = true, "old"
 	k.Alerts[id]["actions"] = []any{map[string]any{"group": "query matched", "id": "mail", "params": map[string]any{}, "connector_type_id": ".email"}}
-	if got, err := c.InstallAlerts(t.Context(), true); err != nil || tally(got)[DidMake] != len(AlertRules()) {
+	if got, err := c.InstallAlerts(t.Context(), true); err != nil || tally(got)[DidMake] != len(AlertRules("soc")) {
 		t.Fatalf("%v, %v", tally(got), err)
 	}
 	a := k.Alerts[id]

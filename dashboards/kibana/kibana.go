@@ -12,7 +12,7 @@
 package kibana
 
 import (
-	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
@@ -72,19 +72,15 @@ func viewOf(k elastic.Kind) View {
 	return View{Kind: k}
 }
 
-// names is what fixed ids are derived from: a UUID chosen once.
-var names = [16]byte{0x5b, 0x7d, 0x1c, 0x0e, 0x8f, 0x44, 0x4e, 0x52, 0x9c, 0x0b, 0x3a, 0x6d, 0x21, 0xf0, 0x77, 0x19}
-
-// fixedID is a UUID of version 5 (RFC 9562), which depends on nothing but its parts.
-// Kibana takes ids of its own choice for rules only in this form.
+// fixedID is an id that depends on nothing but its parts, in the form of a UUID of
+// version 4: Kibana takes ids of one's own for rules in no other form.
 func fixedID(parts ...string) string {
-	h := sha1.New() //nolint:gosec // what version 5 is made with; nothing secret hangs on it
-	h.Write(names[:])
+	h := sha256.New()
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	s := h.Sum(nil)
-	s[6], s[8] = s[6]&0x0f|0x50, s[8]&0x3f|0x80
+	s[6], s[8] = s[6]&0x0f|0x40, s[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", s[:4], s[4:6], s[6:8], s[8:10], s[10:16])
 }
 

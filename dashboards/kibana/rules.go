@@ -96,15 +96,19 @@ type AlertRule struct {
 }
 
 // AlertRules are ES|QL queries that tell when they find rows. They come switched off and
-// without actions: connectors are one's own.
-func AlertRules() []AlertRule {
+// without actions: connectors are one's own. Ids are those of a space ("" is the default
+// one), since an id of a rule can be used once in a Kibana.
+func AlertRules(space string) []AlertRule {
+	if space == "" {
+		space = "default"
+	}
 	var out []AlertRule
 	add := func(id, name, query string, minutes int) {
-		out = append(out, AlertRule{fixedID("alert", id), object{
+		out = append(out, AlertRule{fixedID("alert", space, id), object{
 			"name": "Portcullis: " + name, "rule_type_id": ".es-query", "consumer": "stackAlerts", "enabled": false, "tags": list{"Portcullis"}, "actions": list{},
 			"schedule": object{"interval": "1m"},
 			"params": object{"searchType": "esqlQuery", "esqlQuery": object{"esql": query}, "timeField": timeField, "timeWindowSize": minutes, "timeWindowUnit": "m",
-				"threshold": list{0}, "thresholdComparator": ">", "size": 100, "groupBy": "all", "excludeHitsFromPreviousRun": true},
+				"threshold": list{0}, "thresholdComparator": ">", "size": 100, "groupBy": "all"},
 		}})
 	}
 	for _, w := range watches() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -210,10 +211,17 @@ var alertFields = map[string][]string{
 	"PUT":  {"name", "tags", "actions", "schedule", "params", "throttle", "notify_when", "alert_delay", "flapping"},
 }
 
+// ownID are the ids that may be chosen for a rule.
+var ownID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[14][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
 func (c *Server) alert(w http.ResponseWriter, r *http.Request, id string) {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
 		c.t.Error(err)
+	}
+	if !ownID.MatchString(id) {
+		c.refuse(w, 400, "Predefined IDs are not allowed for saved objects with encrypted attributes unless the ID is a UUID of version 1 or 4.")
+		return
 	}
 	have := c.Alerts[id]
 	if r.Method == "GET" {
