@@ -69,14 +69,7 @@ func (m Measure) esql() string {
 func esqlWhere(terms []Term) string {
 	parts := make([]string, len(terms))
 	for i, t := range terms {
-		values := make([]string, len(t.Values))
-		for j, v := range t.Values {
-			values[j] = strconv.Quote(v)
-			if number(t.Field) {
-				values[j] = v
-			}
-		}
-		in := fmt.Sprintf("%s IN (%s)", t.Field, strings.Join(values, ", "))
+		in := fmt.Sprintf("%s IN (%s)", t.Field, strings.Join(t.literals(), ", "))
 		if t.Not {
 			in = fmt.Sprintf("(%s IS NULL OR NOT %s)", t.Field, in)
 		}

@@ -144,17 +144,22 @@ func number(field string) bool {
 	return t == "long" || t == "double"
 }
 
+// literals are the values as query languages write them: strings in quotes, numbers not.
+func (t Term) literals() []string {
+	values := make([]string, len(t.Values))
+	for i, v := range t.Values {
+		if values[i] = v; !number(t.Field) {
+			values[i] = strconv.Quote(v)
+		}
+	}
+	return values
+}
+
 // kql is a filter as the Kibana Query Language writes it.
 func kql(terms []Term) string {
 	parts := make([]string, len(terms))
 	for i, t := range terms {
-		values := make([]string, len(t.Values))
-		for j, v := range t.Values {
-			values[j] = strconv.Quote(v)
-			if number(t.Field) {
-				values[j] = v
-			}
-		}
+		values := t.literals()
 		part := t.Field + ": "
 		if len(values) == 1 {
 			part += values[0]
