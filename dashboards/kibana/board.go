@@ -46,7 +46,8 @@ func ours() object {
 // panel is a part of a dashboard by value, and its references under the panel's name.
 func (b Board) panel(p Panel) (object, list) {
 	index := b.index(p)
-	config, refs, kind := object{"enhancements": object{}}, list{}, "lens"
+	config, kind := object{"enhancements": object{}}, "lens"
+	var refs list
 	switch p.Shape {
 	case Map:
 		kind = "map"
