@@ -56,7 +56,8 @@ func TestE2EClusterSame(t *testing.T) {
 		t.Run(fmt.Sprintf("%d partitions", partitions), func(t *testing.T) {
 			f := newFleet(t, kafka, partitions, "")
 			enforce := f.add("enforce", "enforce")
-			for _, m := range []*member{f.add("collect", "collect"), f.add("detect", "detect-1"), f.add("detect", "detect-2"), enforce} {
+			members := []*member{f.add("collect", "collect"), f.add("detect", "detect-1"), f.add("detect", "detect-2"), enforce}
+			for _, m := range members {
 				m.start()
 			}
 			if err := os.WriteFile(f.log, log, 0o600); err != nil {
@@ -64,6 +65,7 @@ func TestE2EClusterSame(t *testing.T) {
 			}
 			f.awaitWhole(enforce, int64(bytes.Count(log, []byte("\n"))), end)
 			f.sameFindings(enforce)
+			metricsOfParts(t, members)
 		})
 	}
 }

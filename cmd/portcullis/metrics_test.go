@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -87,6 +89,42 @@ func TestRegistryIsTheCatalogue(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// metricsOfParts: what dashboards and rules name of several processes, these serve
+// together; without Elasticsearch nothing waits to be indexed.
+func metricsOfParts(t *testing.T, members []*member) {
+	t.Helper()
+	var all strings.Builder
+	for _, m := range members {
+		found := regexp.MustCompile(`console: serving" address=(\S+)`).FindStringSubmatch(m.said.String())
+		if found == nil {
+			t.Errorf("%s has no console", m.name)
+			continue
+		}
+		resp, err := http.Get("http://" + found[1] + "/metrics")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		_, err = io.Copy(&all, resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	looked := 0
+	named := metricsNamed(t)
+	for _, r := range catalogue() {
+		if files := named[r.Name]; files != nil && r.Served == servedSome && r.Name != "portcullis_index_waiting" {
+			looked++
+			if !strings.Contains(all.String(), "# TYPE "+r.Name+" ") {
+				t.Errorf("%s, in %v, is served by no process", r.Name, files)
+			}
+		}
+	}
+	if looked < 5 || !strings.Contains(all.String(), "\nportcullis_findings_total{") {
+		t.Errorf("%d metrics of several processes are named; or no process counts findings", looked)
 	}
 }
 
