@@ -86,7 +86,9 @@ func shorten(s string) string {
 	return string([]rune(s)[:describedMax])
 }
 
-// fieldFormats say how values are shown.
+// fieldFormats say how values are shown. A subject is no link to its dashboard: its text
+// may be an attacker's, and would stand in the query of the address. The drill-down makes
+// a filter of it instead.
 func fieldFormats() map[string]object {
 	nanos := object{"id": "duration", "params": object{"inputFormat": "nanoseconds", "outputFormat": "humanizePrecise", "outputPrecision": 2, "useShortSuffix": true}}
 	size := object{"id": "bytes", "params": object{}}
@@ -101,9 +103,6 @@ func fieldFormats() map[string]object {
 		"event.severity":            {"id": "static_lookup", "params": object{"lookupEntries": severities, "unknownKeyValue": "other"}},
 		"source.as.number":          {"id": "number", "params": object{"pattern": "0"}},
 		"http.response.status_code": {"id": "number", "params": object{"pattern": "0"}},
-		"portcullis.subject.value": {"id": "url", "params": object{"type": "a", "openLinkInCurrentTab": true,
-			"urlTemplate":   "/app/dashboards#/view/" + investigation + "?_a=(query:(language:kuery,query:'portcullis.subject.value:%22{{value}}%22'))",
-			"labelTemplate": "{{rawValue}}"}},
 	}
 }
 
