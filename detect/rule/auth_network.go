@@ -55,8 +55,7 @@ type neighbours struct {
 	open    inbox[fleetSecond]
 	past    window.Aging
 	clients roster
-	lines   []window.Sample
-	now     *episode
+	spell
 	expires int64
 }
 
@@ -71,8 +70,7 @@ func (n *neighbours) code(env *detect.Env, k *window.Codec) {
 	n.open.code(k, (*fleetSecond).code)
 	n.past.Code(k)
 	n.clients.code(k)
-	codeLines(k, &n.lines)
-	codeEpisode(k, &n.now)
+	n.spell.code(k)
 	k.I64(&n.expires)
 }
 
@@ -114,7 +112,7 @@ func (r *authNetwork) Close(slot detect.Slot, sec int64) {
 	n.open.take(sec, func(sec int64, s *fleetSecond) { r.take(n, slot, sec, s) })
 	newest := n.past.Newest()
 	if newest+day <= sec {
-		n.past, n.clients, n.lines, n.now, newest = window.Aging{}, roster{}, nil, nil, 0
+		n.past, n.clients, n.spell, newest = window.Aging{}, roster{}, spell{}, 0
 	}
 	switch {
 	case newest == 0 && n.open.empty():
@@ -141,7 +139,7 @@ func (r *authNetwork) take(n *neighbours, slot detect.Slot, sec int64, s *fleetS
 	}
 	n.lines = keepLatest(n.lines, s.line)
 	times, v := r.weigh(n, slot, sec)
-	if !n.fire(r.env, sec, s, times >= 1, v) {
+	if !n.fire(r.env, sec, int64(tried[triesRefused]), &s.line, times >= 1, v.first, v.tries) {
 		return
 	}
 	n.now.times, n.now.level = max(n.now.times, times), max(n.now.level, int64(v.clients))
@@ -180,27 +178,6 @@ func (r *authNetwork) weigh(n *neighbours, slot detect.Slot, sec int64) (float64
 		return 0, v
 	}
 	return float64(v.clients) / float64(limit), v
-}
-
-// fire takes a second into the finding of its window.
-func (n *neighbours) fire(env *detect.Env, sec int64, s *fleetSecond, fires bool, v network) bool {
-	start := detect.WindowOf(sec)
-	switch {
-	case n.now != nil && n.now.start == start:
-		n.now.count += int64(s.sum()[triesRefused])
-		if len(n.now.evidence) < detect.MaxEvidence {
-			n.now.evidence = append(n.now.evidence, shown(env, &s.line))
-		}
-	case fires:
-		n.now = &episode{start: start, fired: sec, first: v.first, count: v.tries}
-		for i := range n.lines {
-			n.now.evidence = append(n.now.evidence, shown(env, &n.lines[i]))
-		}
-	default:
-		return false
-	}
-	n.now.last = sec
-	return true
 }
 
 func (r *authNetwork) judge(n *neighbours, sec int64) detect.Finding {

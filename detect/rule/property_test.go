@@ -59,6 +59,9 @@ func small(name string, cfg any) {
 		setInt(cfg, "Refused", 4)
 	case "scanner":
 		setInt(cfg, "Points", 20)
+	case "scanner-network":
+		setInt(cfg, "Clients", 3)
+		setInt(cfg, "Points", 16)
 	case "error-client":
 		setInt(cfg, "Limit", 10)
 	case "rate-route", "rate-asn", "rate-global", "rate-identity":

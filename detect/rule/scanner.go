@@ -19,7 +19,7 @@ func init() {
 		Fields:  []ingest.Fields{ingest.FieldTarget | ingest.FieldAgent | ingest.FieldStatus},
 		Helps:   ingest.FieldTarget | ingest.FieldAgent | ingest.FieldStatus,
 		State:   "about 200 bytes, 40 for each distinct path of the last two minutes (64 a minute at most) and up to 8 lines, only for clients with an odd request",
-		Evasion: "a walk of fewer than points/min distinct unknown paths stays silent, as does one spread over addresses",
+		Evasion: "a walk of fewer than points/min distinct unknown paths stays silent; one that is spread over the addresses of a network is found by scanner-network",
 		Concern: detect.ClientError | detect.Probing,
 		Config:  func() any { return new(ScannerConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -105,8 +105,10 @@ func (r *scanner) Explain(ev *ingest.Event) (bool, string) {
 }
 
 // weigh says what one request adds to a scan.
-func (r *scanner) weigh(ev *ingest.Event) (uint32, string) {
-	p := r.env.Probe()
+func (r *scanner) weigh(ev *ingest.Event) (uint32, string) { return weighProbe(r.env.Probe(), ev) }
+
+// weighProbe weighs a request by what is known of its path and agent.
+func weighProbe(p detect.Probe, ev *ingest.Event) (uint32, string) {
 	switch {
 	case p.Path != nil && (ev.Status >= 400 || p.Path.Weight > 2 && !p.Path.Ending || p.Path.Weight >= surely):
 		return p.Path.Weight, p.Path.What
