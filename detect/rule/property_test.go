@@ -62,6 +62,9 @@ func small(name string, cfg any) {
 	case "scanner-network":
 		setInt(cfg, "Clients", 3)
 		setInt(cfg, "Points", 16)
+	case "cost-client":
+		setInt(cfg, "Megabytes", 1)
+		setInt(cfg, "Hourly", 1)
 	case "error-client":
 		setInt(cfg, "Limit", 10)
 	case "rate-route", "rate-asn", "rate-global", "rate-identity":
