@@ -30,9 +30,10 @@ type sums struct {
 	loads  loads
 	uses   usage
 	lapses lapses
+	hits   hits
 }
 
-func newSums() sums { return sums{loads{}, usage{}, lapses{}} }
+func newSums() sums { return sums{loads{}, usage{}, lapses{}, hits{}} }
 
 // take adds what was counted. Lines leave the process from here: without their secrets.
 func (s *sums) take(t *tallies) {
@@ -47,6 +48,7 @@ func (s *sums) take(t *tallies) {
 		}
 	}
 	t.lapses.each(s.lapses.merge)
+	t.hits.each(s.hits.add)
 }
 
 func (s *sums) add(from *sums) {
@@ -57,12 +59,14 @@ func (s *sums) add(from *sums) {
 		s.uses.add(k, &x)
 	}
 	from.lapses.each(s.lapses.merge)
+	from.hits.each(s.hits.add)
 }
 
 func (s *sums) clear() {
 	clear(s.loads)
 	clear(s.uses)
 	clear(s.lapses)
+	clear(s.hits)
 }
 
 // shownKey tells apart what some detector may want of a subject and another not.
@@ -171,7 +175,7 @@ func (f *forwarder) close(_ int, sec int64) {
 
 // take returns what is to be handed over, nil if there is nothing.
 func (f *forwarder) take(seed uint64) *Partials {
-	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.now.lapses) == 0 && len(f.list) == 0 && f.closed == f.told {
+	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.now.lapses) == 0 && len(f.now.hits) == 0 && len(f.list) == 0 && f.closed == f.told {
 		return nil
 	}
 	p := &Partials{Closed: f.closed, List: f.list}
@@ -191,6 +195,11 @@ func (f *forwarder) take(seed uint64) *Partials {
 		codeLapse(w, &route, l)
 		p.List = append(p.List, Partial{Kind: LapsePartial, Hash: whose.part(seed), Payload: string(w.Bytes())})
 	})
+	f.now.hits.each(func(h *Hit) {
+		w := window.NewWriter(nil)
+		h.Code(w)
+		p.List = append(p.List, Partial{Kind: HitPartial, Payload: string(w.Bytes())})
+	})
 	f.now.clear()
 	clear(f.shown)
 	f.list, f.told = nil, f.closed
@@ -209,6 +218,7 @@ func (f *forwarder) code(k *window.Codec, counted *tallies) *window.Codec {
 	sum.loads.code(k)
 	sum.uses.code(k)
 	sum.lapses.code(k)
+	sum.hits.code(k)
 	if k.Reading() {
 		f.held.add(&sum)
 	}

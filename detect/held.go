@@ -11,7 +11,7 @@ import (
 // fetched once for all of them. It declares the Concern Held.
 type Digester interface {
 	Rule
-	// Digest takes in requests of one client, ordered by second. All up to the second upto
+	// Digest takes in requests of one client, ordered by second and then by route. All up to the second upto
 	// are in, and those of earlier calls were before these. It reports whether the client is
 	// near to a finding: whether HeldMost more requests could make one. Of a client that is
 	// near, Close is called for the last second of each ten in which it sent any; of
@@ -163,19 +163,23 @@ func (sh *shard) digest(s Slot, upto int64) {
 	}
 }
 
-// bySecond sorts requests, of which the newest packs come first.
+// bySecond sorts requests by second and route, of which the newest packs come first.
 func bySecond(list []Request) {
 	slices.Reverse(list)
 	if len(list) > 64 {
-		slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.Sec, b.Sec) })
+		slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.order(), b.order()) })
 		return
 	}
 	for i := 1; i < len(list); i++ {
-		for j := i; j > 0 && list[j].Sec < list[j-1].Sec; j-- {
+		for j := i; j > 0 && list[j].order() < list[j-1].order(); j-- {
 			list[j], list[j-1] = list[j-1], list[j]
 		}
 	}
 }
+
+// order is by second, then by route, so that who counts routes in a bounded table makes
+// the same of a second however its requests came.
+func (r *Request) order() uint64 { return uint64(r.Sec)<<32 | uint64(r.Route) }
 
 // look digests what is held of a client up to a second, and closes it for the Digesters.
 func (sh *shard) look(s Slot, sec int64) {

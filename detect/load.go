@@ -109,6 +109,7 @@ type tallies struct {
 	uses *uses // nil: nobody asks
 
 	lapses lapses  // nil: nobody asks
+	hits   hits    // nil: nobody asks
 	cfg    *Config // whose seed picks lines
 }
 
@@ -179,7 +180,7 @@ func (t *tallies) addTo(x *tally, ev *ingest.Event, bucket int64, hash uint64, k
 
 // empty reports whether there is nothing to hand on.
 func (t *tallies) empty() bool {
-	return len(t.used) == 0 && len(t.asn) == 0 && len(t.net) == 0 && len(t.lapses) == 0 && (t.uses == nil || len(t.uses.list) == 0)
+	return len(t.used) == 0 && len(t.asn) == 0 && len(t.net) == 0 && len(t.lapses) == 0 && len(t.hits) == 0 && (t.uses == nil || len(t.uses.list) == 0)
 }
 
 // flush hands the partials on.
@@ -194,6 +195,7 @@ func (t *tallies) flush(up upper) {
 	clear(t.full)
 	clear(t.asn)
 	clear(t.lapses)
+	clear(t.hits)
 	clear(t.net)
 	t.used, t.full = t.used[:0], t.full[:0]
 	if t.uses != nil {

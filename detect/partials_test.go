@@ -151,7 +151,7 @@ func TestWideRefuses(t *testing.T) {
 	}{
 		{2, &good, "engine 2, level two is over 2"},
 		{-1, &good, "engine -1"},
-		{0, bad(func(x *detect.Partial) { x.Kind = 9 }), "kind 9"},
+		{0, bad(func(x *detect.Partial) { x.Kind = 99 }), "kind 99"},
 		{0, bad(func(x *detect.Partial) { x.Payload = x.Payload[:len(x.Payload)-1] }), "damaged"},
 		{0, bad(func(x *detect.Partial) { x.Payload += "x" }), "damaged"},
 	} {

@@ -68,6 +68,8 @@ const (
 	Leaking                         // a parameter of the target names a credential, and is not empty
 	Lapsing                         // not as the API's documents say, or over plain HTTP; a rule by route gets these as Lapses
 
+	// Hits is the concern of a Hitter, which adds nothing to the events.
+	Hits Concern = 1 << 14
 	// Held is the concern of a Digester, which gets every event that counts in the end.
 	Held Concern = 1 << 15
 )

@@ -34,6 +34,8 @@ type level struct {
 	loaders []Loader // in the order of the rules
 	users   []User
 	lapsers []Lapser
+	hitters []Hitter
+	routes  map[uint32]Slot // see routed
 }
 
 type rollupKey struct {
@@ -79,6 +81,9 @@ func newLevel(cfg *Config, by By, w *wide) (*level, error) {
 		}
 		if x, ok := r.(Lapser); ok {
 			l.lapsers = append(l.lapsers, x)
+		}
+		if x, ok := r.(Hitter); ok && l.rules[i].Spec.Concern&Hits != 0 {
+			l.hitters = append(l.hitters, x)
 		}
 	}
 	return l, nil
@@ -130,6 +135,7 @@ func (w *wide) gathered(t *tallies) {
 		}
 	}
 	t.lapses.each(w.lapse)
+	t.hits.each(w.hit)
 }
 
 // load merges figures, of which minutes are made too, and tells the rules.

@@ -63,6 +63,7 @@ func (w *Wide) Feed(from int, p *Partials) error {
 		w.wide.use(&w.in.uses[i])
 	}
 	w.in.lapses.each(w.wide.lapse)
+	w.in.hits.each(w.wide.hit)
 	w.wide.mu.Unlock()
 	w.wide.close(from, p.Closed)
 	return nil
@@ -74,6 +75,7 @@ type opened struct {
 	loads    []loaded
 	uses     []used
 	lapses   lapses
+	hits     hits
 }
 
 // owned is an excerpt for one subject.
@@ -91,7 +93,7 @@ type loaded struct {
 // clear forgets what was read, and keeps the memory for excerpts, of which most are.
 func (o *opened) clear() {
 	clear(o.excerpts)
-	o.excerpts, o.loads, o.uses, o.lapses = o.excerpts[:0], nil, nil, nil
+	o.excerpts, o.loads, o.uses, o.lapses, o.hits = o.excerpts[:0], nil, nil, nil, nil
 	if cap(o.excerpts) > mostOpened {
 		o.excerpts = nil
 	}
@@ -120,7 +122,7 @@ func (n names) of(s string) string {
 // open reads the payloads. The texts of excerpts are borrowed, as an event's are; only
 // its route and the name of its source may be kept as they are.
 func (w *Wide) open(p *Partials) error {
-	w.in.lapses = lapses{}
+	w.in.lapses, w.in.hits = lapses{}, hits{}
 	for i := range p.List {
 		if err := w.openOne(&p.List[i]); err != nil {
 			return fmt.Errorf("detect: partial %d of %d: %w", i, len(p.List), err)
@@ -153,6 +155,11 @@ func (w *Wide) openOne(x *Partial) error {
 		codeLapse(k, &route, &l)
 		if k.Err() == nil {
 			w.in.lapses.merge(route, &l)
+		}
+	case HitPartial:
+		var h Hit
+		if h.Code(k); k.Err() == nil {
+			w.in.hits.add(&h)
 		}
 	default:
 		return fmt.Errorf("kind %d, which this version does not know: %w", x.Kind, ErrNewer)

@@ -127,6 +127,10 @@ func (w *worker) choose(rules []RuleConfig) {
 				w.lapsing, w.counted.lapses = true, lapses{}
 			}
 			switch by {
+			case ByRoute, ByGlobal:
+				if r.Spec.Concern&Hits != 0 && w.counted.hits == nil {
+					w.counted.hits = hits{}
+				}
 			case ByASN:
 				w.counted.asns, w.counted.asn = true, map[uint32]*tally{}
 			case ByIdentity:

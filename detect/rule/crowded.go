@@ -14,6 +14,7 @@ import (
 type crowd struct {
 	load
 	swarm
+	regular hitters
 	now     episode
 	worst   verdict
 	members string
@@ -75,6 +76,13 @@ func (r *crowded) Load(x *detect.Load, slot detect.Slot) {
 	}
 }
 
+// Hit implements detect.Hitter.
+func (r *crowded) Hit(h *detect.Hit, slot detect.Slot) {
+	if r.state.At(slot).regular.hit(h) {
+		r.env.Wake(slot, h.At)
+	}
+}
+
 // Close implements detect.Rule.
 func (r *crowded) Close(slot detect.Slot, sec int64) {
 	s := r.state.Get(slot)
@@ -87,10 +95,12 @@ func (r *crowded) Close(slot detect.Slot, sec int64) {
 		r.meet(sec)
 	}
 	s.fold(sec, s.since(sec))
+	s.regular.fold(sec)
 	if v := r.judge(s, sec); v.fires {
 		r.raise(s, slot, sec, v)
 	}
 	if sec%60 == 59 {
+		s.regular.learn(sec, s.alarm >= sec/60-1)
 		if s.alarm < sec/60-1 {
 			s.swarm.learn(sec)
 		}
@@ -106,7 +116,7 @@ func (s *crowd) wakeUp(sec, idle int64) {
 		return
 	}
 	if s.last != 0 && at-s.last >= idle {
-		*s = crowd{load: load{buckets: s.buckets}, swarm: swarm{hits: s.hits}, done: s.done}
+		*s = crowd{load: load{buckets: s.buckets}, swarm: swarm{hits: s.hits}, regular: hitters{open: s.regular.open}, done: s.done}
 		s.forget(sec)
 	}
 	s.last = at
@@ -134,7 +144,7 @@ func (r *crowded) meet(sec int64) {
 
 // since is the second from which newcomers are kept.
 func (s *crowd) since(sec int64) int64 {
-	if s.alarming(sec) {
+	if s.alarm != 0 && sec/60-s.alarm <= hitPause { // it may go on
 		return min(s.began-90, sec-180)
 	}
 	return sec - 180
@@ -187,7 +197,7 @@ func (r *crowded) judge(s *crowd, sec int64) verdict {
 		}
 	}
 	if !volume && strangers == 0 {
-		return verdict{}
+		return r.lasts(s, sec)
 	}
 	return r.weigh(s, sec, times, float64(s5xx)/x, volume, strangers)
 }
@@ -221,7 +231,7 @@ const (
 func (r *crowded) weigh(s *crowd, sec int64, times, failing float64, volume bool, strangers int) verdict {
 	heads := s.crowd(sec)
 	if strangers == 0 && float64(heads) < max(crowdLeast, 3*s.heads) {
-		return verdict{} // few clients are no crowd: other detectors name them
+		return r.few(s, sec, times)
 	}
 	v := verdict{fires: true, severity: detect.Low, confidence: surer(0.4, 0.6, times, 20)}
 	v.why = fmt.Sprintf("%.1f times the requests that are usual here and now, by about %d clients in a minute", times, heads)
@@ -258,6 +268,7 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		}
 	}
 	list, odd := s.swarm.members(s.began-90, sec)
+	regular, _ := s.regular.members(s.began-90, sec)
 	if odd >= 40 && odd*2 > s.newcomers(s.began-90, sec) && v.severity == detect.Low {
 		v.severity, v.confidence = detect.Medium, 0.8
 		v.why += fmt.Sprintf("; %d newcomers have agents that are not usual here", odd)
@@ -280,8 +291,11 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 	if r.what == crowdedByRoute {
 		f.Route = r.env.Subject(slot).Value
 	}
-	if v.severity >= detect.Medium || s.worst.severity >= detect.Medium {
-		s.members = detect.PackMembers(list)
+	switch {
+	case v.severity >= detect.Medium || s.worst.severity >= detect.Medium:
+		s.members = detect.PackMembers(ranked(append(list, regular...)))
+	case len(regular) > 0:
+		s.members = detect.PackMembers(regular)
 	}
 	f.Members = s.members
 	r.env.Report(slot, f)
@@ -290,6 +304,7 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 func (s *crowd) code(k *window.Codec) {
 	s.load.code(k)
 	s.swarm.code(k)
+	s.regular.code(k)
 	s.now.code(k)
 	sev := uint8(s.worst.severity)
 	k.U8(&sev)

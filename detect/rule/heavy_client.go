@@ -18,12 +18,12 @@ func init() {
 		Needs:   "client address, path, time",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget,
-		State:   "about 250 bytes for clients that sent eight requests, for an hour, and a line in 64 as evidence",
+		State:   "about 300 bytes for clients that sent eight requests, for an hour, and a line in 64 as evidence",
 		Evasion: "stays silent for requests that differ, which scraping, bola-client and rate-client see, below both limits, and for health checks",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(HeavyClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			env.Shape("heavy3")
+			env.Shape("heavy4")
 			r := &heavyClient{env: env, cfg: cfg.(*HeavyClientConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*repeats).code).Ordinary()
 			return r, nil
@@ -61,6 +61,7 @@ const (
 type repeats struct {
 	half repeat // the latest half minute
 	hour repeat // the latest clock hour
+	most favourite
 	now  episode
 	over float64 // most times a limit, in the window
 }
@@ -108,7 +109,7 @@ func (r *heavyClient) Digest(list []detect.Request, slot detect.Slot, upto int64
 		}
 		sec := int64(x.Sec)
 		if hour := sec - sec%3600; s.hour.at != hour {
-			s.hour = repeat{at: hour}
+			s.hour, s.most = repeat{at: hour}, favourite{}
 			r.env.Wake(slot, hour+3600)
 		}
 		if at := sec - sec%heavyTick; s.half.at != at {
@@ -116,9 +117,14 @@ func (r *heavyClient) Digest(list []detect.Request, slot detect.Slot, upto int64
 		}
 		s.half.add(x)
 		s.hour.add(x)
+		s.most.add(x)
+	}
+	near := s.most.near(s.hour.n)
+	if end := s.most.tick + detect.HeldTick - 1; near && end >= upto {
+		r.env.Wake(slot, end)
 	}
 	if s.half.n+detect.HeldMost < int64(r.cfg.Fast) && s.hour.n+detect.HeldMost < int64(r.cfg.Hour) {
-		return false
+		return near
 	}
 	if end := s.half.at + heavyTick - 1; end >= upto {
 		r.env.Wake(slot, end)
@@ -147,8 +153,13 @@ func (r *heavyClient) Close(slot detect.Slot, sec int64) {
 	case s == nil:
 	case s.hour.at+3600 <= sec:
 		r.state.Drop(slot)
-	case s.half.at+heavyTick-1 == sec:
-		r.judge(s, slot, sec)
+	default:
+		if h, tells := s.most.hit(s.hour.n, sec); tells {
+			r.env.Hit(slot, h)
+		}
+		if s.half.at+heavyTick-1 == sec {
+			r.judge(s, slot, sec)
+		}
 	}
 }
 
@@ -192,6 +203,7 @@ func (x *repeat) code(k *window.Codec) {
 func (s *repeats) code(k *window.Codec) {
 	s.half.code(k)
 	s.hour.code(k)
+	s.most.code(k)
 	s.now.code(k)
 	k.F64(&s.over)
 }

@@ -13,13 +13,13 @@ func init() {
 		Needs:   "time, client address",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldStatus,
-		State:   "about 12 KB for each, as rate-route keeps",
-		Evasion: "silent below least requests in a minute, in the first five minutes and below factor times the norm; a newsletter looks the same, so that it is never above low",
+		State:   "about 12 KB for each, as rate-route keeps, with the clients that ask for hardly anything but one route",
+		Evasion: "silent below least requests in a minute, in the first five minutes and below factor times the norm; a newsletter looks the same, so that it is never above low; clients are named as rate-route names few",
 		By:      detect.ByGlobal,
-		Concern: detect.Any,
+		Concern: detect.Any | detect.Hits,
 		Config:  func() any { return new(RateGlobalConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "global2", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
+			return newCrowded(env, "global3", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
 		},
 	})
 }

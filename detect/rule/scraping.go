@@ -21,7 +21,7 @@ func init() {
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			env.Shape("scrape2")
+			env.Shape("scrape3")
 			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*reader).code).Ordinary()
 			return r, nil
@@ -31,7 +31,7 @@ func init() {
 
 // ScrapingConfig is the "scraping" section of the config file.
 type ScrapingConfig struct {
-	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads, in seven minutes or more without one in which nothing is read (half of both under the name of a browser, which jobs do not take), from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
+	Objects   int `yaml:"objects" default:"400" doc:"different objects that one person reads, in seven minutes or more without one in which nothing is read (half of both under the name of a browser, which jobs do not take, if they are of one kind), from which it is scraping: an hour of one page every nine seconds, without a page read twice. A guess: no public data set has labelled scrapers of an API"`
 	PeopleCap int `yaml:"people_cap" default:"64" doc:"that is multiplied by the people or agents behind the client, at most by so many"`
 }
 
@@ -66,6 +66,8 @@ type reader struct {
 	named   int64 // by a consumer whom the gateway knows
 	objects window.Visits
 	agents  window.Mins
+	route   uint32 // that most objects are of, if one is of most
+	lead    int64  // of it, by the majority vote of Boyer and Moore 1981
 	now     episode
 }
 
@@ -148,6 +150,14 @@ func (s *reader) add(x *detect.Request) {
 		*s = reader{last: end, first: end - 59, run: 1, now: s.now}
 	}
 	s.n++
+	switch {
+	case s.lead == 0:
+		s.route, s.lead = x.Route, 1
+	case s.route == x.Route:
+		s.lead++
+	default:
+		s.lead--
+	}
 	for _, c := range [...]struct {
 		flag uint16
 		n    *int64
@@ -191,7 +201,7 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	people := max(1, min(int64(r.cfg.PeopleCap), max(known.People, s.agents.Count())))
 	objects := s.objects.Count()
 	limit, run := int64(r.cfg.Objects)*people, int64(scrapeRun)
-	if s.browser*2 > s.n { // people with browsers look around, jobs have none
+	if s.browser*2 > s.n && s.lead*2 > s.n { // people with browsers look around, at several kinds of things; jobs have none
 		limit, run = limit/2, scrapeRun/2
 	}
 	if objects < limit || s.objects.Mean() > scrapeMean || float64(s.n) > scrapeAll*float64(objects) || s.run < run || s.writes*10 > s.n {
@@ -214,9 +224,10 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 }
 
 func (s *reader) code(k *window.Codec) {
-	for _, p := range []*int64{&s.last, &s.first, &s.run, &s.n, &s.writes, &s.browser, &s.named} {
+	for _, p := range []*int64{&s.last, &s.first, &s.run, &s.n, &s.writes, &s.browser, &s.named, &s.lead} {
 		k.I64(p)
 	}
+	k.U32(&s.route)
 	s.objects.Code(k)
 	s.agents.Code(k)
 	s.now.code(k)

@@ -180,8 +180,8 @@ func (s *swarm) excess(from, to int64) map[uint64]float64 {
 	return excess
 }
 
-// members ranks the lonely ones who came between from and to, and lists those who together
-// are as pure as swarmPurity. One's score is the share beyond the usual among those with the
+// members ranks the lonely ones who came between from and to, and lists them as far as they are
+// pure. One's score is the share beyond the usual among those with the
 // same agent and path, or the same agent and operator, whichever is surer, or else agent,
 // or else all. Who came in the last half minute may still ask for more, and is not listed
 // yet, nor is who logged in. odd is how many have an agent that is five times more frequent among them than among
@@ -210,16 +210,33 @@ func (s *swarm) members(from, to int64) (list []detect.Member, odd int) {
 			odd += same
 		}
 	}
+	return pure(list, swarmPurity), odd
+}
+
+// ranked puts the surest first, each once with its best score.
+func ranked(list []detect.Member) []detect.Member {
 	slices.SortFunc(list, func(a, b detect.Member) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Subject.Value, b.Subject.Value))
 	})
+	seen := make(map[detect.Subject]bool, len(list))
+	list = slices.DeleteFunc(list, func(m detect.Member) bool {
+		again := seen[m.Subject]
+		seen[m.Subject] = true
+		return again
+	})
+	return list
+}
+
+// pure ranks members, and leaves those out with whom they would be less pure on average.
+func pure(list []detect.Member, purity float64) []detect.Member {
+	list = ranked(list)
 	impure := 0.0
 	for i, m := range list {
-		if impure += 1 - m.Score; impure > (1-swarmPurity)*float64(i+1)+0.5 {
-			return list[:i], odd
+		if impure += 1 - m.Score; impure > (1-purity)*float64(i+1)+0.5 {
+			return list[:i]
 		}
 	}
-	return list, odd
+	return list
 }
 
 func (s *swarm) code(k *window.Codec) {
