@@ -29,10 +29,10 @@ const (
 
 // wanted are the episodes that have to be found; what is not named here is reported, and
 // does not fail the test.
-var wanted = []string{"bruteforce/fast", "bruteforce/distributed", "spray/fast", "stuffing/fast", "token/fast", "framed/fast", "burst/fast", "scanner/fast", "bola/fast", "undocumented/fast", "deprecated/fast"}
+var wanted = []string{"bruteforce/fast", "bruteforce/distributed", "spray/fast", "stuffing/fast", "token/fast", "framed/fast", "burst/fast", "scanner/fast", "scanner/distributed", "scraping/distributed", "bola/fast", "undocumented/fast", "deprecated/fast"}
 
 // wantedWithoutIdentity are those of them that a combined log can show.
-var wantedWithoutIdentity = []string{"bruteforce/fast", "spray/fast", "stuffing/fast", "token/fast", "framed/fast", "burst/fast", "scanner/fast", "bola/fast", "undocumented/fast", "deprecated/fast"}
+var wantedWithoutIdentity = []string{"bruteforce/fast", "spray/fast", "stuffing/fast", "token/fast", "framed/fast", "burst/fast", "scanner/fast", "scanner/distributed", "scraping/distributed", "bola/fast", "undocumented/fast", "deprecated/fast"}
 
 // TestScenarios replays scenarios as portcullis replay does, with all detectors as they
 // are shipped, and compares what is found with what happened.

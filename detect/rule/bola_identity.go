@@ -25,7 +25,7 @@ func init() {
 		Config:  func() any { return new(BOLAIdentityConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &bolaIdentity{env: env, cfg: cfg.(*BOLAIdentityConfig)}
-			env.Shape("bolaident2")
+			env.Shape("bolaident3")
 			r.state = detect.NewSparse(env, func(s *holder, k *window.Codec) {
 				s.redact(env) // nothing is saved with its secrets
 				s.code(k)
@@ -78,6 +78,7 @@ type reach struct {
 	from      window.Mins // clients
 	pick      detect.Pick
 	lines     []window.Sample // picked since there were many ids
+	path      progress
 }
 
 // reachLines is the share of the ids that make a finding from which lines are kept.
@@ -160,6 +161,7 @@ func (s *holder) take(sec, half, least int64) bool {
 		}
 		all, pick := &s.all[i], x.pick.Sample
 		x.pick = detect.Pick{}
+		all.path.step(&x, all)
 		if all.add(&x); pick.Time != 0 && len(all.lines) < detect.MaxEvidence && all.ids.Estimate() >= least {
 			all.lines = append(all.lines, pick)
 		}
@@ -210,7 +212,7 @@ func (r *bolaIdentity) weigh(x *reach) (detect.Severity, string) {
 	width := float64(x.high - x.low + 1)
 	dense := min(0.99, float64(ids)/width)
 	chance := -math.Log(1-dense) / dense // requests for each, if they were by chance
-	walk := x.high > 0 && dense >= r.cfg.Dense && float64(x.n) <= min((1+chance)/2, 1.3)*float64(ids)
+	walk := x.high > 0 && dense >= r.cfg.Dense && float64(x.n) <= min((1+chance)/2, 1.3)*float64(ids) && x.path.inOrder(ids)
 	clients := x.from.Count()
 	spread := clients >= int64(r.cfg.Clients) && ids >= 3*clients && ids >= 2*int64(r.cfg.IDs)
 	switch {
@@ -254,6 +256,7 @@ func (s *holder) code(k *window.Codec) {
 			x.from.Code(k)
 			x.pick.Code(k)
 			codeLines(k, &x.lines)
+			x.path.code(k)
 		}
 	}
 	s.now.code(k)

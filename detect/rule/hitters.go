@@ -167,7 +167,7 @@ func (h *hitters) members(from, sec int64) (list []detect.Member, sent int64) {
 
 // few is the verdict on a surge that is no crowd's: it is told who makes more than half of
 // what is beyond the usual. A job that began looks the same, so that it is never above low;
-// what is too much for one client is for other detectors.
+// what one client does is for other detectors.
 func (r *crowded) few(s *crowd, sec int64, times float64) verdict {
 	from := sec - 150 // it takes a while until one is told of
 	if s.alarming(sec) {
@@ -176,7 +176,7 @@ func (r *crowded) few(s *crowd, sec int64, times float64) verdict {
 	list, sent := s.regular.members(from, sec)
 	n, _ := s.load.minute(sec)
 	usual, _ := s.norm.Expected(sec / 60)
-	if len(list) == 0 || float64(2*sent) < float64(n)-usual {
+	if len(list) < 2 || float64(2*sent) < float64(n)-usual {
 		return verdict{}
 	}
 	return verdict{fires: true, severity: detect.Low, confidence: surer(0.5, 0.7, times, 20),

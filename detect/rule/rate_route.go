@@ -14,7 +14,7 @@ func init() {
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget | ingest.FieldStatus | ingest.FieldAgent | ingest.FieldPrint,
 		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most), and 250 for each that asks for hardly anything else (4096 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far",
+		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, two at least, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far",
 		By:      detect.ByRoute,
 		Concern: detect.Fresh | detect.Hits,
 		Config:  func() any { return new(RateRouteConfig) },
