@@ -2,7 +2,6 @@ package rule
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/window"
@@ -52,12 +51,7 @@ func (h *costHour) add(ev *ingest.Event) (at int64, fresh bool) {
 
 // isMedia tells what is watched or heard, at its own pace.
 func isMedia(target string) bool {
-	path, _, _ := strings.Cut(target, "?")
-	i := strings.LastIndexByte(path, '.')
-	if i < 0 {
-		return false
-	}
-	switch strings.ToLower(path[i+1:]) {
+	switch ending(target) {
 	case "mp4", "m4s", "m4v", "ts", "webm", "mov", "mkv", "mp3", "m4a", "aac", "ogg", "opus", "flac", "wav":
 		return true
 	}

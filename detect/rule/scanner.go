@@ -122,16 +122,21 @@ func weighProbe(p detect.Probe, ev *ingest.Event) (uint32, string) {
 
 // isAsset tells files that pages ask for: a broken page is not a scan.
 func isAsset(target string) bool {
-	path, _, _ := strings.Cut(target, "?")
-	i := strings.LastIndexByte(path, '.')
-	if i < 0 {
-		return false
-	}
-	switch strings.ToLower(path[i+1:]) {
+	switch ending(target) {
 	case "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "woff", "woff2", "ttf", "eot", "webmanifest":
 		return true
 	}
 	return false
+}
+
+// ending is the ending of the file in a path, in lower case.
+func ending(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 {
+		return ""
+	}
+	return strings.ToLower(path[i+1:])
 }
 
 func hashPath(target string) uint64 {
