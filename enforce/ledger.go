@@ -49,7 +49,7 @@ const (
 // its next start. A Result that begins with "error: " says why it was not done.
 type Command struct {
 	ID     int64  // on this machine
-	UID    string // everywhere
+	UID    string // everywhere; Post makes one where it is empty, and posts each only once
 	At     int64  // Unix nanoseconds
 	Who    string
 	Verb   string
@@ -90,12 +90,35 @@ func (l *Ledger) Post(ctx context.Context, c Command) (int64, error) {
 	if c.At == 0 {
 		c.At = time.Now().UnixNano()
 	}
-	res, err := l.w.ExecContext(ctx, `INSERT INTO commands (uid, at, who, verb, arg, why, dur, result, done) VALUES (?,?,?,?,?,?,?,'',0)`,
-		newUID(), c.At, clean(c.Who), c.Verb, l.hidden(clean(c.Arg)), l.hidden(clean(c.Why)), int64(c.For))
+	if c.UID == "" {
+		c.UID = newUID()
+	}
+	res, err := l.w.ExecContext(ctx, `INSERT INTO commands (uid, at, who, verb, arg, why, dur, result, done) VALUES (?,?,?,?,?,?,?,'',0)
+		ON CONFLICT (uid) WHERE uid <> '' DO NOTHING`,
+		c.UID, c.At, clean(c.Who), c.Verb, l.hidden(clean(c.Arg)), l.hidden(clean(c.Why)), int64(c.For))
 	if err != nil {
 		return 0, fmt.Errorf("enforce: post a command: %w", err)
 	}
+	if n, err := res.RowsAffected(); err == nil && n == 0 { // it was posted before
+		old, _, err := l.Posted(ctx, c.UID)
+		return old.ID, err
+	}
 	return res.LastInsertId()
+}
+
+// Posted returns the command that was posted under a UID, and whether there is one.
+func (l *Ledger) Posted(ctx context.Context, uid string) (Command, bool, error) {
+	out, err := l.commands(ctx, `WHERE uid = ? AND uid <> ''`, uid)
+	if err != nil || len(out) == 0 {
+		return Command{}, false, err
+	}
+	return out[0], true, nil
+}
+
+// Same reports whether a command asks for what another one does.
+func (l *Ledger) Same(posted, c Command) bool {
+	same := func(a, b string) bool { return a == b || l.hidden(a) == l.hidden(b) }
+	return posted.Verb == c.Verb && posted.For == c.For && same(posted.Arg, clean(c.Arg)) && same(posted.Why, clean(c.Why))
 }
 
 // newUID names a command on every machine.

@@ -112,7 +112,8 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	if deps.Decisions == nil {
 		deps.Decisions = b.ledger
 	}
-	deps.Allowed, deps.Poster, deps.Log = b.ledger, b.ledger, b.quiet
+	deps.Allowed, deps.Poster, deps.Audit, deps.Log = b.ledger, b.ledger, b.ledger, b.quiet
+	deps.Rules, deps.KeysFile = b.settings.consoleRules, b.settings.consoleKeys()
 	deps.Metrics = telemetry.MetricsHandler(registry, b.log)
 	deps.Tags = func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags }
 	srv, err := console.New(b.settings.Console, deps)

@@ -154,7 +154,7 @@ func (p *pipeline) status() console.Status {
 	}
 	s.Blocked, s.Throttled = p.inForce()
 	for _, g := range h.Gateways {
-		s.Gateways = append(s.Gateways, console.Gateway{Name: g.Name, Entries: g.Entries, PushedAt: g.At, Took: g.Took, Error: g.Error})
+		s.Gateways = append(s.Gateways, console.Gateway{Name: g.Name, Entries: g.Entries, PushedAt: g.At, Took: g.Took, Changed: g.Changed, Behind: g.Behind, Fails: g.Fails, Error: g.Error})
 	}
 	return s
 }

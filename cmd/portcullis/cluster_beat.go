@@ -285,7 +285,7 @@ func (c *cluster) status() console.Status {
 		s.Panic, s.Waiting = l.Panic, int64(l.Decisions[string(enforce.Proposed)])
 		for _, g := range l.Gateways {
 			s.Gateways = append(s.Gateways, console.Gateway{Name: g.Name, Entries: g.Entries, PushedAt: time.Unix(0, g.PushedAt),
-				Took: time.Duration(g.TookMS * float64(time.Millisecond)), Error: g.Error})
+				Took: time.Duration(g.TookMS * float64(time.Millisecond)), Behind: g.Behind, Fails: g.Fails, Error: g.Error})
 		}
 	}
 	return s

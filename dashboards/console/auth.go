@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/portcullis/portcullis/internal/telemetry"
 )
 
 // Bounds of the login: sessions last sessionAge; a client address may be wrong
@@ -24,15 +27,24 @@ const (
 	wrongSpan   = time.Minute
 )
 
-// auth knows who may come in. Without a token everybody may, which New allows on
-// loopback addresses only. It is safe for concurrent use.
+// auth knows who may come in. Without a token, keys and OIDC everybody may, which New
+// allows on loopback addresses only, unless no_login is set: then everybody may look. It
+// is safe for concurrent use.
 type auth struct {
-	need   bool
-	digest [sha256.Size]byte // of the token; the token itself is not kept
+	need     bool              // nobody comes in without a login
+	hasToken bool              //
+	digest   [sha256.Size]byte // of the token; the token itself is not kept
+	keys     *keyring
 
 	mu       sync.Mutex
-	sessions *lru.Cache[[sha256.Size]byte, time.Time] // digest of the cookie → its end
+	sessions *lru.Cache[[sha256.Size]byte, session] // by the digest of the cookie
 	wrong    *lru.Cache[netip.Prefix, strikes]
+}
+
+// session is a login of a browser.
+type session struct {
+	principal
+	end time.Time
 }
 
 type strikes struct {
@@ -40,8 +52,8 @@ type strikes struct {
 	since time.Time
 }
 
-func newAuth(token []byte) (*auth, error) {
-	sessions, err := lru.New[[sha256.Size]byte, time.Time](maxSessions)
+func newAuth(token []byte, keys *keyring) (*auth, error) {
+	sessions, err := lru.New[[sha256.Size]byte, session](maxSessions)
 	if err != nil {
 		return nil, fmt.Errorf("console: sessions: %w", err)
 	}
@@ -49,13 +61,16 @@ func newAuth(token []byte) (*auth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: login limits: %w", err)
 	}
-	return &auth{need: token != nil, digest: sha256.Sum256(token), sessions: sessions, wrong: wrong}, nil
+	return &auth{hasToken: token != nil, digest: sha256.Sum256(token), keys: keys, sessions: sessions, wrong: wrong}, nil
 }
 
-// try compares a token in constant time and counts a wrong one against the
-// client's address. wait > 0 means that the address must wait; the token was not
-// looked at then.
-func (a *auth) try(token, remote string, now time.Time) (ok bool, wait time.Duration) {
+// tokenName is what the ledger calls whoever has the token, or is at the machine.
+const tokenName = "console"
+
+// try looks whose token or key it is, and counts a wrong one against the client's
+// address. wait > 0 means that the address must wait; what it sent was not looked at
+// then.
+func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool, wait time.Duration) {
 	from := network(remote)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,39 +79,62 @@ func (a *auth) try(token, remote string, now time.Time) (ok bool, wait time.Dura
 		s = strikes{since: now}
 	}
 	if s.n >= maxWrong {
-		return false, s.since.Add(wrongSpan).Sub(now)
+		return principal{}, false, s.since.Add(wrongSpan).Sub(now)
 	}
-	given := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(given[:], a.digest[:]) == 1 {
+	if who, ok = a.owner(secret, now); ok {
 		a.wrong.Remove(from)
-		return true, 0
+		return who, true, 0
 	}
 	s.n++
 	a.wrong.Add(from, s)
-	return false, 0
+	return principal{}, false, 0
+}
+
+// owner is whose secret it is. The token is compared in constant time; keys are looked up
+// by their sum, which a guesser does not know.
+func (a *auth) owner(secret string, now time.Time) (principal, bool) {
+	given := sha256.Sum256([]byte(secret))
+	if same := subtle.ConstantTimeCompare(given[:], a.digest[:]) == 1; same && a.hasToken {
+		return principal{name: tokenName, role: Admin}, true
+	}
+	if key, ok := a.keys.known(secret, now); ok {
+		return principal{name: "key " + key.Name, role: key.Role, key: key.Name}, true
+	}
+	return principal{}, false
 }
 
 // open starts a session and returns the value of its cookie. Only a digest is
 // kept, so that a memory dump gives no session away and the look-up's timing
-// tells nothing.
-func (a *auth) open(now time.Time) string {
+// tells nothing. The value is always new: one that a browser was given before the
+// login never becomes a session.
+func (a *auth) open(who principal, now time.Time) string {
 	cookie := rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sessions.Add(sha256.Sum256([]byte(cookie)), now.Add(sessionAge))
+	a.sessions.Add(sha256.Sum256([]byte(cookie)), session{who, now.Add(sessionAge)})
 	return cookie
 }
 
-func (a *auth) known(cookie string, now time.Time) bool {
+// known returns whose session a cookie is. One that was opened with an API key ends with
+// the key, and follows its role.
+func (a *auth) known(cookie string, now time.Time) (principal, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := sha256.Sum256([]byte(cookie))
-	end, ok := a.sessions.Get(key)
-	if ok && !now.Before(end) {
-		a.sessions.Remove(key)
-		return false
+	s, ok := a.sessions.Get(key)
+	if !ok {
+		return principal{}, false
 	}
-	return ok
+	if s.key != "" {
+		var current Key
+		current, ok = a.keys.named(s.key, now)
+		s.role = current.Role
+	}
+	if !ok || !now.Before(s.end) {
+		a.sessions.Remove(key)
+		return principal{}, false
+	}
+	return s.principal, true
 }
 
 func (a *auth) close(cookie string) {
@@ -129,37 +167,67 @@ func (s *Server) cookieName() string {
 	return "portcullis"
 }
 
-// knows reports whether a session cookie or a bearer token lets r in.
-func (s *Server) knows(r *http.Request) (ok bool, wait time.Duration) {
-	if !s.auth.need {
-		return true, 0
+// seated returns whom a session cookie belongs to, or whom the console is open to. It is
+// no login attempt.
+func (s *Server) seated(r *http.Request) (principal, bool) {
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		if who, ok := s.auth.known(c.Value, s.now()); ok {
+			return who, true
+		}
 	}
-	if c, err := r.Cookie(s.cookieName()); err == nil && s.auth.known(c.Value, s.now()) {
-		return true, 0
+	switch {
+	case s.auth.need:
+		return principal{}, false
+	case s.cfg.NoLogin:
+		return principal{name: "anybody", role: Viewer}, true
 	}
-	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return false, 0
-	}
-	return s.auth.try(strings.TrimSpace(token), r.RemoteAddr, s.now())
+	return principal{name: tokenName, role: Admin}, true
 }
 
-// admit lets r through or answers it: a page's visitor is sent to the login form,
+// identify returns who sent a request: by a bearer token or key where it carries one and
+// that is asked for, else by its session.
+func (s *Server) identify(r *http.Request) (who principal, ok bool, wait time.Duration) {
+	scheme, secret, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if found && strings.EqualFold(scheme, "Bearer") && (s.auth.need || s.cfg.NoLogin) {
+		return s.auth.try(strings.TrimSpace(secret), r.RemoteAddr, s.now())
+	}
+	who, ok = s.seated(r)
+	return who, ok, 0
+}
+
+// admit finds out who sent r, or answers it: a page's visitor is sent to the login form,
 // a program gets 401.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, page bool) bool {
-	ok, wait := s.knows(r)
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, page bool) (principal, bool) {
+	who, ok, wait := s.identify(r)
 	switch {
 	case ok:
-		return true
+		return who, true
 	case wait > 0:
 		s.fail(w, r, tooMany(wait))
 	case page:
+		to := "/login"
+		if next := r.URL.RequestURI(); next != "/" && next == safeNext(next) {
+			to += "?" + url.Values{"next": {next}}.Encode()
+		}
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		http.Redirect(w, r, to, http.StatusSeeOther)
 	default:
-		s.fail(w, r, newProblem(http.StatusUnauthorized, "send the token of console.token_file as Authorization: Bearer TOKEN, or log in at /login"))
+		s.fail(w, r, newProblem(http.StatusUnauthorized, "send an API key (portcullis keys api) or the token of console.token_file as Authorization: Bearer TOKEN, or log in at /login"))
 	}
-	return false
+	return principal{}, false
+}
+
+// maxNext bounds the address that a login goes on to, in bytes.
+const maxNext = 1024
+
+// safeNext is where to go after a login: a page of our own, whatever was asked for.
+func safeNext(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || len(to) > maxNext || u.Scheme != "" || u.Host != "" || u.User != nil ||
+		!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		return "/"
+	}
+	return to
 }
 
 func tooMany(wait time.Duration) error {
@@ -170,7 +238,7 @@ func tooMany(wait time.Duration) error {
 
 // login takes the form of /login.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
-	if !s.auth.need {
+	if !s.auth.need && !s.cfg.NoLogin {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return nil
 	}
@@ -178,19 +246,31 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badRequest("the login form could not be read")
 	}
-	ok, wait := s.auth.try(strings.TrimSpace(r.PostForm.Get("token")), r.RemoteAddr, s.now())
+	form := loginForm{Next: safeNext(r.PostForm.Get("next"))}
+	who, ok, wait := s.auth.try(strings.TrimSpace(r.PostForm.Get("token")), r.RemoteAddr, s.now())
 	switch {
 	case wait > 0:
 		s.log.Warn("console: login refused for a while", "remote", r.RemoteAddr)
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait/time.Second)+1))
-		return s.loginPage(w, http.StatusTooManyRequests, fmt.Sprintf("Too many wrong tokens. Try again in %d seconds.", int(wait/time.Second)+1))
+		form.Message = fmt.Sprintf("Too many wrong tokens. Try again in %d seconds.", int(wait/time.Second)+1)
+		return s.loginPage(w, http.StatusTooManyRequests, form)
 	case !ok:
 		s.log.Warn("console: login with a wrong token", "remote", r.RemoteAddr)
-		return s.loginPage(w, http.StatusUnauthorized, "That is not the token.")
+		form.Message = "That is not the token, nor a key."
+		return s.loginPage(w, http.StatusUnauthorized, form)
 	}
-	s.setCookie(w, s.auth.open(s.now()), sessionAge)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.enter(w, r, who)
+	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 	return nil
+}
+
+// enter opens a session, and ends the one that the browser had.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, who principal) {
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		s.auth.close(c.Value)
+	}
+	s.log.Info("console: login", "who", telemetry.Quote(who.name), "role", string(who.role), "remote", r.RemoteAddr)
+	s.setCookie(w, s.auth.open(who, s.now()), sessionAge)
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
@@ -202,6 +282,8 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// setCookie gives the session to the browser. It comes along when a link elsewhere leads
+// here, as one in an alert does; what changes anything is refused by its origin.
 func (s *Server) setCookie(w http.ResponseWriter, value string, age time.Duration) {
 	seconds := int(age / time.Second)
 	if age < 0 {
@@ -209,6 +291,6 @@ func (s *Server) setCookie(w http.ResponseWriter, value string, age time.Duratio
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: s.cookieName(), Value: value, Path: "/", MaxAge: seconds,
-		HttpOnly: true, Secure: s.tls != nil, SameSite: http.SameSiteStrictMode,
+		HttpOnly: true, Secure: s.tls != nil, SameSite: http.SameSiteLaxMode,
 	})
 }

@@ -11,12 +11,15 @@ import (
 
 // Config is the "console" section of the config file.
 type Config struct {
-	Listen       string   `yaml:"listen" default:"127.0.0.1:8470" doc:"Address and port to serve on; anything but a loopback address needs token_file and TLS."`
-	TokenFile    string   `yaml:"token_file" doc:"File holding the access token, at least 20 bytes (openssl rand -hex 32 makes one); empty means no login, which only a loopback address may do."`
+	Listen       string   `yaml:"listen" default:"127.0.0.1:8470" doc:"Address and port to serve on; anything but a loopback address needs a login (token_file, oidc or keys_file) and TLS."`
+	TokenFile    string   `yaml:"token_file" doc:"File holding the access token, at least 20 bytes (openssl rand -hex 32 makes one); who has it is an admin. Without it, oidc and keys_file there is no login, which only a loopback address may do."`
 	TLSCert      string   `yaml:"tls_cert" doc:"PEM certificate chain; read again when the file changes."`
 	TLSKey       string   `yaml:"tls_key" doc:"PEM private key of tls_cert."`
 	InsecureHTTP bool     `yaml:"insecure_http" doc:"Serve a non-loopback address without TLS, because something in front terminates it; the token then crosses that network in clear."`
+	KeysFile     string   `yaml:"keys_file" doc:"File of the API keys, which \"portcullis keys api\" writes; by default console.keys in the state folder. On a non-loopback address keys alone do for a login only where this is set."`
+	NoLogin      bool     `yaml:"no_login" doc:"Let anybody who reaches a non-loopback address look, without login; what changes something still needs a token, a key or OIDC."`
 	Hosts        []string `yaml:"hosts" doc:"Host names under which browsers reach the console, without port; loopback names and the address itself are always known."`
+	OIDC         OIDC     `yaml:"oidc" doc:"login by an identity provider (OpenID Connect): authorization code with PKCE"`
 }
 
 // minToken makes guessing hopeless even against many addresses at once: 20 bytes
@@ -41,16 +44,20 @@ func (c Config) Check(report func(key, message string)) {
 			report("hosts", fmt.Sprintf("%q: must be a bare host name, without scheme, port or path", h))
 		}
 	}
+	c.OIDC.check(report)
 	if loopback(host) {
 		return
 	}
-	if c.TokenFile == "" {
-		report("token_file", fmt.Sprintf("needed because listen %q is not a loopback address: make one with `openssl rand -hex 32 > FILE`, or listen on 127.0.0.1", c.listen()))
+	if !c.login() && !c.NoLogin {
+		report("token_file", fmt.Sprintf("needed because listen %q is not a loopback address: make one with `openssl rand -hex 32 > FILE`, set oidc or keys_file, or listen on 127.0.0.1", c.listen()))
 	}
 	if c.TLSCert == "" && !c.InsecureHTTP {
 		report("tls_cert", fmt.Sprintf("needed because listen %q is not a loopback address: set tls_cert and tls_key, or insecure_http: true behind something that terminates TLS", c.listen()))
 	}
 }
+
+// login reports whether something here lets people in, so that others stay out.
+func (c Config) login() bool { return c.TokenFile != "" || c.KeysFile != "" || c.OIDC.on() }
 
 // Usable is Check, and reads the token and the certificate: what New would refuse.
 func (c Config) Usable() error {
@@ -59,6 +66,14 @@ func (c Config) Usable() error {
 	}
 	if _, _, err := c.readToken(); err != nil {
 		return err
+	}
+	if _, err := c.OIDC.secret(); err != nil {
+		return err
+	}
+	if c.KeysFile != "" {
+		if _, err := ReadKeys(c.KeysFile); err != nil {
+			return err
+		}
 	}
 	if c.TLSCert == "" {
 		return nil

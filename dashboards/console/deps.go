@@ -38,19 +38,53 @@ type AllowList interface {
 type Poster interface {
 	Post(ctx context.Context, c enforce.Command) (int64, error)
 	Command(ctx context.Context, id int64) (enforce.Command, bool, error)
+	Posted(ctx context.Context, uid string) (enforce.Command, bool, error)
+	Same(posted, c enforce.Command) bool
 }
 
-// Deps is what the console shows and whom it asks. Findings, Decisions, Allowed,
+// Audit tells what was done by whom, and what came of it; *enforce.Ledger is one.
+type Audit interface {
+	Trail(ctx context.Context, q enforce.AuditQuery) ([]enforce.Trace, error)
+	Commands(ctx context.Context, q enforce.AuditQuery) ([]enforce.Command, error)
+	Judged(ctx context.Context, since int64) ([]enforce.Judged, error)
+	States(ctx context.Context, since int64) (map[enforce.State]int64, error)
+}
+
+// Tallier is a store of findings that counts them itself; *store.DB is one. Findings of
+// another store are counted from the newest 10 000.
+type Tallier interface {
+	Tallies(ctx context.Context, since, until int64) ([]store.Tally, error)
+}
+
+// Rule is a detector as the console shows it.
+type Rule struct {
+	Name    string
+	Version int
+	Family  string
+	Doc     string // what it flags
+	Tags    []string
+	By      string // whose behaviour is judged
+	Needs   string // what the log must say
+	State   string // what it keeps, which is what it costs
+	Evasion string // what stays invisible under it
+	Enabled bool
+	Mode    string // enforce, observe, simulate, off or advice
+}
+
+// Deps is what the console shows and whom it asks. Findings, Decisions, Audit, Allowed,
 // Poster and Status must be set; all must be safe for concurrent use.
 type Deps struct {
 	Findings  Findings
 	Decisions Decisions
+	Audit     Audit
 	Allowed   AllowList
 	Poster    Poster
 	Status    func() Status              // called about once a second per process; must be quick
 	Metrics   http.Handler               // nil: no /metrics
 	Ready     func() error               // nil: always ready
 	Tags      func(rule string) []string // OWASP and ATT&CK tags of a rule; nil: none
+	Rules     func() []Rule              // all detectors; nil: none are listed
+	KeysFile  string                     // of the API keys, where Config.KeysFile is empty; "" = no keys
 	Log       *slog.Logger               // nil: silent
 	Now       func() time.Time           // nil: time.Now
 }
@@ -86,5 +120,8 @@ type Gateway struct {
 	Entries  int           // decisions it holds
 	PushedAt time.Time     // last successful push; zero: none yet
 	Took     time.Duration // of that push
+	Changed  int           // decisions that it changed
+	Behind   bool          // a newer state is still to be taken: it drifts from what was decided
+	Fails    int           // pushes that failed in a row
 	Error    string        // why the last push or check failed; empty: it did not
 }

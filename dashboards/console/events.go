@@ -118,9 +118,6 @@ func (told *seen) fresh(rows []row) (changed []row, missed bool) {
 // events streams what is new. A client reads the lists after the stream opened:
 // what changed before is in the lists, what changes later comes here.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	if q := s.query(r); q.err != nil {
-		return q.err
-	}
 	select {
 	case s.feed.slots <- struct{}{}:
 		defer func() { <-s.feed.slots }()
@@ -148,8 +145,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		_, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, body)
 		return err
 	}
-	_, err := r.Cookie(s.cookieName())
-	byCookie := err == nil && r.Header.Get("Authorization") == ""
 	tick := time.NewTicker(s.tick)
 	defer tick.Stop()
 	if send("status", first.status) != nil || control.Flush() != nil {
@@ -163,8 +158,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		case <-tick.C:
 		}
-		if byCookie && !s.may(r) {
-			return nil // logged out or too old: the page asks for a login again
+		if _, ok, _ := s.identify(r); !ok {
+			return nil // logged out, too old, or its key was removed: the page asks for a login again
 		}
 		l := s.feed.look(r.Context())
 		if !frame(l, &findings, &decisions, send, s) || control.Flush() != nil {

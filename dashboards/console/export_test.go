@@ -5,14 +5,19 @@ import "time"
 // Hurry shortens what tests would otherwise wait for.
 func (s *Server) Hurry(tick, patience time.Duration) { s.tick, s.patience = tick, patience }
 
-// Route is one line of the route table, for comparing with the document.
-type Route struct{ Method, Pattern string }
+// Route is one line of the route table, for tests that go through all of it.
+type Route struct {
+	Method, Pattern string
+	Private, Page   bool
+	Role            Role
+	Documented      bool
+}
 
 // Routes lists the server's routes.
 func (s *Server) Routes() []Route {
 	var out []Route
 	for _, rt := range s.routes() {
-		out = append(out, Route{rt.method, rt.pattern})
+		out = append(out, Route{rt.method, rt.pattern, rt.access == private, rt.page, rt.role, rt.doc != nil})
 	}
 	return out
 }

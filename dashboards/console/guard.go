@@ -104,26 +104,51 @@ func (s *Server) front(next http.Handler) http.Handler {
 	})
 }
 
-// guard wraps a route: where the request comes from, who asks, what it carries.
+// visit reports whether a browser opens a page, as when a person follows a link: that may
+// come from anywhere, an alert for one, and changes nothing.
+func visit(rt route, r *http.Request) bool {
+	return rt.page && r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// guard wraps a route: where the request comes from, who asks, whether they may and how
+// often, what it carries.
 func (s *Server) guard(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if rt.access != public {
-			if err := s.sameSite(r); err != nil {
-				s.fail(w, r, err)
-				return
-			}
+		r, err := s.pass(w, r, rt)
+		if err == nil && r != nil {
+			err = rt.serve(w, r)
 		}
-		if rt.access == private && !s.admit(w, r, rt.page) {
-			return
-		}
-		if rt.api() && r.Method != http.MethodGet {
-			if err := jsonBody(r); err != nil {
-				s.fail(w, r, err)
-				return
-			}
-		}
-		if err := rt.serve(w, r); err != nil {
+		if err != nil {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// pass lets a request through to its route; nil = it was answered.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, rt route) (*http.Request, error) {
+	if rt.access != public && !visit(rt, r) {
+		if err := s.sameSite(r); err != nil {
+			return r, err
+		}
+	}
+	if rt.access == private {
+		who, ok := s.admit(w, r, rt.page)
+		if !ok {
+			return nil, nil
+		}
+		r = who.as(r)
+		if err := who.may(rt.role); err != nil {
+			return r, err
+		}
+		if err := s.allowance(r, who); err != nil {
+			return r, err
+		}
+	}
+	if !rt.api() {
+		return r, nil
+	}
+	if r.Method != http.MethodGet {
+		return r, jsonBody(r)
+	}
+	return r, rt.known(r)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,28 +24,16 @@ const (
 	maxID        = 128                 // bytes of an id, a rule or a value in an address
 )
 
-// query reads the parameters of one request and remembers the first mistake. An
-// unknown or repeated parameter is one: a misspelt filter must not read as "all".
+// query reads the parameters of one request, which the route has been checked to know,
+// and remembers the first mistake.
 type query struct {
 	values url.Values
 	now    time.Time
 	err    error
 }
 
-func (s *Server) query(r *http.Request, known ...string) *query {
-	q := &query{now: s.now()}
-	if q.values, q.err = url.ParseQuery(r.URL.RawQuery); q.err != nil {
-		q.err = badRequest("the query string could not be read")
-		return q
-	}
-	for name, given := range q.values {
-		if !slices.Contains(known, name) {
-			q.bad("unknown parameter %s: known are %s", telemetry.Quote(name), strings.Join(known, ", "))
-		} else if len(given) > 1 {
-			q.bad("parameter %s is given more than once", name)
-		}
-	}
-	return q
+func (s *Server) query(r *http.Request) *query {
+	return &query{now: s.now(), values: r.URL.Query()}
 }
 
 func (q *query) bad(format string, args ...any) {
@@ -127,16 +116,13 @@ func (q *query) subject() detect.Subject {
 	return detect.Subject{Kind: kind, Value: value}
 }
 
-func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
-	if q := s.query(r); q.err != nil {
-		return q.err
-	}
+func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) error {
 	reply(w, http.StatusOK, s.statusJSON())
 	return nil
 }
 
 func (s *Server) getTraffic(w http.ResponseWriter, r *http.Request) error {
-	q := s.query(r, "since", "until", "route")
+	q := s.query(r)
 	since, until, route := q.at("since"), q.at("until"), q.values.Get("route")
 	if since.IsZero() {
 		since = q.now.Add(-time.Hour)
@@ -148,6 +134,7 @@ func (s *Server) getTraffic(w http.ResponseWriter, r *http.Request) error {
 	if until.Before(since) || until.Sub(since) > maxSpan {
 		q.bad("since, until: must span between nothing and %d days", int(maxSpan.Hours()/24))
 	}
+	step := q.minutes("step")
 	if q.err != nil {
 		return q.err
 	}
@@ -155,14 +142,52 @@ func (s *Server) getTraffic(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("console: traffic: %w", err)
 	}
-	reply(w, http.StatusOK, map[string]any{
-		"since": stamp(since), "until": stamp(until), "rollups": list(rollups),
-	})
+	reply(w, http.StatusOK, trafficJSON{stamp(since), stamp(until), list(summed(rollups, step))})
 	return nil
 }
 
+// minutes reads a number of minutes, up to a day; 1 = not given.
+func (q *query) minutes(name string) int64 {
+	v := q.values.Get(name)
+	if v == "" {
+		return 1
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > 24*60 {
+		q.bad("%s: must be a number of minutes from 1 to 1440", name)
+		return 1
+	}
+	return n
+}
+
+// summed adds up the minutes of each step, over all sources; a step of one minute leaves
+// them as they are.
+func summed(rollups []detect.Rollup, step int64) []detect.Rollup {
+	if step <= 1 {
+		return rollups
+	}
+	var out []detect.Rollup
+	for _, r := range rollups { // by minute
+		at := r.Minute - r.Minute%(60*step)
+		if n := len(out); n == 0 || out[n-1].Minute != at {
+			out = append(out, detect.Rollup{Minute: at, Route: r.Route})
+		}
+		o := &out[len(out)-1]
+		o.Requests += r.Requests
+		o.S2xx += r.S2xx
+		o.S3xx += r.S3xx
+		o.S4xx += r.S4xx
+		o.S5xx += r.S5xx
+		o.Refused += r.Refused
+		o.Denied += r.Denied
+		o.BytesOut += r.BytesOut
+		o.Nanos += r.Nanos
+	}
+	return out
+}
+
 func (s *Server) getFindings(w http.ResponseWriter, r *http.Request) error {
-	q := s.query(r, "since", "until", "rule", "family", "subject", "severity", "limit", "cursor")
+	q := s.query(r)
 	ask := store.FindingQuery{
 		Since: q.nanos("since"), Until: q.nanos("until"), Rule: q.text("rule"), Family: q.text("family"),
 		Subject: q.subject(), Limit: q.limit(), After: q.text("cursor"),
@@ -176,6 +201,12 @@ func (s *Server) getFindings(w http.ResponseWriter, r *http.Request) error {
 	}
 	if q.err != nil {
 		return q.err
+	}
+	if kind := q.text("kind"); kind != "" {
+		if ask.Subject.Kind != "" && ask.Subject.Kind != kind {
+			return badRequest("kind: the subject has another one")
+		}
+		ask.Subject.Kind = kind
 	}
 	if ask.After != "" {
 		if _, ok, err := s.deps.Findings.Finding(r.Context(), ask.After); err != nil || !ok {
@@ -192,10 +223,7 @@ func (s *Server) getFindings(w http.ResponseWriter, r *http.Request) error {
 	if len(found) > want {
 		found, next = found[:want], found[want-1].ID
 	}
-	page := struct {
-		Findings []findingJSON `json:"findings"`
-		Next     string        `json:"next,omitempty"`
-	}{make([]findingJSON, 0, len(found)), next}
+	page := findingsJSON{make([]findingJSON, 0, len(found)), next}
 	for _, f := range found {
 		page.Findings = append(page.Findings, s.findingJSON(f))
 	}
@@ -250,7 +278,7 @@ func (s *Server) getFinding(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getDecisions(w http.ResponseWriter, r *http.Request) error {
-	q := s.query(r, "state", "live", "subject", "since", "limit", "cursor")
+	q := s.query(r)
 	ask := enforce.DecisionQuery{
 		State: enforce.State(q.text("state")), Live: q.flag("live"), Subject: q.subject(),
 		Since: q.nanos("since"), Limit: q.limit(), After: q.text("cursor"),
@@ -276,21 +304,13 @@ func (s *Server) getDecisions(w http.ResponseWriter, r *http.Request) error {
 	if len(found) > want {
 		found, next = found[:want], found[want-1].ID
 	}
-	page := struct {
-		Decisions []decisionJSON `json:"decisions"`
-		Next      string         `json:"next,omitempty"`
-	}{make([]decisionJSON, 0, len(found)), next}
+	page := decisionsJSON{make([]decisionJSON, 0, len(found)), next}
 	for _, d := range found {
 		page.Decisions = append(page.Decisions, toDecisionJSON(d))
 	}
 	linkNext(w, r, next)
 	reply(w, http.StatusOK, page)
 	return nil
-}
-
-var states = []enforce.State{
-	enforce.Proposed, enforce.Approved, enforce.Pushed, enforce.Verified,
-	enforce.NotEnforced, enforce.Expired, enforce.Released,
 }
 
 func (s *Server) getDecision(w http.ResponseWriter, r *http.Request) error {
@@ -302,10 +322,7 @@ func (s *Server) getDecision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("console: history: %w", err)
 	}
-	reply(w, http.StatusOK, struct {
-		decisionJSON
-		History []changeJSON `json:"history"`
-	}{toDecisionJSON(d), toChangesJSON(changes)})
+	reply(w, http.StatusOK, decisionStoryJSON{toDecisionJSON(d), toChangesJSON(changes)})
 	return nil
 }
 
@@ -326,20 +343,26 @@ func (s *Server) decision(r *http.Request) (enforce.Decision, error) {
 }
 
 func (s *Server) getAllowed(w http.ResponseWriter, r *http.Request) error {
-	if q := s.query(r); q.err != nil {
-		return q.err
-	}
-	allowed, err := s.deps.Allowed.Allowed(r.Context())
+	allowed, err := s.allowed(r.Context())
 	if err != nil {
-		return fmt.Errorf("console: allow list: %w", err)
+		return err
 	}
-	out := make([]allowJSON, 0, len(allowed))
-	for _, a := range allowed {
+	reply(w, http.StatusOK, allowsJSON{allowed})
+	return nil
+}
+
+// allowed lists who is never acted on now.
+func (s *Server) allowed(ctx context.Context) ([]allowJSON, error) {
+	list, err := s.deps.Allowed.Allowed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("console: allow list: %w", err)
+	}
+	out := make([]allowJSON, 0, len(list))
+	for _, a := range list {
 		if a.Expires != 0 && a.Expires <= s.now().UnixNano() {
 			continue // the ledger keeps what has ended
 		}
 		out = append(out, allowJSON{a.Value, a.Why, a.By, detect.FormatTime(a.Created), detect.FormatTime(a.Expires)})
 	}
-	reply(w, http.StatusOK, map[string]any{"allow": out})
-	return nil
+	return out, nil
 }

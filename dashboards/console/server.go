@@ -38,16 +38,20 @@ const (
 // Server is the console. Its methods are safe for concurrent use; Run is called
 // at most once.
 type Server struct {
-	cfg     Config
-	deps    Deps
-	log     *slog.Logger
-	now     func() time.Time
-	auth    *auth
-	hosts   map[string]bool
-	origin  *http.CrossOriginProtection
-	tls     *tls.Config // nil: plain HTTP
-	handler http.Handler
-	feed    *feed
+	cfg    Config
+	deps   Deps
+	log    *slog.Logger
+	now    func() time.Time
+	auth   *auth
+	reads  *limiter
+	writes *limiter
+
+	provider *provider // nil: no OIDC
+	hosts    map[string]bool
+	origin   *http.CrossOriginProtection
+	tls      *tls.Config // nil: plain HTTP
+	handler  http.Handler
+	feed     *feed
 
 	closing  chan struct{} // closed when Run ends: the event streams let go
 	closeFn  sync.Once
@@ -64,8 +68,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if deps.Findings == nil || deps.Decisions == nil || deps.Allowed == nil || deps.Poster == nil || deps.Status == nil {
-		return nil, errors.New("console: findings, decisions, allowed, poster and status must be given")
+	if deps.Findings == nil || deps.Audit == nil || deps.Decisions == nil || deps.Allowed == nil || deps.Poster == nil || deps.Status == nil {
+		return nil, errors.New("console: findings, decisions, audit, allowed, poster and status must be given")
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log, now: deps.Now, hosts: hostNames(cfg),
@@ -78,16 +82,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	token, openToAll, err := cfg.readToken()
-	if err != nil {
+	if err := s.openLogins(); err != nil {
 		return nil, err
 	}
-	if openToAll {
-		s.log.Warn("console: every user of this machine can read the token file: chmod 600 it", "file", cfg.TokenFile)
-	}
-	if s.auth, err = newAuth(token); err != nil {
-		return nil, err
-	}
+	var err error
 	if cfg.TLSCert != "" {
 		if s.tls, err = tlsConfig(cfg.TLSCert, cfg.TLSKey); err != nil {
 			return nil, err
@@ -96,6 +94,37 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.feed = newFeed(s)
 	s.handler = s.front(s.mux())
 	return s, nil
+}
+
+// openLogins makes all that says who may do what, and how much of it.
+func (s *Server) openLogins() error {
+	token, openToAll, err := s.cfg.readToken()
+	if err != nil {
+		return err
+	}
+	if openToAll {
+		s.log.Warn("console: every user of this machine can read the token file: chmod 600 it", "file", s.cfg.TokenFile)
+	}
+	path := s.cfg.KeysFile
+	if path == "" {
+		path = s.deps.KeysFile
+	}
+	keys := newKeyring(path, func(err error) {
+		s.log.Error("console: the API keys known last stay in force", "error", err)
+	})
+	if s.auth, err = newAuth(token, keys); err != nil {
+		return err
+	}
+	s.auth.need = s.cfg.login() && !s.cfg.NoLogin
+	if s.cfg.OIDC.on() {
+		if s.provider, err = newProvider(s.cfg.OIDC); err != nil {
+			return err
+		}
+	}
+	if s.reads, err = newLimiter(readBurst, readRate); err == nil {
+		s.writes, err = newLimiter(writeBurst, writeRate)
+	}
+	return err
 }
 
 // Handler is the whole console as a handler, for tests and for a server of the

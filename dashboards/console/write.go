@@ -2,11 +2,12 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,6 +26,22 @@ const (
 	maxFor     = 365 * 24 * time.Hour
 	pollPeriod = 50 * time.Millisecond // how often the inbox is asked for the answer
 )
+
+// reasonJSON is the body of a write that needs no more than a reason.
+type reasonJSON struct {
+	Why string `json:"why" doc:"1 to 500 printable bytes; kept in the ledger."`
+}
+
+type extensionJSON struct {
+	reasonJSON
+	For string `json:"for" doc:"A duration from 1m to 8760h, such as 4h."`
+}
+
+type allowOrderJSON struct {
+	reasonJSON
+	Value string `json:"value" doc:"An address, a network or kind:value; 128 bytes at most."`
+	For   string `json:"for,omitempty" doc:"A duration from 1m to 8760h, such as 4h; without it for good."`
+}
 
 // order is the body of every write.
 type order struct {
@@ -92,10 +109,12 @@ func (s *Server) decide(verb string) func(http.ResponseWriter, *http.Request) er
 		if verb == enforce.VerbExtend && span == 0 {
 			return badRequest("for: say by how long to extend, such as 4h")
 		}
-		if !fits(verb, d.State) {
+		return s.post(w, r, enforce.Command{Verb: verb, Arg: d.ID, Why: o.Why, For: span}, func() error {
+			if fits(verb, d.State) {
+				return nil
+			}
 			return newProblem(http.StatusConflict, fmt.Sprintf("a decision that is %s cannot take %s", d.State, verb))
-		}
-		return s.post(w, r, enforce.Command{Verb: verb, Arg: d.ID, Why: o.Why, For: span})
+		})
 	}
 }
 
@@ -118,7 +137,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request) error {
 	if o.Value == "" || len(o.Value) > maxID || !printable(o.Value) {
 		return badRequest("value: must be what is never acted on, such as 192.0.2.7 or 192.0.2.0/24")
 	}
-	return s.post(w, r, enforce.Command{Verb: enforce.VerbAllow, Arg: o.Value, Why: o.Why, For: span})
+	return s.post(w, r, enforce.Command{Verb: enforce.VerbAllow, Arg: o.Value, Why: o.Why, For: span}, nil)
 }
 
 func (s *Server) disallow(w http.ResponseWriter, r *http.Request) error {
@@ -130,24 +149,75 @@ func (s *Server) disallow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.post(w, r, enforce.Command{Verb: enforce.VerbDisallow, Arg: value, Why: o.Why})
+	return s.post(w, r, enforce.Command{Verb: enforce.VerbDisallow, Arg: value, Why: o.Why}, nil)
 }
 
-// post hands a command to the enforcer and waits a little for its answer: 200
-// with the result, 409 when the enforcer refused, or 202 when it is still to come (the enforcer may be another
-// process, and away).
-func (s *Server) post(w http.ResponseWriter, r *http.Request, c enforce.Command) error {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
+// switchPanic serves the panic switch and its end.
+func (s *Server) switchPanic(verb string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		o, _, err := readOrder(w, r, "")
+		if err != nil {
+			return err
+		}
+		return s.post(w, r, enforce.Command{Verb: verb, Why: o.Why}, nil)
 	}
-	c.Who, c.At = "console ("+host+")", s.now().UnixNano()
-	id, err := s.deps.Poster.Post(r.Context(), c)
-	if err != nil {
-		return fmt.Errorf("console: post %s: %w", c.Verb, err)
+}
+
+// idempotencyHeader carries the caller's own name of a write.
+const idempotencyHeader = "Idempotency-Key"
+
+// once turns the caller's name of a write into that of the command, "" where there is
+// none. It depends on who calls: two callers may choose the same name.
+func once(r *http.Request) (string, error) {
+	key := r.Header.Get(idempotencyHeader)
+	if key == "" {
+		return "", nil
 	}
-	s.log.Info("console: command posted", "id", id, "verb", c.Verb, "arg", telemetry.Quote(c.Arg), "who", c.Who, "why", telemetry.Quote(c.Why))
-	c.ID = id
+	if len(key) > maxID || !printable(key) {
+		return "", badRequest(fmt.Sprintf("%s: must have 1 to %d printable bytes", idempotencyHeader, maxID))
+	}
+	sum := sha256.Sum256([]byte(caller(r).name + "\x00" + key))
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// post hands a command to the enforcer and waits a little for its answer: 200 with the
+// result, 409 when the enforcer refused, or 202 when it is still to come (the enforcer may
+// be another process, and away). fits says why the command makes no sense now; it is not
+// asked about one that was posted before under the same Idempotency-Key, which is what the
+// first one did.
+func (s *Server) post(w http.ResponseWriter, r *http.Request, c enforce.Command, fits func() error) error {
+	var err error
+	if c.UID, err = once(r); err != nil {
+		return err
+	}
+	posted, again := enforce.Command{}, false
+	if c.UID != "" {
+		if posted, again, err = s.deps.Poster.Posted(r.Context(), c.UID); err != nil {
+			return fmt.Errorf("console: command: %w", err)
+		}
+	}
+	switch {
+	case again && !s.deps.Poster.Same(posted, c):
+		return newProblem(http.StatusUnprocessableEntity, "another write was sent under this "+idempotencyHeader)
+	case again:
+		c.ID = posted.ID
+		w.Header().Set("Idempotent-Replayed", "true")
+	default:
+		if fits != nil {
+			if err := fits(); err != nil {
+				return err
+			}
+		}
+		c.Who, c.At = caller(r).inLedger(r), s.now().UnixNano()
+		if c.ID, err = s.deps.Poster.Post(r.Context(), c); err != nil {
+			return fmt.Errorf("console: post %s: %w", c.Verb, err)
+		}
+		s.log.Info("console: command posted", "id", c.ID, "verb", c.Verb, "arg", telemetry.Quote(c.Arg), "who", telemetry.Quote(c.Who), "why", telemetry.Quote(c.Why))
+	}
+	return s.answer(w, r, c)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, c enforce.Command) error {
 	answered, err := s.await(r.Context(), c)
 	if err != nil {
 		return err
@@ -155,7 +225,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, c enforce.Command)
 	if reason, refused := strings.CutPrefix(answered.Result, refusal); answered.Done && refused {
 		return newProblem(http.StatusConflict, reason)
 	}
-	w.Header().Set("Location", apiRoot+"/commands/"+strconv.FormatInt(id, 10))
+	w.Header().Set("Location", apiRoot+"/commands/"+strconv.FormatInt(c.ID, 10))
 	status := http.StatusAccepted
 	if answered.Done {
 		status = http.StatusOK

@@ -55,6 +55,11 @@ ALTER TABLE findings ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE ledger ADD COLUMN format TEXT NOT NULL DEFAULT '';
 ALTER TABLE ledger ADD COLUMN carried TEXT NOT NULL DEFAULT '{}';
+`, `
+CREATE INDEX findings_tally ON findings (fired_at, rule, family, severity, kind);
+CREATE INDEX findings_rule ON findings (rule, fired_at DESC, id);
+CREATE INDEX findings_family ON findings (family, fired_at DESC, id);
+CREATE INDEX findings_kind ON findings (kind, fired_at DESC, id);
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

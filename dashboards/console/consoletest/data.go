@@ -28,7 +28,24 @@ func Status(now time.Time) console.Status {
 			Source: "edge", Missing: []string{"tls_version", "tls_cipher"}, Blind: []string{"weak-tls"}, Half: []string{},
 			Add: "add $ssl_protocol to log_format and say format: nginx:STRING",
 		}},
-		Gateways: []console.Gateway{{Name: "nginx", Entries: 5, PushedAt: now.Add(-41 * time.Second), Took: 74 * time.Millisecond}},
+		Gateways: []console.Gateway{{Name: "nginx", Entries: 5, PushedAt: now.Add(-41 * time.Second), Took: 74 * time.Millisecond, Changed: 1}},
+	}
+}
+
+// Rules are the detectors of the little API.
+func Rules() []console.Rule {
+	rule := func(name, family, mode, doc string) console.Rule {
+		return console.Rule{
+			Name: name, Version: 1, Family: family, Doc: doc, Tags: Tags(name), By: "client", Needs: "status and client",
+			State: "counters of the last minute", Evasion: "stays silent below its limit; slower rules cover that", Enabled: mode != "off", Mode: mode,
+		}
+	}
+	return []console.Rule{
+		rule("auth-burst", "credential", "enforce", "many refused logins by one client within a span"),
+		rule("injection", "injection", "enforce", "a payload that makes the service do what it should not"),
+		rule("rate-client", "rate", "enforce", "one client asks far more than it usually does"),
+		rule("scanner", "recon", "observe", "paths and agents known from scanners"),
+		rule("weak-tls", "api", "off", "old TLS between client and gateway"),
 	}
 }
 

@@ -1,9 +1,10 @@
-// The list of decisions: what is done to whom, whether it holds, and what a
-// person may do about it. What needs a person comes first.
+// Decisions as rows: what is done to whom, whether it holds, and what a person may do
+// about it. What needs a person comes first.
 import { h, put, byId, text, raw, plain, keyed, toast } from "./dom.js";
 import { ago, left, when, plural, lag } from "./format.js";
 import { get, write, params } from "./api.js";
 import { ask } from "./ask.js";
+import { may, subjectLink } from "./shell.js";
 
 const state = {
   verified: { name: "✓ Verified", mark: "ok", rank: 3 },
@@ -25,51 +26,69 @@ const rank = (d) => (d.state === "proposed" && !waits(d) ? 3.5 : state[d.state].
 
 const does = { block: "Block", throttle: "Throttle", challenge: "Challenge", revoke: "Revoke" };
 const page = 100;
+const most = 1000; // rows kept in the page
 const current = (d) => d.live || d.state === "proposed";
+const byNeed = (a, b) => rank(a) - rank(b) || (a.created < b.created ? 1 : -1);
+const newestFirst = (a, b) => (a.created < b.created ? 1 : a.created > b.created ? -1 : a.id < b.id ? -1 : 1);
 
-let rows = new Map();
-let next = "";
-let changed = () => {};
-
-/** start wires the list; onChange is called after rows changed. */
-export function start(onChange) {
-  changed = onChange;
-  for (const radio of document.getElementsByName("which")) radio.addEventListener("change", () => load());
-  byId("decisions-more").addEventListener("click", () => load(next));
+/** standing keeps the list of what is in force or waits. o: el, count, changed, keep. */
+export function standing(o) {
+  let rows = new Map();
+  const keep = o.keep || current;
+  const all = () => [...rows.values()].filter(keep);
+  const render = () => {
+    const list = all().sort(byNeed);
+    keyed(o.el, list, (d) => d.id, () => h("li", { class: "decision" }), update, o.empty || "Nobody is blocked, and nothing waits for you.");
+    if (o.count) text(o.count, list.length ? String(list.length) : "");
+    o.changed?.(all());
+  };
+  return {
+    async load() {
+      const answers = await Promise.all([get("decisions?live=true&limit=500"), get("decisions?state=proposed&limit=500")]);
+      rows = new Map(answers.flatMap((a) => a.decisions).map((d) => [d.id, d]));
+      render();
+    },
+    take(d) {
+      rows.set(d.id, d);
+      render();
+    },
+    all,
+  };
 }
 
-const showEnded = () => document.querySelector('input[name="which"]:checked').value === "ended";
-
-/** load reads what is current, and with it or on demand what has ended. */
-export async function load(cursor) {
-  const ended = showEnded();
-  const asks = cursor || ended ? [get("decisions?" + params({ limit: page, cursor }))] : [];
-  if (!cursor) asks.push(get("decisions?live=true&limit=500"), get("decisions?state=proposed&limit=500"));
-  const answers = await Promise.all(asks);
-  if (!cursor) rows = new Map();
-  for (const a of answers) for (const d of a.decisions) rows.set(d.id, d);
-  if (asks.length && (cursor || ended)) next = answers[0].next || "";
-  render();
+/** list keeps pages of decisions, the newest first. o: el, count, more, filter(), empty. */
+export function list(o) {
+  let rows = new Map();
+  let next = "";
+  const render = () => {
+    let all = [...rows.values()].sort(newestFirst);
+    for (const d of all.slice(most)) rows.delete(d.id);
+    all = all.slice(0, most);
+    keyed(o.el, all, (d) => d.id, () => h("li", { class: "decision" }), update, o.empty || "Nothing matches.");
+    if (o.count) text(o.count, all.length ? String(all.length) + (next ? "+" : "") : "");
+    if (o.more) o.more.hidden = !next;
+  };
+  const load = async (cursor) => {
+    const data = await get("decisions?" + params({ limit: page, cursor, ...o.filter() }));
+    if (!cursor) rows = new Map();
+    for (const d of data.decisions) rows.set(d.id, d);
+    next = data.next || "";
+    render();
+  };
+  o.more?.addEventListener("click", () => load(next));
+  return {
+    load,
+    take(d) {
+      if (!rows.has(d.id) && Object.keys(o.filter()).length) return; // whether it belongs here, the next look says
+      rows.set(d.id, d);
+      render();
+    },
+  };
 }
 
-/** put takes in one decision of the live stream. */
-export function take(d) {
-  rows.set(d.id, d);
-  render();
-}
-
-/** all gives the decisions that are live or wait. */
-export const standing = () => [...rows.values()].filter(current);
-
-function render() {
-  const ended = showEnded();
-  const list = [...rows.values()].filter((d) => current(d) !== ended).sort((a, b) =>
-    rank(a) - rank(b) || (a.created < b.created ? 1 : -1));
-  keyed(byId("decisions"), list, (d) => d.id, () => h("li", { class: "decision" }), update,
-    ended ? "Nothing has ended yet." : "Nobody is blocked, and nothing waits for you.");
-  text(byId("decisions-count"), list.length ? String(list.length) : "");
-  byId("decisions-more").hidden = !(ended && next);
-  changed();
+/** show fills a list with decisions that are at hand. */
+export function show(el, rows, empty) {
+  keyed(el, rows, (d) => d.id, () => h("li", { class: "decision" }), update, empty);
 }
 
 function update(li, d) {
@@ -83,7 +102,7 @@ function update(li, d) {
     h("div", { class: "line" },
       h("span", { class: "tag " + st.mark }, st.name),
       h("span", {}, what),
-      h("span", { class: "who" }, d.subject.kind === "ip" || d.subject.kind === "cidr" ? "" : d.subject.kind + " ", raw(d.subject.value)),
+      h("span", { class: "who" }, d.subject.kind === "ip" || d.subject.kind === "cidr" ? "" : d.subject.kind + " ", h("a", { href: subjectLink(d.subject) }, raw(d.subject.value))),
       d.route && h("span", { class: "quiet" }, "on ", raw(d.route))),
     current(d)
       ? h("time", { class: "left", datetime: d.expires, title: "Expires " + when(d.expires), "data-left": d.expires }, left(d.expires))
@@ -105,10 +124,10 @@ function foot(li, d) {
     h("button", { class: "small " + mark, type: "button", "data-verb": verb, "aria-label": name + ": " + plain(d.subject.value), onclick: () => act(d, verb) }, name);
   return h("div", { class: "foot" },
     h("span", { class: "notes quiet" }, notes.join(" · ")),
-    open(d) && button("approve", "Approve", "primary"),
-    current(d) && button("release", d.state === "proposed" ? "Dismiss" : "Release"),
-    d.live && button("extend", "Extend"),
-    current(d) && button("allow", "Allow"),
+    may("operator") && open(d) && button("approve", "Approve", "primary"),
+    may("operator") && current(d) && button("release", d.state === "proposed" ? "Dismiss" : "Release"),
+    may("operator") && d.live && button("extend", "Extend"),
+    may("operator") && current(d) && button("allow", "Allow"),
     h("button", { class: "small", type: "button", "data-verb": "history", "aria-label": "History: " + plain(d.subject.value), "aria-expanded": li.querySelector(".history") ? "true" : "false", onclick: (e) => toggle(li, d.id, e.currentTarget) }, "History"));
 }
 
@@ -167,22 +186,31 @@ export function done(command, what) {
   document.dispatchEvent(new CustomEvent("changed"));
 }
 
-/** waiting counts the decisions that a person is asked about. */
-export const waiting = () => standing().filter(waits).length;
+/** allowSubject asks, and puts a subject on the allow list. */
+export const allowSubject = (subject) =>
+  ask({ title: "Never act on " + plain(subject.value), ok: "Allow", text: "What is live against it is released, and nothing is decided against it while the entry stands.", spans: "open" },
+    (given) => allow(subject, given));
+
+/** counts sorts standing decisions by what they need. */
+export function counts(list) {
+  return {
+    broken: list.filter((d) => d.state === "not_enforced").length,
+    waiting: list.filter(waits).length,
+    holds: list.filter((d) => d.state === "verified").length,
+    moving: list.filter((d) => d.state === "approved" || d.state === "pushed").length,
+    would: list.filter((d) => d.state === "proposed" && (d.code === "observe" || d.code === "simulate")).length,
+  };
+}
 
 /** headline is the state of affairs in one sentence. */
-export function headline() {
-  const list = standing();
-  const holds = list.filter((d) => d.state === "verified").length;
-  const broken = list.filter((d) => d.state === "not_enforced").length;
-  const moving = list.filter((d) => d.state === "approved" || d.state === "pushed").length;
+export function headline(list) {
+  const n = counts(list);
   const parts = [];
-  if (broken) parts.push(plural(broken, "block does", "blocks do") + " not hold");
-  if (waiting()) parts.push(plural(waiting(), "decision waits", "decisions wait") + " for you");
-  if (holds) parts.push(plural(holds, "subject") + " seen to be stopped");
-  if (moving) parts.push(plural(moving, "decision") + " on the way");
-  const would = list.filter((d) => d.state === "proposed" && (d.code === "observe" || d.code === "simulate")).length;
-  if (would) parts.push(plural(would, "subject") + " observed, not acted on");
+  if (n.broken) parts.push(plural(n.broken, "block does", "blocks do") + " not hold");
+  if (n.waiting) parts.push(plural(n.waiting, "decision waits", "decisions wait") + " for you");
+  if (n.holds) parts.push(plural(n.holds, "subject") + " seen to be stopped");
+  if (n.moving) parts.push(plural(n.moving, "decision") + " on the way");
+  if (n.would) parts.push(plural(n.would, "subject") + " observed, not acted on");
   if (!parts.length) return "All quiet: nobody is blocked, and nothing waits for you.";
   return parts.join(" · ") + ".";
 }

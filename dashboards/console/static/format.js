@@ -66,6 +66,8 @@ const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 export const when = (iso) => full.format(new Date(iso));
+const dayClock = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+export const day = (unix) => dayClock.format(new Date(unix * 1000));
 export const minute = (unix) => clock.format(new Date(unix * 1000));
 
 export const plural = (n, one, many) => num(n) + " " + (n === 1 ? one : many || one + "s");

@@ -4,11 +4,13 @@ import { num, short, bytes, ago, when, lag } from "./format.js";
 import { get, write } from "./api.js";
 import { ask } from "./ask.js";
 import { allow, done } from "./decisions.js";
+import { may } from "./shell.js";
 
-/** sources fills the ledger: read = processed + rejected, and what waits. */
-export function sources(rows, blind) {
+/** sources fills the ledger: read = processed + rejected, and what waits. more adds cells
+ * to a row. */
+export function sources(rows, blind, more = () => []) {
   const open = new Set([...byId("sources").querySelectorAll("details[open]")].map((d) => d.dataset.source));
-  byId("sources").replaceChildren(...(rows.length ? rows.map((r) => source(r, blind.filter((b) => b.source === r.source), open.has(r.source))) : [h("tr", {}, h("td", { colspan: 6, class: "quiet" }, "No source has been read yet."))]));
+  byId("sources").replaceChildren(...(rows.length ? rows.map((r) => source(r, blind.filter((b) => b.source === r.source), open.has(r.source), more(r))) : [h("tr", {}, h("td", { colspan: 11, class: "quiet" }, "No source has been read yet."))]));
 }
 
 /** sight says which detectors see little of a source, and what to log for them. */
@@ -22,7 +24,7 @@ function sight(source, blind, open) {
       h("div", { class: "quiet" }, [b.blind.length && "Blind: " + b.blind.join(", "), b.half_blind.length && "half blind: " + b.half_blind.join(", ")].filter(Boolean).join("; "))))));
 }
 
-function source(r, blind, open) {
+function source(r, blind, open, more) {
   const adds = r.read === r.processed + r.rejected;
   const reasons = Object.entries(r.reasons || {}).sort((a, b) => b[1] - a[1]).map(([k, n]) => k + " " + num(n)).join(", ");
   return h("tr", {},
@@ -31,7 +33,8 @@ function source(r, blind, open) {
     h("td", { class: "n", title: num(r.processed) }, short(r.processed)),
     h("td", { class: "n", title: reasons || "none" }, short(r.rejected)),
     h("td", { class: "n" }, r.lag_bytes ? bytes(r.lag_bytes) : "0"),
-    h("td", {}, adds ? h("span", { class: "tag ok" }, "✓ adds up") : h("span", { class: "tag bad" }, "✗ " + num(r.read - r.processed - r.rejected) + " lines missing")));
+    h("td", {}, adds ? h("span", { class: "tag ok" }, "✓ adds up") : h("span", { class: "tag bad" }, "✗ " + num(r.read - r.processed - r.rejected) + " lines missing")),
+    ...more);
 }
 
 /** gateways lists where decisions are pushed to. */
@@ -58,7 +61,7 @@ export async function loadAllowed() {
   keyed(byId("allow"), rows, (a) => a.value, () => h("li", { class: "entry" }), (li, a) => {
     put(li,
       h("div", {}, raw(a.value), h("div", { class: "quiet" }, plain(a.why) + " · " + plain(a.by) + (a.expires ? " · until " + when(a.expires) : ""))),
-      h("button", { class: "small", type: "button", "aria-label": "Remove " + plain(a.value), onclick: () => remove(a) }, "Remove"));
+      may("operator") && h("button", { class: "small", type: "button", "aria-label": "Remove " + plain(a.value), onclick: () => remove(a) }, "Remove"));
   }, "The allow list is empty. Trusted hops and private ranges are safe without it.");
 }
 

@@ -1,0 +1,95 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce"
+)
+
+// auditQuery reads what both lists of the audit take.
+func (q *query) auditQuery() enforce.AuditQuery {
+	ask := enforce.AuditQuery{People: q.flag("people"), Text: q.text("value"), Since: q.nanos("since"), Limit: q.limit()}
+	if v := q.values.Get("cursor"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 1 {
+			q.bad("cursor: must be the next of the page before")
+		}
+		ask.Before = n
+	}
+	return ask
+}
+
+// turn cuts a page that has one row more than was asked for, and names the next one by
+// the id of the last row.
+func turn[T any](w http.ResponseWriter, r *http.Request, rows []T, want int, id func(T) string) ([]T, string) {
+	if len(rows) <= want {
+		return rows, ""
+	}
+	rows = rows[:want]
+	next := id(rows[want-1])
+	linkNext(w, r, next)
+	return rows, next
+}
+
+func (s *Server) getChanges(w http.ResponseWriter, r *http.Request) error {
+	q := s.query(r)
+	ask := q.auditQuery()
+	if q.err != nil {
+		return q.err
+	}
+	want := ask.Limit
+	ask.Limit++
+	rows, err := s.deps.Audit.Trail(r.Context(), ask)
+	if err != nil {
+		return fmt.Errorf("console: changes: %w", err)
+	}
+	rows, next := turn(w, r, rows, want, func(t enforce.Trace) string { return strconv.FormatInt(t.Seq, 10) })
+	page := changesJSON{make([]traceJSON, 0, len(rows)), next}
+	for _, t := range rows {
+		page.Changes = append(page.Changes, traceJSON{
+			t.Decision, subjectJSON(t.Subject), string(t.Action), t.Rule,
+			changeJSON{detect.FormatTime(t.At), t.Who, string(t.From), string(t.To), t.Why},
+		})
+	}
+	reply(w, http.StatusOK, page)
+	return nil
+}
+
+func (s *Server) getCommands(w http.ResponseWriter, r *http.Request) error {
+	q := s.query(r)
+	ask := q.auditQuery()
+	if q.err != nil {
+		return q.err
+	}
+	want := ask.Limit
+	ask.Limit++
+	rows, err := s.deps.Audit.Commands(r.Context(), ask)
+	if err != nil {
+		return fmt.Errorf("console: commands: %w", err)
+	}
+	rows, next := turn(w, r, rows, want, func(c enforce.Command) string { return strconv.FormatInt(c.ID, 10) })
+	page := commandsJSON{make([]commandJSON, 0, len(rows)), next}
+	for _, c := range rows {
+		page.Commands = append(page.Commands, toCommandJSON(c))
+	}
+	reply(w, http.StatusOK, page)
+	return nil
+}
+
+func (s *Server) getMe(w http.ResponseWriter, r *http.Request) error {
+	who := caller(r)
+	reply(w, http.StatusOK, meJSON{who.name, string(who.role), s.auth.need || s.cfg.NoLogin})
+	return nil
+}
+
+func (s *Server) getKeys(w http.ResponseWriter, _ *http.Request) error {
+	out := keysJSON{Keys: []keyJSON{}}
+	for _, k := range s.auth.keys.all() {
+		out.Keys = append(out.Keys, keyJSON{k.Name, string(k.Role), stamp(k.Created), stamp(k.Expires), k.Live(s.now()), len(k.Secrets)})
+	}
+	reply(w, http.StatusOK, out)
+	return nil
+}
