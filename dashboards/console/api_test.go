@@ -67,16 +67,16 @@ func TestTraffic(t *testing.T) {
 func TestFindingsFilter(t *testing.T) {
 	h := open(t, console.Config{})
 	for filter, want := range map[string]int{
-		"":                         12,
-		"?rule=scanner":            3,
-		"?family=injection":        4,
-		"?severity=high":           6,
-		"?severity=critical":       2,
-		"?subject=ip:203.0.113.66": 1,
+		"":                  13,
+		"?rule=scanner":     3,
+		"?family=injection": 4,
+		"?severity=high":    7, "?kind=campaign": 1, "?kind=ip&subject=ip:203.0.113.66": 1,
+		"?severity=critical":                                                  2,
+		"?subject=ip:203.0.113.66":                                            1,
 		"?subject=account:maria.jones%40example.com":                          1,
 		"?subject=ip:2001:db8:4f::9e1":                                        1,
-		"?since=10m":                                                          4,
-		"?since=2026-03-04T11:50:00Z&until=2026-03-04T11:59:00Z":              2,
+		"?since=10m":                                                          5,
+		"?since=2026-03-04T11:50:00Z&until=2026-03-04T11:59:00Z":              3,
 		fmt.Sprintf("?since=%d", consoletest.Noon.Add(-5*time.Minute).Unix()): 3,
 		"?rule=nothing":                                                       0,
 	} {
@@ -117,8 +117,8 @@ func TestFindingsPageByPage(t *testing.T) {
 		}
 		path = "/api/v1/findings?limit=5&cursor=" + next
 	}
-	if len(seen) != 12 {
-		t.Errorf("%d findings, want 12", len(seen))
+	if len(seen) != 13 {
+		t.Errorf("%d findings, want 13", len(seen))
 	}
 }
 

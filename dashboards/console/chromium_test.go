@@ -146,8 +146,8 @@ func (b *browser) until(what, condition string) {
 	}
 }
 
-// visit opens an address in a window of the size and waits for the document.
-func (b *browser) visit(url string, width, height int, dark bool) {
+// window gives the window a size and colours.
+func (b *browser) window(width, height int, dark bool) {
 	b.t.Helper()
 	scheme := "light"
 	if dark {
@@ -159,8 +159,28 @@ func (b *browser) visit(url string, width, height int, dark bool) {
 	b.call(b.session, "Emulation.setEmulatedMedia", map[string]any{
 		"features": []map[string]any{{"name": "prefers-color-scheme", "value": scheme}},
 	})
+}
+
+// visit opens an address in a window of the size and waits for the document.
+func (b *browser) visit(url string, width, height int, dark bool) {
+	b.t.Helper()
+	b.window(width, height, dark)
 	b.call(b.session, "Page.navigate", map[string]any{"url": url})
 	b.until("the document", fmt.Sprintf(`document.readyState === "complete" && location.href.startsWith(%q)`, url))
+}
+
+// key presses a key and lets it go.
+func (b *browser) key(name string, code int) {
+	b.t.Helper()
+	text := ""
+	if name == "Enter" {
+		text = "\r"
+	}
+	for _, kind := range []string{"keyDown", "keyUp"} {
+		b.call(b.session, "Input.dispatchKeyEvent", map[string]any{
+			"type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code, "text": text,
+		})
+	}
 }
 
 // shot writes a picture of the window.

@@ -126,8 +126,8 @@ var found = []seen{
 	{"injection", detect.Injection, detect.Critical, "ip", "198.51.100.77", 41 * time.Second, 6, "/orders/{id}",
 		"6 attempts of SQL injection on /orders/{id}; 2 of them were answered 200 with 40 times the usual size", detect.Standing{},
 		[]detect.Evidence{
-			{Line: line("198.51.100.77", "GET /orders/4711%27%20UNION%20SELECT%20card,cvv,1%20FROM%20payments-- HTTP/1.1", 200, "Mozilla/5.0"), Note: "SQL: union select after a closing quote, in the path"},
-			{Line: line("198.51.100.77", "GET /orders/4711%27%20OR%20%271%27=%271 HTTP/1.1", 200, "Mozilla/5.0"), Note: "SQL: tautology '1'='1', in the path"},
+			{Line: line("198.51.100.77", "GET /orders/4711%27%20UNION%20SELECT%20card,cvv,1%20FROM%20payments-- HTTP/1.1", 200, "Mozilla/5.0"), Note: "sqli in path: ' union select card,cvv,1 from payments--"},
+			{Line: line("198.51.100.77", "GET /orders/4711%27%20OR%20%271%27=%271 HTTP/1.1", 200, "Mozilla/5.0"), Note: "sqli in path: ' or '1'='1"},
 		}},
 	{"injection", detect.Injection, detect.High, "ip", "198.51.100.200", 6 * time.Second, 3, "/search",
 		"3 look-ups of the Log4Shell kind in the user agent", detect.Standing{},
@@ -152,7 +152,7 @@ var found = []seen{
 		}},
 	{"injection", detect.Injection, detect.High, "ip", "203.0.113.44", 17 * time.Minute, 2, "/search",
 		"2 attempts of cross-site scripting on /search", detect.Standing{Successes: 3, People: 1},
-		[]detect.Evidence{{Line: line("203.0.113.44", "GET "+Hostile+" HTTP/1.1", 400, "curl/8.5"), Note: "XSS: <script> element, in the query"}}},
+		[]detect.Evidence{{Line: line("203.0.113.44", "GET "+Hostile+" HTTP/1.1", 400, "curl/8.5"), Note: "xss in query.q: <script>document.title='owned'</script>"}}},
 	{"scanner", detect.Recon, detect.Low, "ip", "192.0.2.201", 31 * time.Minute, 12, "",
 		"12 probes for WordPress on a site that has none", detect.Standing{Successes: 44, People: 1},
 		[]detect.Evidence{{Line: line("192.0.2.201", "GET /wp-login.php HTTP/1.1", 404, "Mozilla/5.0"), Note: "path known from scanners"}}},
@@ -167,7 +167,25 @@ var found = []seen{
 		[]detect.Evidence{{Line: line("198.51.100.19", "GET /swagger/v1/swagger.json HTTP/1.1", 200, "Mozilla/5.0"), Note: "exposed API documentation"}}},
 	{"injection", detect.Injection, detect.Medium, "ip", "198.51.100.140", 49 * time.Minute, 4, "/files/{name}",
 		"4 attempts of path traversal on /files/{name}, all answered 400", detect.Standing{},
-		[]detect.Evidence{{Line: line("198.51.100.140", "GET /files/..%252f..%252f..%252fetc%252fpasswd HTTP/1.1", 400, "curl/7.88"), Note: "traversal ../ after two decodings, in the path"}}},
+		[]detect.Evidence{{Line: line("198.51.100.140", "GET /files/..%252f..%252f..%252fetc%252fpasswd HTTP/1.1", 400, "curl/7.88"), Note: "lfi in path: ../../../etc/passwd"}}},
+}
+
+// Campaign is what several clients do together, within the hour before now.
+func Campaign(now time.Time) detect.Finding {
+	fired := now.Add(-9 * time.Minute).UnixNano()
+	f := detect.Finding{
+		Rule: "campaign", Version: 1, Family: detect.Credential, Severity: detect.High, Confidence: 0.9,
+		Subject: detect.Subject{Kind: "campaign", Value: "credential on /login"}, Window: fired - int64(time.Hour),
+		FirstSeen: fired - int64(40*time.Minute), LastSeen: fired, FiredAt: fired, Count: 476, Route: "/login",
+		Why: "5 clients from 3 networks guess passwords at /login with python-requests: 476 refused logins within the hour",
+	}
+	var members []detect.Member
+	for i, v := range []string{"203.0.113.66", "203.0.113.67", "192.0.2.14", "192.0.2.77", "198.51.100.3"} {
+		members = append(members, detect.Member{Subject: detect.Subject{Kind: "ip", Value: v}, Score: 0.97 - 0.05*float64(i), Count: int64(312 / (i + 1))})
+	}
+	f.Members = detect.PackMembers(members)
+	f.ID = detect.FindingID(f.Rule, f.Subject, f.Window)
+	return f
 }
 
 // Findings are a dozen of all severities and kinds, some with hostile evidence.

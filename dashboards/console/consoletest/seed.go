@@ -35,7 +35,7 @@ func Open(ctx context.Context, file string, now time.Time) (*store.DB, *enforce.
 }
 
 func fill(ctx context.Context, db *store.DB, now time.Time) error {
-	if err := db.Save(ctx, store.State{Findings: Findings(now), Rollups: rollups(now), Ledger: Status(now).Sources}); err != nil {
+	if err := db.Save(ctx, store.State{Findings: append(Findings(now), Campaign(now)), Rollups: rollups(now), Ledger: Status(now).Sources}); err != nil {
 		return err
 	}
 	for _, d := range Decisions(now) {

@@ -32,10 +32,11 @@ const redraw = () => draw(rollups, end(), ...range());
 
 /** bar is a labelled bar that leads somewhere. */
 const bar = (name, n, top, href, parts) =>
-  h("li", {}, h("a", { href, "aria-label": name + ": " + num(n) + " " + parts.map(([k, v]) => num(v) + " " + k).join(", ") },
+  h("li", {}, h("a", { href },
     h("span", { class: "name" }, name),
     h("span", { class: "track" }, meter(parts, top)),
-    h("span", { class: "n" }, short(n))));
+    h("span", { class: "n" }, short(n)),
+    h("span", { class: "hidden" }, parts.map(([k, v]) => num(v) + " " + k).join(", "))));
 
 /** meter draws shares of a whole as SVG, since the policy forbids styles in elements. */
 function meter(parts, top) {
