@@ -18,6 +18,7 @@ type KeysCmd struct {
 	List    KeysListCmd    `cmd:"" default:"withargs" group:"sub" help:"List the generations of pseudonym keys; what \"keys\" alone does. No key is shown."`
 	Rotate  KeysRotateCmd  `cmd:"" group:"sub" help:"Make a new pseudonym key; the earlier one is kept for a while."`
 	Bouncer KeysBouncerCmd `cmd:"" group:"sub" help:"Make, list and remove the keys of bouncers and of others who read the list."`
+	API     KeysAPICmd     `cmd:"" name:"api" group:"sub" help:"Make, list, rotate and remove the keys of the console's API."`
 }
 
 // Help implements kong.HelpProvider.

@@ -48,7 +48,7 @@ func (c Config) Check(report func(key, message string)) {
 	if loopback(host) {
 		return
 	}
-	if !c.login() && !c.NoLogin {
+	if !c.Login() && !c.NoLogin {
 		report("token_file", fmt.Sprintf("needed because listen %q is not a loopback address: make one with `openssl rand -hex 32 > FILE`, set oidc or keys_file, or listen on 127.0.0.1", c.listen()))
 	}
 	if c.TLSCert == "" && !c.InsecureHTTP {
@@ -56,8 +56,8 @@ func (c Config) Check(report func(key, message string)) {
 	}
 }
 
-// login reports whether something here lets people in, so that others stay out.
-func (c Config) login() bool { return c.TokenFile != "" || c.KeysFile != "" || c.OIDC.on() }
+// Login reports whether something here lets people in, so that others stay out.
+func (c Config) Login() bool { return c.TokenFile != "" || c.KeysFile != "" || c.OIDC.on() }
 
 // Usable is Check, and reads the token and the certificate: what New would refuse.
 func (c Config) Usable() error {

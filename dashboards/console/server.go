@@ -115,7 +115,7 @@ func (s *Server) openLogins() error {
 	if s.auth, err = newAuth(token, keys); err != nil {
 		return err
 	}
-	s.auth.need = s.cfg.login() && !s.cfg.NoLogin
+	s.auth.need = s.cfg.Login() && !s.cfg.NoLogin
 	if s.cfg.OIDC.on() {
 		if s.provider, err = newProvider(s.cfg.OIDC); err != nil {
 			return err
