@@ -67,10 +67,14 @@ func newAuth(token []byte, keys *keyring) (*auth, error) {
 // tokenName is what the ledger calls whoever has the token, or is at the machine.
 const tokenName = "console"
 
-// try looks whose token or key it is, and counts a wrong one against the client's
+// try looks whose token (in constant time) or key it is, and counts a wrong one against the client's
 // address. wait > 0 means that the address must wait; what it sent was not looked at
-// then.
+// then. A key that is right comes in whatever others of its address did: nobody guesses
+// one, and behind a proxy all share an address.
 func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool, wait time.Duration) {
+	if key, ok := a.keys.known(secret, now); ok {
+		return principal{name: "key " + key.Name, role: key.Role, key: key.Name}, true, 0
+	}
 	from := network(remote)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,26 +85,14 @@ func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool
 	if s.n >= maxWrong {
 		return principal{}, false, s.since.Add(wrongSpan).Sub(now)
 	}
-	if who, ok = a.owner(secret, now); ok {
+	given := sha256.Sum256([]byte(secret))
+	if same := subtle.ConstantTimeCompare(given[:], a.digest[:]) == 1; same && a.hasToken {
 		a.wrong.Remove(from)
-		return who, true, 0
+		return principal{name: tokenName, role: Admin}, true, 0
 	}
 	s.n++
 	a.wrong.Add(from, s)
 	return principal{}, false, 0
-}
-
-// owner is whose secret it is. The token is compared in constant time; keys are looked up
-// by their sum, which a guesser does not know.
-func (a *auth) owner(secret string, now time.Time) (principal, bool) {
-	given := sha256.Sum256([]byte(secret))
-	if same := subtle.ConstantTimeCompare(given[:], a.digest[:]) == 1; same && a.hasToken {
-		return principal{name: tokenName, role: Admin}, true
-	}
-	if key, ok := a.keys.known(secret, now); ok {
-		return principal{name: "key " + key.Name, role: key.Role, key: key.Name}, true
-	}
-	return principal{}, false
 }
 
 // open starts a session and returns the value of its cookie. Only a digest is

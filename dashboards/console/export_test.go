@@ -26,4 +26,5 @@ func (s *Server) Routes() []Route {
 const (
 	MaxStreams = maxStreams
 	MaxWrong   = maxWrong
+	ReadBurst  = readBurst
 )

@@ -118,9 +118,10 @@ type answer struct {
 // with changes a request before it is sent.
 type with func(*http.Request)
 
-func header(name, value string) with { return func(r *http.Request) { r.Header.Set(name, value) } }
-func host(name string) with          { return func(r *http.Request) { r.Host = name } }
-func bearer(token string) with       { return header("Authorization", "Bearer "+token) }
+func header(name, value string) with    { return func(r *http.Request) { r.Header.Set(name, value) } }
+func host(name string) with             { return func(r *http.Request) { r.Host = name } }
+func readCloser(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+func bearer(token string) with          { return header("Authorization", "Bearer "+token) }
 
 // do sends a request, without following redirects. A body is sent as JSON.
 func (h *house) do(method, path, body string, opts ...with) answer {

@@ -109,6 +109,9 @@ func (s *Server) openLogins() error {
 	if path == "" {
 		path = s.deps.KeysFile
 	}
+	if _, err := ReadKeys(path); err != nil && path != "" {
+		return err
+	}
 	keys := newKeyring(path, func(err error) {
 		s.log.Error("console: the API keys known last stay in force", "error", err)
 	})

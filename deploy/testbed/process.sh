@@ -1,4 +1,4 @@
-# What kafka.sh and elastic.sh share: a server is a process group of its own, whose
+# What kafka.sh, elastic.sh and keycloak.sh share: a server is a process group of its own, whose
 # number is in DIR/pid. Sourced, not run.
 
 loud() {
