@@ -14,7 +14,7 @@ import (
 )
 
 // rows are the objects under a key.
-func rows(t *testing.T, doc map[string]any, key string) []map[string]any {
+func rows(t testing.TB, doc map[string]any, key string) []map[string]any {
 	t.Helper()
 	list, ok := doc[key].([]any)
 	if !ok {

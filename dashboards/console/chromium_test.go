@@ -16,7 +16,7 @@ import (
 // browser is a Chromium spoken to over its debugging pipe (file descriptors 3
 // and 4, messages ended by NUL): real layout, real policy, no driver.
 type browser struct {
-	t       *testing.T
+	t       testing.TB
 	out     *os.File
 	in      *bufio.Reader
 	id      int
@@ -25,7 +25,7 @@ type browser struct {
 }
 
 // chromium starts the browser, or skips loudly.
-func chromium(t *testing.T) *browser {
+func chromium(t testing.TB) *browser {
 	t.Helper()
 	name := ""
 	for _, n := range []string{"chromium", "chromium-browser", "google-chrome"} {

@@ -17,7 +17,7 @@ import (
 
 // listener is one open event stream.
 type listener struct {
-	t    *testing.T
+	t    testing.TB
 	in   *bufio.Reader
 	stop func()
 	resp *http.Response

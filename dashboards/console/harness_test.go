@@ -24,7 +24,7 @@ const token = "correct-horse-battery-staple-0123"
 
 // house is a console on a real store and a real ledger, both seeded.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	db     *store.DB
 	ledger *enforce.Ledger
 	server *console.Server
@@ -74,7 +74,7 @@ func (h *house) deps() console.Deps {
 }
 
 // open starts a console with cfg. A token file is made when cfg.TokenFile is "set".
-func open(t *testing.T, cfg console.Config) *house {
+func open(t testing.TB, cfg console.Config) *house {
 	t.Helper()
 	h := &house{t: t, now: consoletest.Noon}
 	var err error
@@ -99,7 +99,7 @@ func open(t *testing.T, cfg console.Config) *house {
 	return h
 }
 
-func tokenFile(t *testing.T, content string) string {
+func tokenFile(t testing.TB, content string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(name, []byte(content+"\n"), 0o600); err != nil {
@@ -160,7 +160,7 @@ func (h *house) get(path string) map[string]any {
 	return parse(h.t, a)
 }
 
-func parse(t *testing.T, a answer) map[string]any {
+func parse(t testing.TB, a answer) map[string]any {
 	t.Helper()
 	var doc map[string]any
 	if err := json.Unmarshal([]byte(a.body), &doc); err != nil {
@@ -171,7 +171,7 @@ func parse(t *testing.T, a answer) map[string]any {
 
 // problem checks that an answer is a problem document of a status, and returns
 // its detail.
-func problem(t *testing.T, a answer, status int) string {
+func problem(t testing.TB, a answer, status int) string {
 	t.Helper()
 	if a.status != status {
 		t.Fatalf("status %d, want %d: %.300s", a.status, status, a.body)
