@@ -9,6 +9,9 @@ import (
 	"github.com/portcullis/portcullis/detect"
 )
 
+// byPeople is the condition that a change was made by a person, not by a part of ours.
+const byPeople = `who NOT IN ('policy', 'gateway', 'verify')`
+
 // Trace is a step with what is told of its decision.
 type Trace struct {
 	Step
@@ -41,7 +44,7 @@ func (l *Ledger) Trail(ctx context.Context, q AuditQuery) ([]Trace, error) {
 			where, args = append(where, cond), append(args, v...)
 		}
 	}
-	add(`c.who <> ?`, q.People, policyName)
+	add(`c.`+byPeople, q.People)
 	add(`d.value IN (?, ?)`, q.Text != "", q.Text, l.other(q.Text))
 	add(`c.at >= ?`, q.Since != 0, q.Since)
 	add(`c.seq < ?`, q.Before != 0, q.Before)
@@ -77,10 +80,10 @@ type Judged struct {
 
 // Judged counts decisions made at or after since by the rule that weighed most.
 func (l *Ledger) Judged(ctx context.Context, since int64) ([]Judged, error) {
-	const by = `EXISTS (SELECT 1 FROM changes WHERE decision = d.id AND who <> ? AND to_state = `
+	const by = `EXISTS (SELECT 1 FROM changes WHERE decision = d.id AND ` + byPeople + ` AND to_state = `
 	out, err := collect(ctx, l.r, `SELECT rule, count(*), sum(state IN `+liveStates+`), sum(`+by+`'approved')),
-		sum(code <> ? AND `+by+`'released')) FROM decisions d WHERE created >= ? GROUP BY rule ORDER BY rule`,
-		[]any{policyName, CodePanic, policyName, since}, func(r *sql.Rows) (j Judged, err error) {
+		sum(code <> ? AND `+by+`'released' AND why NOT LIKE 'superseded by %')) FROM decisions d WHERE created >= ? GROUP BY rule ORDER BY rule`,
+		[]any{CodePanic, since}, func(r *sql.Rows) (j Judged, err error) {
 			return j, r.Scan(&j.Rule, &j.Decided, &j.Standing, &j.Approved, &j.TakenOff)
 		})
 	if err != nil {

@@ -20,23 +20,7 @@ func TestKeysAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, ledger, err := consoletest.Open(t.Context(), t.TempDir()+"/store.db", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	srv, err := console.New(console.Config{KeysFile: settings.consoleKeys()}, console.Deps{
-		Findings: db, Decisions: ledger, Audit: ledger, Allowed: ledger, Poster: ledger, Status: func() console.Status { return console.Status{} },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := func(key, path string) int {
-		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost/api/v1/"+path, nil)
-		r.Header.Set("Authorization", "Bearer "+key)
-		srv.Handler().ServeHTTP(w, r)
-		return w.Code
-	}
+	ask := asked(t, settings.consoleKeys())
 	run := func(cmd interface{ Run(*App) error }) string {
 		t.Helper()
 		out.Reset()
@@ -78,5 +62,27 @@ func TestKeysAPI(t *testing.T) {
 	run(&KeysAPIRemoveCmd{Name: "grafana"})
 	if ask(third, "status") != http.StatusUnauthorized {
 		t.Error("a removed key still lets in")
+	}
+}
+
+// asked starts a console with the keys of a file, and returns what it answers to a key.
+func asked(t *testing.T, keys string) func(key, path string) int {
+	t.Helper()
+	db, ledger, err := consoletest.Open(t.Context(), t.TempDir()+"/store.db", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	srv, err := console.New(console.Config{KeysFile: keys}, console.Deps{
+		Findings: db, Decisions: ledger, Audit: ledger, Allowed: ledger, Poster: ledger, Status: func() console.Status { return console.Status{} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(key, path string) int {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost/api/v1/"+path, nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		srv.Handler().ServeHTTP(w, r)
+		return w.Code
 	}
 }
