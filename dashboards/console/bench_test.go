@@ -8,6 +8,7 @@ import (
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/dashboards/console/consoletest"
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/fixtures/browsertest"
 )
 
 // many puts n findings of the last week into the store: of 40 rules and 20 000 addresses,
@@ -64,13 +65,13 @@ func BenchmarkFindings(b *testing.B) {
 		})
 	}
 	b.Run("overview in chromium", func(b *testing.B) {
-		page := chromium(b)
-		page.visit(h.http.URL+"/", 1280, 800, false) // starts the browser's own things
+		page := browsertest.Chromium(b)
+		page.Visit(h.http.URL+"/", 1280, 800, false) // starts the browser's own things
 		for b.Loop() {
 			h.move(10 * time.Second)
 			start := time.Now()
-			page.visit(h.http.URL+"/", 1280, 800, false)
-			page.until("the lists", `document.querySelectorAll("#findings details.finding").length === 50 && document.querySelectorAll("#families li").length === 5 && document.querySelector(".numbers dd")`)
+			page.Visit(h.http.URL+"/", 1280, 800, false)
+			page.Until("the lists", `document.querySelectorAll("#findings details.finding").length === 50 && document.querySelectorAll("#families li").length === 5 && document.querySelector(".numbers dd")`)
 			b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/interactive")
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/portcullis/portcullis/dashboards/console"
+	"github.com/portcullis/portcullis/fixtures/browsertest"
 )
 
 // TestScreenshots draws the picture of the documentation, to be kept when told
@@ -20,12 +21,12 @@ func TestScreenshots(t *testing.T) {
 		dir = t.TempDir() // that they can be drawn is worth a test
 	}
 	h := open(t, console.Config{})
-	b := chromium(t)
-	b.call(b.session, "Emulation.setTimezoneOverride", map[string]any{"timezoneId": "UTC"})
+	b := browsertest.Chromium(t)
+	b.Call(b.Session, "Emulation.setTimezoneOverride", map[string]any{"timezoneId": "UTC"})
 	shoot := func(name, path, drawn string, width, height int, dark, whole bool) {
-		b.visit(h.http.URL+path, width, height, dark)
-		b.until(name, drawn)
-		b.shot(filepath.Join(dir, name), whole)
+		b.Visit(h.http.URL+path, width, height, dark)
+		b.Until(name, drawn)
+		b.Shot(filepath.Join(dir, name), whole)
 	}
 	shoot("console.png", "/", drawn+` && document.querySelectorAll(".numbers dd").length > 0 && document.querySelectorAll("#chart rect").length > 60 && document.querySelectorAll("#families li").length === 5`, 1280, 860, false, false)
 	for _, v := range views() {
@@ -37,7 +38,7 @@ func TestScreenshots(t *testing.T) {
 		shoot(name+"-dark.png", v.path, v.drawn, 1280, 800, true, true)
 		shoot(name+"-phone.png", v.path, v.drawn, 390, 844, true, true)
 	}
-	for _, f := range b.faults {
+	for _, f := range b.Faults {
 		t.Errorf("the page complained: %s", f)
 	}
 }
