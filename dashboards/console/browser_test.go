@@ -37,6 +37,7 @@ func views() []view {
 }
 
 func TestPageInABrowser(t *testing.T) {
+	t.Parallel()
 	h := open(t, console.Config{})
 	h.server.Hurry(100*time.Millisecond, 5*time.Second)
 	h.enforcer(func(verb, arg string) string {

@@ -109,6 +109,7 @@ func (p *person) logIn(path, name string) (status int, at *url.URL, body string)
 
 // TestOIDC logs people of several groups in at a real Keycloak.
 func TestOIDC(t *testing.T) {
+	t.Parallel()
 	h := organisation(t, nil)
 	for name, role := range map[string]string{"vera": "viewer", "otto": "operator", "ada": "admin"} {
 		p := h.person(t)

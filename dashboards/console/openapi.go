@@ -127,6 +127,9 @@ var inPath = regexp.MustCompile(`\{(\w+)\}`)
 
 func (d describer) operation(rt route) object {
 	op := object{"operationId": rt.doc.id, "summary": rt.doc.summary, "responses": d.responses(rt)}
+	if group, _, _ := strings.Cut(strings.TrimPrefix(rt.pattern, apiRoot+"/"), "/"); rt.api() {
+		op["tags"] = []any{group}
+	}
 	if rt.access == private {
 		op["x-role"] = string(rt.role)
 	} else {

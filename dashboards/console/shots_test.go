@@ -16,6 +16,7 @@ import (
 //
 //	PORTCULLIS_SCREENSHOTS=../../docs go test -run TestScreenshots ./dashboards/console
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
 	dir, all := os.Getenv("PORTCULLIS_SCREENSHOTS"), os.Getenv("PORTCULLIS_SCREENSHOTS_ALL") != ""
 	if dir == "" {
 		dir = t.TempDir() // that they can be drawn is worth a test

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { start, filters, failed } from "./shell.js";
 import { judged, tags } from "./findings.js";
 
-const modes = { enforce: ["Enforced", "ok"], observe: ["Only observed", "info"], simulate: ["Simulated", "warn"], advice: ["Advice", ""], off: ["Off", ""] };
+const modes = { enforce: ["Enforced", "ok"], observe: ["Observed", "info"], simulate: ["Simulated", "warn"], advice: ["Advice", ""], off: ["Off", ""] };
 let rules = [];
 
 const filter = filters(byId("filter"), () => render());
@@ -40,7 +40,7 @@ function update(li, r) {
     h("span", { class: "what" }, r.rule),
     h("span", { class: "where" }, r.precision === undefined ? r.family : Math.round(r.precision * 100) + " % precise"),
     h("span", { class: "n", title: num(r.findings) + " findings" }, short(r.findings) + "×"),
-    r.newest ? h("time", { datetime: r.newest, title: when(r.newest), "data-ago": r.newest }, ago(r.newest)) : h("span", { class: "n quiet" }, "never"));
+    r.newest ? h("time", { datetime: r.newest, title: when(r.newest), "data-ago": r.newest }, ago(r.newest)) : h("span", { class: "when quiet" }, "never"));
   put(el.lastElementChild,
     h("p", { class: "why" }, plain(r.flags)),
     h("p", { class: "facts" }, "In 30 days: " + judged(r) + (r.standing ? " " + num(r.standing) + " in force now." : "")),

@@ -1,6 +1,6 @@
 // Sources: completeness, what they lack, why lines were rejected.
 import { h, put, byId, text, plain } from "./dom.js";
-import { num, short, ago } from "./format.js";
+import { num, short } from "./format.js";
 import { start } from "./shell.js";
 import { sources } from "./sources.js";
 
@@ -14,7 +14,7 @@ function rejects(rows) {
 
 start({
   status(s) {
-    sources(s.sources, s.blind, (r) => [n(r.late), n(r.future), n(r.truncated), h("td", {}, plain(r.format || "")), h("td", {}, r.last_time ? ago(new Date(r.last_time / 1e6).toISOString()) : "never")]);
+    sources(s.sources, s.blind, (r) => [n(r.late), n(r.future), n(r.truncated), h("td", {}, plain(r.format || ""))]);
     text(byId("sources-count"), String(s.sources.length));
     rejects(s.sources);
   },

@@ -21,7 +21,7 @@ async function load() {
   const s = await get("subject?" + params({ subject: filled(subject) }));
   shown = s.subject.kind + ":" + s.subject.value;
   put(byId("subject-title"), s.subject.kind + " ", raw(s.subject.value));
-  about(s);
+  about(s, await traffic(s.subject));
   timeline(s);
   decisions.show(byId("decisions"), s.decisions, "Nothing was ever decided about it.");
   text(byId("decisions-count"), s.decisions.length ? String(s.decisions.length) : "");
@@ -35,7 +35,16 @@ async function load() {
 
 const fact = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value));
 
-function about(s) {
+/** traffic of a route in 24 hours, in words; "" for everything else. */
+async function traffic(subject) {
+  if (subject.kind !== "route") return "";
+  const { rollups } = await get("traffic?" + params({ since: "24h", route: subject.value, step: 1440 }));
+  const sum = (k) => rollups.reduce((n, r) => n + r[k], 0);
+  if (!sum("requests")) return "none in 24 h";
+  return plural(sum("requests"), "request") + " in 24 h: " + ["s2xx", "s3xx", "s4xx", "s5xx"].map((k) => num(sum(k)) + " " + k.slice(1)).join(", ") + "; " + num(sum("denied")) + " denied by us, " + num(sum("refused")) + " refused logins";
+}
+
+function about(s, requests) {
   const live = s.decisions.filter((d) => d.live);
   const entry = s.allow.map((a) => plain(a.value) + ", " + plain(a.why) + " (" + plain(a.by) + ")").join("; ");
   put(byId("about"),
@@ -44,6 +53,7 @@ function about(s) {
       fact("Blast radius", s.standing ? standing(s.standing) : "not known: nothing was found of it"),
       fact("Seen", s.first_seen ? when(s.first_seen) + " to " + when(s.last_seen) : "not as a subject of a finding"),
       fact("Findings", plural(s.findings.length, "finding") + (s.more ? " or more" : "") + " by " + plural(new Set(s.findings.map((f) => f.rule)).size, "rule")),
+      requests && fact("Traffic", requests),
       s.network && fact("Acted on as", s.network),
       fact("Allow list", entry || "not on it"),
       s.campaigns.length > 0 && fact("Takes part in", ...s.campaigns.slice(0, 5).map((c) => h("a", { href: "/subject?subject=" + encodeURIComponent("campaign:" + c.subject.value) }, raw(c.subject.value), " ")))),

@@ -10,7 +10,7 @@ import { may } from "./shell.js";
  * to a row. */
 export function sources(rows, blind, more = () => []) {
   const open = new Set([...byId("sources").querySelectorAll("details[open]")].map((d) => d.dataset.source));
-  byId("sources").replaceChildren(...(rows.length ? rows.map((r) => source(r, blind.filter((b) => b.source === r.source), open.has(r.source), more(r))) : [h("tr", {}, h("td", { colspan: 11, class: "quiet" }, "No source has been read yet."))]));
+  byId("sources").replaceChildren(...(rows.length ? rows.map((r) => source(r, blind.filter((b) => b.source === r.source), open.has(r.source), more(r))) : [h("tr", {}, h("td", { colspan: 10, class: "quiet" }, "No source has been read yet."))]));
 }
 
 /** sight says which detectors see little of a source, and what to log for them. */
