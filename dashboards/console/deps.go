@@ -18,6 +18,7 @@ type Findings interface {
 	Findings(ctx context.Context, q store.FindingQuery) ([]detect.Finding, error)
 	Finding(ctx context.Context, id string) (detect.Finding, bool, error)
 	Rollups(ctx context.Context, since, until int64, route string) ([]detect.Rollup, error)
+	Tallies(ctx context.Context, since, until int64) ([]store.Tally, error)
 }
 
 // Decisions is what the console reads of the decisions; *enforce.Ledger is one.
@@ -48,12 +49,6 @@ type Audit interface {
 	Commands(ctx context.Context, q enforce.AuditQuery) ([]enforce.Command, error)
 	Judged(ctx context.Context, since int64) ([]enforce.Judged, error)
 	States(ctx context.Context, since int64) (map[enforce.State]int64, error)
-}
-
-// Tallier is a store of findings that counts them itself; *store.DB is one. Findings of
-// another store are counted from the newest 10 000.
-type Tallier interface {
-	Tallies(ctx context.Context, since, until int64) ([]store.Tally, error)
 }
 
 // Rule is a detector as the console shows it.

@@ -20,24 +20,8 @@ const (
 	storyRows     = 100                 // findings and decisions of a subject
 	storyRequests = 200                 // lines of evidence
 	campaignRows  = 200                 // campaigns looked through for the subject
-	tallyRows     = 10000               // findings counted where the store does not count
 	ruleSpan      = 30 * 24 * time.Hour // what a rule's history covers
 )
-
-// tallies counts findings; partial = only the newest were counted.
-func (s *Server) tallies(ctx context.Context, since, until int64) (out []store.Tally, partial bool, err error) {
-	if t, ok := s.deps.Findings.(Tallier); ok {
-		out, err = t.Tallies(ctx, since, until)
-	} else {
-		var found []detect.Finding
-		found, err = s.deps.Findings.Findings(ctx, store.FindingQuery{Since: since, Until: until, Limit: tallyRows})
-		out, partial = store.TallyOf(found), len(found) == tallyRows
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("console: count findings: %w", err)
-	}
-	return out, partial, nil
-}
 
 func (s *Server) getSummary(w http.ResponseWriter, r *http.Request) error {
 	q := s.query(r)
@@ -52,15 +36,15 @@ func (s *Server) getSummary(w http.ResponseWriter, r *http.Request) error {
 	if !to.IsZero() {
 		end = to.UnixNano()
 	}
-	tallies, partial, err := s.tallies(r.Context(), from.UnixNano(), end)
+	tallies, err := s.deps.Findings.Tallies(r.Context(), from.UnixNano(), end)
 	if err != nil {
-		return err
+		return fmt.Errorf("console: summary: %w", err)
 	}
 	counts, err := s.deps.Audit.States(r.Context(), from.UnixNano())
 	if err != nil {
 		return fmt.Errorf("console: summary: %w", err)
 	}
-	out := summaryJSON{Since: stamp(from), Until: stamp(to), Findings: []tallyJSON{}, Decisions: map[string]int64{}, Partial: partial}
+	out := summaryJSON{Since: stamp(from), Until: stamp(to), Findings: []tallyJSON{}, Decisions: map[string]int64{}}
 	for _, t := range tallies {
 		out.Findings = append(out.Findings, tallyJSON{t.Rule, string(t.Family), t.Severity.String(), t.Kind, t.Findings, detect.FormatTime(t.Newest)})
 	}
@@ -199,15 +183,15 @@ func (s *Server) getRules(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	tallies, partial, err := s.tallies(r.Context(), from.UnixNano(), 0)
+	tallies, err := s.deps.Findings.Tallies(r.Context(), from.UnixNano(), 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("console: rules: %w", err)
 	}
 	judged, err := s.deps.Audit.Judged(r.Context(), from.UnixNano())
 	if err != nil {
 		return fmt.Errorf("console: rules: %w", err)
 	}
-	out := rulesJSON{Since: stamp(from), Rules: []ruleJSON{}, Partial: partial}
+	out := rulesJSON{Since: stamp(from), Rules: []ruleJSON{}}
 	var rules []Rule
 	if s.deps.Rules != nil {
 		rules = s.deps.Rules()

@@ -22,7 +22,6 @@ type summaryJSON struct {
 	Until     string           `json:"until,omitempty" format:"date-time"`
 	Findings  []tallyJSON      `json:"findings"`
 	Decisions map[string]int64 `json:"decisions" doc:"By state: those made since, and all that have not ended."`
-	Partial   bool             `json:"partial" doc:"Only the newest 10,000 findings were counted."`
 }
 
 type requestJSON struct {
@@ -67,9 +66,8 @@ type ruleJSON struct {
 }
 
 type rulesJSON struct {
-	Since   string     `json:"since" format:"date-time"`
-	Rules   []ruleJSON `json:"rules"`
-	Partial bool       `json:"partial" doc:"Only the newest 10,000 findings were counted."`
+	Since string     `json:"since" format:"date-time"`
+	Rules []ruleJSON `json:"rules"`
 }
 
 type traceJSON struct {

@@ -70,7 +70,7 @@ async function summary() {
     const parts = severities.map((k) => [k, sum(list.filter((t) => t.severity === k))]).filter(([, n]) => n);
     return bar(name, sum(list), top, "/findings?" + params({ family: f, since }), parts);
   }));
-  text(byId("families-range"), "findings, last " + range()[1] + (s.partial ? "; only the newest 10,000 were counted" : ""));
+  text(byId("families-range"), "findings, last " + range()[1]);
   put(byId("states"), ...states.filter(([k]) => s.decisions[k]).map(([k, name]) => h("li", { class: "plain" }, h("a", { href: "/decisions?state=" + k }, name + " ", h("b", {}, num(s.decisions[k]))))));
 }
 

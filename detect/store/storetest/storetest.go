@@ -22,6 +22,7 @@ type Reader interface {
 	Findings(ctx context.Context, q store.FindingQuery) ([]detect.Finding, error)
 	Finding(ctx context.Context, id string) (detect.Finding, bool, error)
 	Rollups(ctx context.Context, since, until int64, route string) ([]detect.Rollup, error)
+	Tallies(ctx context.Context, since, until int64) ([]store.Tally, error)
 }
 
 // Run tests a store. save must return when what it was given can be read.
@@ -33,6 +34,7 @@ func Run(t *testing.T, r Reader, save func(t testing.TB, fs []detect.Finding, rs
 	t.Run("pages", func(t *testing.T) { pages(t, r, fs) })
 	t.Run("one", func(t *testing.T) { one(t, r, fs) })
 	t.Run("rollups", func(t *testing.T) { rollups(t, r, rs) })
+	t.Run("tallies", func(t *testing.T) { tallies(t, r, fs) })
 	t.Run("again", func(t *testing.T) {
 		grown := slices.Clone(fs)
 		for i := range grown {
