@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -34,19 +35,28 @@ func turn[T any](w http.ResponseWriter, r *http.Request, rows []T, want int, id 
 	return rows, next
 }
 
-func (s *Server) getChanges(w http.ResponseWriter, r *http.Request) error {
+// auditRows reads a page of one of the audit's lists, and the cursor of the next.
+func auditRows[T any](s *Server, w http.ResponseWriter, r *http.Request, read func(context.Context, enforce.AuditQuery) ([]T, error), id func(T) int64) ([]T, string, error) {
 	q := s.query(r)
 	ask := q.auditQuery()
 	if q.err != nil {
-		return q.err
+		return nil, "", q.err
 	}
 	want := ask.Limit
-	ask.Limit++
-	rows, err := s.deps.Audit.Trail(r.Context(), ask)
+	ask.Limit++ // one more tells whether there is a next page
+	rows, err := read(r.Context(), ask)
 	if err != nil {
-		return fmt.Errorf("console: changes: %w", err)
+		return nil, "", fmt.Errorf("console: audit: %w", err)
 	}
-	rows, next := turn(w, r, rows, want, func(t enforce.Trace) string { return strconv.FormatInt(t.Seq, 10) })
+	rows, next := turn(w, r, rows, want, func(row T) string { return strconv.FormatInt(id(row), 10) })
+	return rows, next, nil
+}
+
+func (s *Server) getChanges(w http.ResponseWriter, r *http.Request) error {
+	rows, next, err := auditRows(s, w, r, s.deps.Audit.Trail, func(t enforce.Trace) int64 { return t.Seq })
+	if err != nil {
+		return err
+	}
 	page := changesJSON{make([]traceJSON, 0, len(rows)), next}
 	for _, t := range rows {
 		page.Changes = append(page.Changes, traceJSON{
@@ -59,18 +69,10 @@ func (s *Server) getChanges(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getCommands(w http.ResponseWriter, r *http.Request) error {
-	q := s.query(r)
-	ask := q.auditQuery()
-	if q.err != nil {
-		return q.err
-	}
-	want := ask.Limit
-	ask.Limit++
-	rows, err := s.deps.Audit.Commands(r.Context(), ask)
+	rows, next, err := auditRows(s, w, r, s.deps.Audit.Commands, func(c enforce.Command) int64 { return c.ID })
 	if err != nil {
-		return fmt.Errorf("console: commands: %w", err)
+		return err
 	}
-	rows, next := turn(w, r, rows, want, func(c enforce.Command) string { return strconv.FormatInt(c.ID, 10) })
 	page := commandsJSON{make([]commandJSON, 0, len(rows)), next}
 	for _, c := range rows {
 		page.Commands = append(page.Commands, toCommandJSON(c))

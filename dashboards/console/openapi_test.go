@@ -171,15 +171,23 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	h := open(t, console.Config{})
 	finding := rows(t, h.get("/api/v1/findings?limit=1"), "findings")[0]["id"].(string)
 	h.do("POST", "/api/v1/allow", `{"value":"192.0.2.1","why":"test"}`)
+	seen := map[string]bool{}
 	for path, url := range map[string]string{
 		"/api/v1/status": "", "/api/v1/traffic": "", "/api/v1/findings": "?limit=5", "/api/v1/findings/{id}": "/api/v1/findings/" + finding,
 		"/api/v1/decisions": "?limit=5", "/api/v1/decisions/{id}": "/api/v1/decisions/" + h.of("proposed"),
-		"/api/v1/allow": "", "/api/v1/commands/{id}": "/api/v1/commands/1",
+		"/api/v1/allow": "", "/api/v1/commands/{id}": "/api/v1/commands/1", "/api/v1/commands": "", "/api/v1/changes": "?limit=3",
+		"/api/v1/summary": "", "/api/v1/subject": "?subject=ip:203.0.113.66", "/api/v1/rules": "", "/api/v1/me": "", "/api/v1/keys": "",
 	} {
 		if !strings.HasPrefix(url, "/") {
 			url = path + url
 		}
+		seen[path] = true
 		doc.fits(t, path, h.get(url), doc.Paths[path]["get"].Responses["200"].Content["application/json"].Schema)
+	}
+	for path, methods := range doc.Paths {
+		if op, ok := methods["get"]; ok && op.Responses["200"].Content["application/json"].Schema.Ref != "" && !seen[path] {
+			t.Errorf("%s: no answer was compared", path)
+		}
 	}
 	problems := parse(t, h.do("GET", "/api/v1/findings?limit=x", ""))
 	doc.fits(t, "problem", problems, schema{Ref: "#/components/schemas/Problem"})

@@ -71,7 +71,7 @@ func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) error {
 // the API.
 func (s *Server) page(p pageInfo) func(http.ResponseWriter, *http.Request) error {
 	var text bytes.Buffer
-	t, err := template.ParseFS(files, "pages/shell.html", "pages/"+p.file()+".html")
+	t, err := template.ParseFS(files, "pages/shell.html", "pages/parts.html", "pages/"+p.file()+".html")
 	if err == nil {
 		err = t.ExecuteTemplate(&text, "shell.html", struct {
 			pageInfo

@@ -219,15 +219,11 @@ func (s *Server) getFindings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("console: findings: %w", err)
 	}
-	next := ""
-	if len(found) > want {
-		found, next = found[:want], found[want-1].ID
-	}
+	found, next := turn(w, r, found, want, func(x detect.Finding) string { return x.ID })
 	page := findingsJSON{make([]findingJSON, 0, len(found)), next}
 	for _, f := range found {
 		page.Findings = append(page.Findings, s.findingJSON(f))
 	}
-	linkNext(w, r, next)
 	reply(w, http.StatusOK, page)
 	return nil
 }
@@ -300,15 +296,11 @@ func (s *Server) getDecisions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("console: decisions: %w", err)
 	}
-	next := ""
-	if len(found) > want {
-		found, next = found[:want], found[want-1].ID
-	}
+	found, next := turn(w, r, found, want, func(x enforce.Decision) string { return x.ID })
 	page := decisionsJSON{make([]decisionJSON, 0, len(found)), next}
 	for _, d := range found {
 		page.Decisions = append(page.Decisions, toDecisionJSON(d))
 	}
-	linkNext(w, r, next)
 	reply(w, http.StatusOK, page)
 	return nil
 }

@@ -34,22 +34,3 @@ func (db *DB) Tallies(ctx context.Context, since, until int64) ([]Tally, error) 
 	}
 	return out, nil
 }
-
-// TallyOf counts findings that are at hand, as Tallies does those of the file.
-func TallyOf(findings []detect.Finding) []Tally {
-	at := map[Tally]int{}
-	var out []Tally
-	for i := range findings {
-		f := &findings[i]
-		key := Tally{Rule: f.Rule, Family: f.Family, Severity: f.Severity, Kind: f.Subject.Kind}
-		n, ok := at[key]
-		if !ok {
-			n = len(out)
-			at[key] = n
-			out = append(out, key)
-		}
-		out[n].Findings++
-		out[n].Newest = max(out[n].Newest, f.FiredAt)
-	}
-	return out
-}
