@@ -140,14 +140,14 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, rt route) (*http.R
 		if err := who.may(rt.role); err != nil {
 			return r, err
 		}
-		if err := s.allowance(r, who); err != nil {
+		if err := s.allowance(r, who, rt.method); err != nil {
 			return r, err
 		}
 	}
 	if !rt.api() {
 		return r, nil
 	}
-	if r.Method != http.MethodGet {
+	if rt.method != http.MethodGet {
 		return r, jsonBody(r)
 	}
 	return r, rt.known(r)

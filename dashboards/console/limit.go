@@ -58,9 +58,9 @@ func (l *limiter) take(caller string, now time.Time) time.Duration {
 }
 
 // allowance refuses a caller that asks too much, with when to come again.
-func (s *Server) allowance(r *http.Request, who principal) error {
+func (s *Server) allowance(r *http.Request, who principal, method string) error {
 	l := s.reads
-	if r.Method != http.MethodGet {
+	if method != http.MethodGet {
 		l = s.writes
 	}
 	wait := l.take(who.name+"|"+who.key+"|"+network(r.RemoteAddr).String(), s.now())

@@ -152,7 +152,7 @@ func (s *Server) docsPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
-	data, err := Document(s)
+	data, err := s.document()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -217,6 +218,40 @@ func TestWriteOnce(t *testing.T) {
 	if late := release(); done.status != http.StatusOK || late.status != http.StatusOK || late.body != done.body {
 		t.Errorf("done %d %s, later %d %s", done.status, done.body, late.status, late.body)
 	}
+}
+
+// TestHead: a HEAD is a read, and carries no body.
+func TestHead(t *testing.T) {
+	h, secrets := keyed(t, console.Config{})
+	if a := h.do("HEAD", "/api/v1/status", "", bearer(secrets["viewer"])); a.status != http.StatusOK || a.body != "" {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+}
+
+// FuzzKeys reads files that are none: no panic, and what is accepted can be written and
+// read again.
+func FuzzKeys(f *testing.F) {
+	f.Add([]byte(`{"keys":[{"name":"a","role":"viewer","created":"2026-03-04T12:00:00Z","secrets":[{"sha256":"` + strings.Repeat("0f", 32) + `"}]}]}`))
+	f.Add([]byte(`{"keys":[{"role":"root"}]}`))
+	f.Add([]byte(`[]`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(dir, "keys")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := console.ReadKeys(path)
+		if err != nil {
+			return
+		}
+		if err := keys.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		again, err := console.ReadKeys(path)
+		if err != nil || len(again.Keys) != len(keys.Keys) {
+			t.Errorf("%d keys, read again %d (%v)", len(keys.Keys), len(again.Keys), err)
+		}
+	})
 }
 
 func TestTooMuch(t *testing.T) {

@@ -47,6 +47,7 @@ type Server struct {
 	writes *limiter
 
 	provider *provider // nil: no OIDC
+	document func() ([]byte, error)
 	hosts    map[string]bool
 	origin   *http.CrossOriginProtection
 	tls      *tls.Config // nil: plain HTTP
@@ -92,6 +93,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 	}
 	s.feed = newFeed(s)
+	s.document = sync.OnceValues(func() ([]byte, error) { return Document(s) })
 	s.handler = s.front(s.mux())
 	return s, nil
 }
