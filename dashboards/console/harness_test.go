@@ -29,6 +29,7 @@ type house struct {
 	ledger *enforce.Ledger
 	server *console.Server
 	http   *httptest.Server
+	keys   string // the keys file, where there is one
 	broken bool // the test closed the store itself
 
 	mu    sync.Mutex

@@ -184,7 +184,7 @@ func (k *Keys) Remove(name string) error {
 
 // keyring is the keys file as the server uses it: it is read again when it changes, so
 // that a removed key is refused at once. While the file cannot be read, the keys known
-// last stay in force; complain hears of it.
+// last stay in force; complain hears of it, once for each reason.
 type keyring struct {
 	path     string // "" = no keys
 	complain func(error)
@@ -195,6 +195,7 @@ type keyring struct {
 	bySum   map[string]Key
 	list    []Key
 	ends    map[string]time.Time // of a sum
+	said    string               // why the file could not be read, when it was last said
 }
 
 func newKeyring(path string, complain func(error)) *keyring {
@@ -212,9 +213,13 @@ func (k *keyring) refresh() {
 	}
 	keys, err := ReadKeys(k.path)
 	if err != nil {
-		k.complain(err)
+		if k.said != err.Error() {
+			k.said = err.Error()
+			k.complain(err)
+		}
 		return
 	}
+	k.said = ""
 	if info != nil {
 		k.changed, k.size = info.ModTime(), info.Size()
 	}

@@ -30,7 +30,9 @@ func keyed(t *testing.T, cfg console.Config) (*house, map[string]string) {
 	if err := keys.Save(cfg.KeysFile); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, cfg), secrets
+	h := open(t, cfg)
+	h.keys = cfg.KeysFile
+	return h, secrets
 }
 
 // TestRoles goes through every route there is with every role there is. It is made from the
@@ -120,6 +122,28 @@ func TestKeysEnd(t *testing.T) {
 		if got := h.do("GET", "/api/v1/me", "", opt); got.status != http.StatusUnauthorized {
 			t.Errorf("%s after its end: %d", name, got.status)
 		}
+	}
+}
+
+// TestKeysFileBreaks: while the file is broken, the keys known last are good; a file that is
+// gone has no keys.
+func TestKeysFileBreaks(t *testing.T) {
+	h, secrets := keyed(t, console.Config{})
+	ask := func() int { return h.do("GET", "/api/v1/me", "", bearer(secrets["viewer"])).status }
+	if got := ask(); got != http.StatusOK {
+		t.Fatalf("before: %d", got)
+	}
+	if err := os.WriteFile(h.keys, []byte("{broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("while the file is broken: %d", got)
+	}
+	if err := os.Remove(h.keys); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != http.StatusUnauthorized {
+		t.Errorf("without a file: %d", got)
 	}
 }
 
