@@ -56,7 +56,7 @@ func TestPageInABrowser(t *testing.T) {
 	}{
 		{"headline", headline}, {"hostile evidence stays text", hostile}, {"live finding", live},
 		{"release", release}, {"refusal is shown", refused}, {"nothing spills", spills}, {"every page", pages},
-		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"accessible names", named},
+		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"accessible names", named}, {"a viewer", viewer},
 	} {
 		t.Run(step.name, func(t *testing.T) { b.T = t; step.run(t, h, b) })
 	}
@@ -310,4 +310,28 @@ func named(t *testing.T, h *house, b *browsertest.Browser) {
 	if b.Eval(`document.querySelectorAll("[aria-live=polite]").length >= 2`) != true {
 		t.Error("nothing is said when the state changes")
 	}
+}
+
+// viewer logs in by the form with the key of a viewer, who sees everything and gets no button
+// that would be refused.
+func viewer(t *testing.T, _ *house, b *browsertest.Browser) {
+	h, secrets := keyed(t, console.Config{})
+	script, err := axe.Script()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Visit(h.http.URL+"/login?next=/decisions", 390, 844, true)
+	b.Until("the form", `document.activeElement.id === "token"`)
+	b.Eval(script + "; 0")
+	if got := serious(b, ""); got != "" {
+		t.Errorf("the login form: axe-core finds\n%s", got)
+	}
+	fitsIn(t, b, "/login", 390)
+	b.Eval(fmt.Sprintf(`document.getElementById("token").value = %q; document.querySelector("form").requestSubmit()`, secrets["viewer"]))
+	b.Until("the decisions", `location.pathname === "/decisions" && document.querySelectorAll("li.decision").length === 9 && document.getElementById("me").textContent === "key viewer · viewer"`)
+	if n := b.Eval(`document.querySelectorAll('[data-verb="release"], [data-verb="approve"], [data-verb="allow"], #allow button').length + [...document.querySelectorAll("[data-needs]")].filter((e) => !e.hidden).length`); n != 0.0 {
+		t.Errorf("a viewer has %v buttons that would be refused", n)
+	}
+	b.Eval(`document.querySelector("#logout button").click()`)
+	b.Until("the form again", `location.pathname === "/login" && document.getElementById("token")`)
 }

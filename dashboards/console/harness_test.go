@@ -30,7 +30,7 @@ type house struct {
 	server *console.Server
 	http   *httptest.Server
 	keys   string // the keys file, where there is one
-	broken bool // the test closed the store itself
+	broken bool   // the test closed the store itself
 
 	mu    sync.Mutex
 	now   time.Time
