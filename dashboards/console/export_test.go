@@ -22,6 +22,9 @@ func (s *Server) Routes() []Route {
 	return out
 }
 
+// ParseKeys reads a keys file that is at hand.
+var ParseKeys = parseKeys
+
 // Limits of the server that tests run into.
 const (
 	MaxStreams = maxStreams

@@ -68,6 +68,11 @@ func ReadKeys(path string) (Keys, error) {
 	if len(data) > maxKeyFile {
 		return k, fmt.Errorf("console: keys_file: %q is larger than %d bytes: is it the right file?", path, maxKeyFile)
 	}
+	return parseKeys(data, path)
+}
+
+func parseKeys(data []byte, path string) (Keys, error) {
+	var k Keys
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&k); err != nil {
