@@ -112,6 +112,37 @@ func scanCounted(r *sql.Rows) (c Counted, err error) {
 	return c, r.Scan(&c.Finding, &c.Rule, &c.Family, &c.Hard, &c.Top, &c.Weight, &c.At)
 }
 
+// remembered tells of which of the subjects of a kind anything is remembered that record
+// would return.
+func (l *Ledger) remembered(ctx context.Context, kind string, values []string) (map[string]bool, error) {
+	of := map[string]string{} // as stored, hidden or not
+	known := map[string]bool{}
+	var all []string
+	for _, v := range values {
+		for _, stored := range [...]string{v, l.other(v)} {
+			of[stored] = v
+			all = append(all, stored)
+		}
+	}
+	for chunk := range slices.Chunk(all, idsAtOnce) {
+		args := []any{kind}
+		for _, v := range chunk {
+			args = append(args, v)
+		}
+		list := `(?` + strings.Repeat(`, ?`, len(chunk)-1) + `)`
+		for _, from := range [...]string{`counted WHERE kind = ? AND value IN ` + list, `decisions WHERE kind = ? AND value IN ` + list + ` AND offended = 1`} {
+			found, err := collect(ctx, l.r, `SELECT DISTINCT value FROM `+from, args, func(r *sql.Rows) (v string, err error) { return v, r.Scan(&v) })
+			if err != nil {
+				return nil, fmt.Errorf("enforce: read who is remembered: %w", err)
+			}
+			for _, v := range found {
+				known[of[v]] = true
+			}
+		}
+	}
+	return known, nil
+}
+
 // record reads what is remembered of a subject.
 func (l *Ledger) record(ctx context.Context, s detect.Subject) (*Record, error) {
 	counted, err := collect(ctx, l.r, `SELECT `+countedColumns+` FROM (

@@ -193,6 +193,9 @@ func (e *Enforcer) fill(ctx context.Context, b *batch, cs []Command, fs []detect
 			return err
 		}
 	}
+	if err := e.strangers(ctx, fs); err != nil {
+		return err
+	}
 	for i := range fs {
 		if err := e.judge(ctx, b, &fs[i], now); err != nil {
 			return err

@@ -192,6 +192,33 @@ func (e *Enforcer) record(ctx context.Context, s detect.Subject) (*Record, error
 	return r, nil
 }
 
+// strangers notes of whom the ledger remembers nothing, so that not each has to be asked
+// for: in a flood most are new.
+func (e *Enforcer) strangers(ctx context.Context, fs []detect.Finding) error {
+	byKind := map[string][]string{}
+	for i := range fs {
+		s := fs[i].Subject
+		if _, known := e.mem.records.Peek(s); !known && !slices.Contains(byKind[s.Kind], s.Value) {
+			byKind[s.Kind] = append(byKind[s.Kind], s.Value)
+		}
+	}
+	for kind, values := range byKind {
+		if len(values) < 8 {
+			continue // asked one by one
+		}
+		known, err := e.ledger.remembered(ctx, kind, values)
+		if err != nil {
+			return err
+		}
+		for _, v := range values {
+			if s := (detect.Subject{Kind: kind, Value: v}); !known[v] {
+				e.mem.records.Add(s, &Record{Subject: s})
+			}
+		}
+	}
+	return nil
+}
+
 // say logs a condition once, and once more when its text changes; "" ends it.
 func (e *Enforcer) say(topic, text string, args ...any) {
 	if e.mem.said == nil {
