@@ -183,3 +183,7 @@ func (g group) members() []detect.Member {
 	}
 	return out
 }
+
+// Name is what a campaign would be called that the finding belongs to, "" if it would
+// belong to none: the value of the campaign's subject.
+func Name(f *detect.Finding) string { return anchor(f) }

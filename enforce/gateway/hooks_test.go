@@ -18,6 +18,7 @@ import (
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 // reader is somebody's program that reads what Portcullis writes, and denies by it.
@@ -250,7 +251,7 @@ func newWebhook(t *testing.T, r *reader) (*Webhook, *httptest.Server) {
 	key := []byte("a key of the test")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, err := io.ReadAll(req.Body)
-		want := "v1," + signature(key, req.Header.Get("Webhook-Id"), req.Header.Get("Webhook-Timestamp"), body)
+		want := "v1," + hook.Signature(key, req.Header.Get("Webhook-Id"), req.Header.Get("Webhook-Timestamp"), body)
 		if err != nil || req.Header.Get("Webhook-Signature") != want || req.Header.Get("Webhook-Id") == "" {
 			http.Error(w, "not signed", http.StatusUnauthorized)
 			return
@@ -286,11 +287,11 @@ func TestWebhookContract(t *testing.T) {
 
 // TestWebhookSigns as the specification's own example demands: https://www.standardwebhooks.com.
 func TestWebhookSigns(t *testing.T) {
-	key, err := webhookKey("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	key, err := hook.Key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
+	if got := hook.Signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Errorf("signed %s", got)
 	}
 	g, server := newWebhook(t, newReader())

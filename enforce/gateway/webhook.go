@@ -3,10 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,11 +11,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 func init() {
@@ -45,29 +42,17 @@ type WebhookConfig struct {
 
 // Check reports settings that cannot work, by the rules of internal/config.
 func (c WebhookConfig) Check(report func(key, message string)) {
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil:
-		report("url", fmt.Sprintf("%.100q is no address: want https://HOST/PATH", c.URL))
-	case u.Scheme == "http" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" && u.Hostname() != "::1":
-		report("url", "must be https: who is blocked, and why not, would be readable by all on the way")
+	if bad := hook.BadURL(c.URL, "who is blocked, and why not,"); bad != "" {
+		report("url", bad)
 	}
 	if c.Secret == "" {
 		report("secret", "is missing: the receiver could not tell Portcullis from anybody else")
-	} else if _, err := webhookKey(c.Secret); err != nil {
+	} else if _, err := hook.Key(c.Secret); err != nil {
 		report("secret", "behind whsec_ there is no base64")
 	}
 	if c.Timeout <= 0 || c.Repeat <= 0 {
 		report("timeout", "timeout and repeat must be more than 0")
 	}
-}
-
-// webhookKey is the key that the text of a secret stands for.
-func webhookKey(secret string) ([]byte, error) {
-	if coded, ok := strings.CutPrefix(secret, "whsec_"); ok {
-		return base64.StdEncoding.DecodeString(coded)
-	}
-	return []byte(secret), nil
 }
 
 // Webhook is a service that holds the state.
@@ -87,12 +72,12 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if err := settled("webhook", cfg.Check); err != nil {
 		return nil, err
 	}
-	key, err := webhookKey(cfg.Secret)
+	key, err := hook.Key(cfg.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("gateway webhook: secret: %w", err)
 	}
 	return &Webhook{cfg: cfg, key: key, ownAbility: cfg.ability("webhook"),
-		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
+		client: hook.Client(nil)}, nil
 }
 
 // Name implements enforce.Gateway.
@@ -146,7 +131,7 @@ func (g *Webhook) send(ctx context.Context, change any) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Webhook-Id", id)
 	req.Header.Set("Webhook-Timestamp", at)
-	req.Header.Set("Webhook-Signature", "v1,"+signature(g.key, id, at, body))
+	req.Header.Set("Webhook-Signature", "v1,"+hook.Signature(g.key, id, at, body))
 	resp, err := g.client.Do(req)
 	if err != nil {
 		var u *url.Error // without the address, which may hold a token
@@ -161,14 +146,6 @@ func (g *Webhook) send(ctx context.Context, change any) error {
 		err = fmt.Errorf("status %d: %.300q", resp.StatusCode, said)
 	}
 	return err
-}
-
-// signature is the base64 of the HMAC-SHA-256 of id, time and body, with dots between.
-func signature(key []byte, id, at string, body []byte) string {
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.", id, at)
-	mac.Write(body)
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Check implements enforce.Gateway: an empty change is taken.
