@@ -42,7 +42,7 @@ type Engine struct {
 	open     map[string]*Alert // by key
 	recent   map[string]*Alert // the last one that was resolved, by key
 	tallies  map[string]*tally // of open alerts, by id
-	parts    int               // in all tallies
+	where    map[string]string // the alert that a finding is counted in, by ids
 	silences map[string]*Silence
 	acks     map[string]*Ack
 	place    place
@@ -91,7 +91,7 @@ const (
 // New makes an Engine. It sends nothing until Run.
 func New(o Options) (*Engine, error) {
 	e := &Engine{Options: o, byName: map[string]*channel{}, alerts: map[string]*Alert{}, open: map[string]*Alert{}, recent: map[string]*Alert{},
-		tallies: map[string]*tally{}, silences: map[string]*Silence{}, acks: map[string]*Ack{}, dirty: map[[2]string]bool{}}
+		tallies: map[string]*tally{}, where: map[string]string{}, silences: map[string]*Silence{}, acks: map[string]*Ack{}, dirty: map[[2]string]bool{}}
 	var err error
 	if e.parsed, err = o.Config.parse(); err != nil {
 		return nil, err
@@ -186,13 +186,37 @@ func (e *Engine) load(ctx context.Context) error {
 		}
 	}
 	since := e.since(e.Now())
-	e.anew = true
 	e.mu.Unlock()
-	if e.Backlog == nil {
-		return nil
+	if err := e.flush(ctx); err != nil { // from now on nothing is of the past
+		return err
 	}
-	if err := e.Backlog(ctx, since, func(f detect.Finding) error { e.feed.old(f); return nil }); err != nil {
-		return fmt.Errorf("alert: read the stored findings: %w", err)
+	return e.countAgain(ctx, since)
+}
+
+// countAgain makes the sums of open alerts anew, of the stored findings. What was counted
+// and is stored no longer is added to them.
+func (e *Engine) countAgain(ctx context.Context, since int64) error {
+	found := map[string]detect.Finding{}
+	if e.Backlog != nil {
+		err := e.Backlog(ctx, since, func(f detect.Finding) error { found[f.ID] = f; return nil })
+		if err != nil {
+			return fmt.Errorf("alert: read the stored findings: %w", err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stored := map[string]counts{}
+	for _, a := range e.open {
+		stored[a.ID] = counts{a.Findings, a.Requests, a.Clients}
+	}
+	e.anew = true
+	e.group(found, e.Now())
+	e.anew = false
+	for _, a := range e.open {
+		t, was := e.tallies[a.ID], stored[a.ID]
+		t.sum(a)
+		t.base = counts{max(0, was.findings-a.Findings), max(0, was.requests-a.Requests), max(0, was.clients-a.Clients)}
+		t.sum(a)
 	}
 	return nil
 }
@@ -202,9 +226,13 @@ func (e *Engine) load(ctx context.Context) error {
 func (e *Engine) since(now time.Time) int64 {
 	if e.place.At == 0 {
 		e.place.At = now.UnixNano()
+		e.touch(kindEngine, "place")
 		return now.UnixNano()
 	}
-	since := min(e.place.Seen, e.place.At) - int64(backlogMore)
+	since := e.place.At - int64(backlogMore)
+	if e.place.Seen > 0 {
+		since = min(since, e.place.Seen-int64(backlogMore))
+	}
 	for _, a := range e.open {
 		since = min(since, a.First)
 	}

@@ -22,24 +22,16 @@ func (f *feed) add(list []detect.Finding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range list {
-		f.put(&list[i], true)
+		f.put(&list[i])
 	}
 }
 
-// old adds one from the store, unless a newer state of it waits.
-func (f *feed) old(x detect.Finding) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.put(&x, false)
-}
-
-func (f *feed) put(x *detect.Finding, newer bool) {
+func (f *feed) put(x *detect.Finding) {
 	if f.wait == nil {
 		f.wait = map[string]detect.Finding{}
 	}
 	_, known := f.wait[x.ID]
 	switch {
-	case known && !newer:
 	case known || len(f.wait) < feedMost:
 		f.wait[x.ID] = *x
 	case f.missed == 0 || x.LastSeen < f.missed:

@@ -76,7 +76,9 @@ func (e *Engine) add(f *detect.Finding, now time.Time) string {
 	}
 	own := ruleKey(f)
 	key := own
-	if anchor != "" && e.open[campaignKey(anchor)] != nil {
+	if a := e.alerts[e.where[f.ID]]; a != nil && a.State == Open {
+		key = a.Key // also where its route is another one by now
+	} else if anchor != "" && e.open[campaignKey(anchor)] != nil {
 		key = campaignKey(anchor)
 	}
 	if e.told(f, own) || anchor != "" && e.told(f, campaignKey(anchor)) {
@@ -84,13 +86,14 @@ func (e *Engine) add(f *detect.Finding, now time.Time) string {
 	}
 	a := e.alertOf(f, key, now)
 	t := e.tallies[a.ID]
-	before := len(t.parts)
-	fresh, full := t.take(f, anchor, before < partsMost && e.parts < partsMostEver)
+	fresh, full := t.take(f, anchor, len(t.parts) < partsMost && len(e.where) < partsMostEver)
 	if !fresh {
 		return ""
 	}
 	a.AtLeast = a.AtLeast || full
-	e.parts += len(t.parts) - before
+	if !full {
+		e.where[f.ID] = a.ID
+	}
 	e.join(a, f, now)
 	return a.ID
 }
@@ -127,7 +130,7 @@ func (e *Engine) fold(from, to *Alert, anchor string, now time.Time) {
 	}
 	into := e.tallies[to.ID]
 	for id, p := range moved {
-		into.parts[id] = p
+		into.parts[id], e.where[id] = p, to.ID
 		into.requests[p.subject] += p.count
 		to.Severity = max(to.Severity, p.severity)
 	}
@@ -208,7 +211,9 @@ func (e *Engine) close(a *Alert, now time.Time) {
 	delete(e.open, a.Key)
 	if t := e.tallies[a.ID]; t != nil {
 		delete(e.tallies, a.ID)
-		e.parts -= len(t.parts)
+		for id := range t.parts {
+			delete(e.where, id)
+		}
 	}
 	e.list(a)
 	e.touch(kindAlert, a.ID)

@@ -29,10 +29,6 @@ func (e *Engine) step(ctx context.Context, now time.Time) error {
 	}
 	e.mu.Lock()
 	e.group(found, now)
-	if e.anew {
-		e.anew = false
-		e.recount()
-	}
 	e.resolve(now)
 	e.mute(now)
 	for _, a := range e.alerts {
@@ -50,17 +46,6 @@ func (e *Engine) step(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// recount adds to the sums what was counted before a restart and is stored no longer.
-func (e *Engine) recount() {
-	for _, a := range e.open {
-		t := e.tallies[a.ID]
-		stored := counts{a.Findings, a.Requests, a.Clients}
-		t.sum(a)
-		t.base = counts{max(0, stored.findings-a.Findings), max(0, stored.requests-a.Requests), max(0, stored.clients-a.Clients)}
-		t.sum(a)
-	}
 }
 
 // readPeople takes in what people wrote since the last time.
