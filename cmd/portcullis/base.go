@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/ingest/identity"
@@ -27,7 +28,9 @@ type base struct {
 	hide     bool // whether addresses are hidden in what is stored and shown
 	db       *store.DB
 	ledger   *enforce.Ledger
-	inline   *inline // what others ask; nil: not in this process
+	alerts   *alert.Table
+	alerting *alerting // nil: nobody is told, or not by this process
+	inline   *inline   // what others ask; nil: not in this process
 	meters   *meters
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made
@@ -64,6 +67,9 @@ func (b *base) openLedger(ctx context.Context) error {
 		return err
 	}
 	b.ledger = ledger.ReadFrom(b.db.Reader()).Conceal(b.cloak, b.hide)
+	if b.alerts, err = alert.OpenTable(ctx, b.db.SQL(), b.db.Reader(), b.idText()); err != nil {
+		return err
+	}
 	return b.concealStored(ctx)
 }
 

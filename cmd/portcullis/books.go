@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -33,15 +34,21 @@ func (p *pipeline) keepBooks(ctx context.Context) error {
 		}
 		if t.Sub(hour) >= time.Hour {
 			hour = t
-			if err := p.db.Prune(ctx, t, p.settings.Retention); err != nil && ctx.Err() == nil {
-				p.log.Warn("retention", "error", err)
-			}
+			p.prune(ctx, t)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-second.C:
 		}
+	}
+}
+
+// prune deletes what is past its time.
+func (b *base) prune(ctx context.Context, t time.Time) {
+	err := errors.Join(b.db.Prune(ctx, t, b.settings.Retention), b.alerts.PruneAudit(ctx, t.Add(-b.settings.Alerts.Keep).UnixNano()))
+	if err != nil && ctx.Err() == nil {
+		b.log.Warn("retention", "error", err)
 	}
 }
 
@@ -106,6 +113,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	add("clock", skew(p.engine.Stats().Newest, now()))
 	p.mirror.trouble(add)
 	p.inline.trouble(add)
+	p.alerting.trouble(add)
 	for _, g := range h.Gateways {
 		add("gateway "+g.Name, strings.TrimPrefix(g.Error, "gateway "+g.Name+": "))
 	}

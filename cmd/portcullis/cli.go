@@ -39,6 +39,7 @@ type CLI struct {
 	Findings  FindingsCmd  `cmd:"" group:"look" help:"List what was found, or show one finding with its evidence."`
 	Decisions DecisionsCmd `cmd:"" group:"look" help:"List what is done about it; release, extend, approve, explain."`
 	Allow     AllowCmd     `cmd:"" group:"look" help:"Keep the list of those who are never acted on."`
+	Alert     AlertCmd     `cmd:"" group:"look" help:"List alerts, look after one, keep some silent, try a channel."`
 	Reveal    RevealCmd    `cmd:"" group:"look" help:"Show an address that is stored hidden, and write down who asked."`
 
 	Replay   ReplayCmd   `cmd:"" group:"try" help:"Find in finished logs what run would have found; nothing is enforced."`

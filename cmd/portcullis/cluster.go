@@ -43,6 +43,7 @@ type cluster struct {
 	view    atomic.Pointer[overview] // of the whole pipeline, as the others told it
 	gap     follow.Gap
 	found   foundDelays
+	shared  *sharedAlerts // enforce and console; nil: neither
 	level   chan struct{} // closed once the ledger has all that the journal had
 	leveled sync.Once
 }
@@ -110,6 +111,7 @@ func (c *cluster) open(ctx context.Context) error {
 	c.topics = &task.Topics{Sender: sender{c.producer}, FindingParts: kafka.FindingsPartitions, Refused: c.refuse}
 	if c.roles.has(roleEnforce) || c.roles.has(roleConsole) {
 		c.openFollower()
+		c.shared = newSharedAlerts(c)
 	}
 	if c.roles.has(roleCollect) {
 		if err := c.openCollect(ctx); err != nil {

@@ -42,9 +42,7 @@ func (c *cluster) keepBooks(ctx context.Context) error {
 		}
 		if t.Sub(hour) >= time.Hour {
 			hour = t
-			if err := c.db.Prune(ctx, t, c.settings.Retention); err != nil && ctx.Err() == nil {
-				c.log.Warn("retention", "error", err)
-			}
+			c.prune(ctx, t)
 		}
 	}
 }
@@ -52,7 +50,7 @@ func (c *cluster) keepBooks(ctx context.Context) error {
 // tell says to all others how this process is doing.
 func (c *cluster) tell(ctx context.Context, t time.Time) error {
 	p := task.Process{ID: c.id, Roles: c.roles, Version: buildInfo().Version, Started: c.started.UnixNano(), At: t.UnixNano(),
-		Console: c.consoleURL(), Trouble: c.ownTrouble()}
+		Console: c.consoleURL(), Trouble: append(c.ownTrouble(), c.alerting.troubles()...)}
 	if c.collect != nil {
 		p.Rows = c.collect.collector.Rows()
 		c.collect.intake.lags(p.Rows)
@@ -186,7 +184,7 @@ func (c *cluster) latestLayout(processes []task.Process) [2]int {
 
 // trouble is that of all processes, this one's first.
 func (c *cluster) trouble() []string {
-	list := c.ownTrouble()
+	list := append(c.ownTrouble(), c.alerting.troubles()...)
 	o := c.view.Load()
 	if o == nil {
 		return list

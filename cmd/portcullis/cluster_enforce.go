@@ -54,6 +54,7 @@ func (d followed) Save(ctx context.Context, s store.State) error {
 	err := d.DB.Save(ctx, s)
 	if err == nil && d.c.enforce != nil {
 		d.c.enforce.groups.note(s.Findings...)
+		d.c.alerting.note(s.Findings)
 	}
 	return err
 }
@@ -83,7 +84,11 @@ func (c *cluster) openEnforce() error {
 	if err := c.openInline(func() bool { return c.enforce.active.Load() != nil }); err != nil {
 		return err
 	}
-	_, err := c.newEnforcer(nil, c.inputs) // settings that are wrong are said at the start
+	if _, err := c.newEnforcer(nil, c.inputs); err != nil { // settings that are wrong are said at the start
+		return err
+	}
+	var err error
+	c.alerting, err = c.newAlerting()
 	return err
 }
 
@@ -154,7 +159,14 @@ func (c *cluster) term(turn context.Context, least int64) error {
 	c.enforce.active.Store(e)
 	defer c.enforce.active.Store(nil)
 	c.log.Info("this enforcer is active", "epoch", epoch, "gateways", c.settings.gateways())
-	return e.Run(turn)
+	ctx, cancel := context.WithCancel(turn)
+	var alerts sync.WaitGroup
+	defer alerts.Wait()
+	defer cancel()
+	if c.alerting != nil {
+		alerts.Go(func() { c.shared.term(ctx, epoch) })
+	}
+	return e.Run(ctx)
 }
 
 // group makes campaigns of what was found while this enforcer is the active one, and
@@ -235,6 +247,7 @@ func (c *cluster) startDecisions(start func(string, func(context.Context) error)
 	if c.follow != nil {
 		start("journal", c.followJournal)
 		start("commands", c.sendCommands)
+		c.shared.start(start)
 	}
 	if c.detect != nil {
 		start("watch list", c.followWatches)

@@ -41,7 +41,7 @@ var byTask = []string{"task"}
 
 // metrics exports the figures of this process, and of the whole where it follows it.
 func (c *cluster) metrics() (*telemetry.Collector, error) {
-	return telemetry.NewCollector(slices.Concat(clusterDescs, elasticDescs), c.emitMetrics)
+	return telemetry.NewCollector(slices.Concat(clusterDescs, elasticDescs, alertMetrics), c.emitMetrics)
 }
 
 func (c *cluster) emitMetrics(emit emitter) {
@@ -75,6 +75,7 @@ func (c *cluster) emitMetrics(emit emitter) {
 		emitElastic(emit, c.elastic)
 		emit("portcullis_index_waiting", float64(c.index.Stats().Waiting))
 	}
+	c.alerting.emitMetrics(emit)
 	c.emitWhole(emit)
 }
 

@@ -40,6 +40,7 @@ const (
 	servedSome  = "several processes"
 	servedAsk   = "authz, lapi, lists"
 	servedIndex = "elasticsearch"
+	servedSends = "alerts"
 )
 
 // catalogue lists the metrics of all parts, by name.
@@ -54,6 +55,7 @@ func catalogue() []metricRow {
 	add(servedAll, meterDescs)
 	add(servedAsk, inlineDescs)
 	add(servedIndex, elasticDescs)
+	add(servedSends, alertMetrics)
 	for _, d := range pipelineDescs {
 		served := servedOne
 		if has(clusterDescs, d.Name) {

@@ -61,6 +61,9 @@ func (p *base) concealStored(ctx context.Context) error {
 	if err := p.ledger.HideStored(ctx); err != nil {
 		return err
 	}
+	if err := p.alerts.HideStored(ctx); err != nil {
+		return err
+	}
 	if err := p.db.Compact(ctx); err != nil {
 		return err
 	}

@@ -136,6 +136,7 @@ func (l *detectLoop) chores(ctx context.Context) error {
 		}
 		p.meters.stage(stageFindings, began)
 		p.groups.note(list...)
+		p.alerting.note(list)
 		p.mirror.offer(list, nil)
 	}
 	return p.groups.group(ctx, t, func(list []detect.Finding) error { return p.campaigned(ctx, list) })
@@ -148,6 +149,7 @@ func (p *pipeline) campaigned(ctx context.Context, list []detect.Finding) error 
 		return err
 	}
 	p.meters.all(list)
+	p.alerting.note(list)
 	p.mirror.offer(list, nil)
 	for _, f := range list {
 		if p.onEvent != nil {
@@ -171,6 +173,7 @@ func (p *pipeline) save(ctx context.Context, s detect.Snapshot) error {
 	p.meters.stage(stageSave, began)
 	p.intake.saved(s.Marks)
 	p.groups.note(s.Findings...)
+	p.alerting.note(s.Findings)
 	p.mirror.offer(s.Findings, s.Rollups)
 	return nil
 }

@@ -69,6 +69,10 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 		p.close()
 		return nil, err
 	}
+	if p.alerting, err = p.newAlerting(); err != nil {
+		p.close()
+		return nil, err
+	}
 	// One partition: order counts among the sources too, and the mark of a batch
 	// may only be saved when every batch before it was taken in.
 	p.bus = bus.NewMemory(bus.MemoryConfig{Partitions: 1})
@@ -151,6 +155,9 @@ func (p *pipeline) run(ctx context.Context) error {
 	p.startSources(func(what string, work func(context.Context) error) { start(&sources, what, work) })
 	start(&rest, "enforcer", p.enforcer.Run)
 	p.inline.start(func(what string, work func(context.Context) error) { start(&rest, what, work) })
+	if p.alerting != nil {
+		start(&rest, "alerts", func(ctx context.Context) error { return p.alerting.run(ctx, p.alerts, false) })
+	}
 	start(&rest, "console", p.serveConsole)
 	start(&rest, "bookkeeping", p.keepBooks)
 	if p.mirror != nil {

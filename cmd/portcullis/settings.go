@@ -6,6 +6,7 @@ import (
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/inspect"
 	_ "github.com/portcullis/portcullis/detect/rule" // registers the detectors
 	"github.com/portcullis/portcullis/detect/store"
@@ -37,6 +38,7 @@ type Settings struct {
 	Kafka         KafkaSettings   `yaml:"kafka" doc:"the log between the processes of an installation that has several"`
 	Elasticsearch elastic.Config  `yaml:"elasticsearch" doc:"where findings, decisions, traffic and requests are written for Kibana"`
 	Console       console.Config  `yaml:"console" doc:"the web page and the API"`
+	Alerts        alert.Config    `yaml:"alerts" doc:"whom to tell of what was found, and how"`
 	Retention     store.Retention `yaml:"retention" doc:"how long things are kept"`
 	Snapshot      time.Duration   `yaml:"snapshot" default:"2s" doc:"how often the state is saved with the offsets it covers; rarer by itself when saving takes long"`
 	Log           LogSettings     `yaml:"log" doc:"Portcullis' own log, on standard error"`

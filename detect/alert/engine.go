@@ -22,6 +22,7 @@ type Options struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Version string // of the program
+	Ready   func() // called when Run works; nil: nobody asks
 	// Whole has all that the store holds written again at the start: where it is new that
 	// others read it too.
 	Whole bool
@@ -160,6 +161,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		if err := e.step(ctx, e.Now()); err != nil {
 			cancel(err)
 			return err
+		}
+		if e.Ready != nil {
+			e.Ready()
 		}
 		select {
 		case <-ctx.Done():

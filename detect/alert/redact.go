@@ -11,6 +11,11 @@ import (
 // addresses and networks, paths, and everything in quotes, which is what clients sent.
 // It keeps words and numbers. A word that could be either is left out.
 func redacted(s string) string {
+	s, sent, any := strings.Cut(s, "; first: ") // behind it stands what a client sent, as of rule injection
+	if any {
+		class, _, _ := strings.Cut(sent, " ")
+		s += "; first: " + class + " [hidden]"
+	}
 	var b strings.Builder
 	for s != "" {
 		if s[0] == '"' {

@@ -16,16 +16,17 @@ import (
 func TestRedacted(t *testing.T) {
 	for text, want := range map[string]string{
 		`57 clients in 3 networks, mostly on "/login"; rules: auth-burst. Proposed: block its members`: `57 clients in 3 networks, mostly on [hidden]; rules: auth-burst. Proposed: block its members`,
-		`12 refused logins by 192.0.2.7.`:        `12 refused logins by [address].`,
-		`seen from 2001:db8::1, 10.0.0.0/8`:      `seen from [address], [path]`,
-		`credential on /orders/{id}`:             `credential on [path]`,
-		`by ann@example.org (and bob)`:           `by [path] (and bob)`,
-		`hidden as ip_9f3ab2 here`:               `hidden as [hidden] here`,
-		`an "unfinished`:                         `an [hidden]`,
-		`a "quote \" in" it`:                     `a [hidden] it`,
-		`x192.0.2.1y`:                            `[address]`,
-		`"a"192.0.2.1`:                           `[hidden][address]`,
-		`at 12:30, 4 of 5 at 0.95, version 1.27`: `at 12:30, 4 of 5 at 0.95, version 1.27`,
+		`12 refused logins by 192.0.2.7.`:                                `12 refused logins by [address].`,
+		`seen from 2001:db8::1, 10.0.0.0/8`:                              `seen from [address], [path]`,
+		`credential on /orders/{id}`:                                     `credential on [path]`,
+		`by ann@example.org (and bob)`:                                   `by [path] (and bob)`,
+		`hidden as ip_9f3ab2 here`:                                       `hidden as [hidden] here`,
+		`near certain; first: sqli in query.q: 1' union select a from b`: `near certain; first: sqli [hidden]`,
+		`an "unfinished`:                                                 `an [hidden]`,
+		`a "quote \" in" it`:                                             `a [hidden] it`,
+		`x192.0.2.1y`:                                                    `[address]`,
+		`"a"192.0.2.1`:                                                   `[hidden][address]`,
+		`at 12:30, 4 of 5 at 0.95, version 1.27`:                         `at 12:30, 4 of 5 at 0.95, version 1.27`,
 	} {
 		if got := alert.Redacted(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)

@@ -22,12 +22,13 @@ const (
 	Partials  = "partials"  // what level one found of wider subjects, for level two
 	Findings  = "findings"  // by subject; the header "kind" tells what a message is
 	Decisions = "decisions" // the enforcer's journal, compacted
+	Alerts    = "alerts"    // alerts, silences and what was told, compacted
 	State     = "state"     // snapshots in chunks, compacted
 	Rejected  = "rejected"  // what could not be taken in; the header "reason" says why
 )
 
 // topics in order.
-var topics = []string{Access, Partials, Findings, Decisions, State, Rejected}
+var topics = []string{Access, Partials, Findings, Decisions, Alerts, State, Rejected}
 
 // metadataTTL bounds how long a new leader goes unnoticed. It is also how long the
 // library waits for the answer.

@@ -211,7 +211,7 @@ func (c *Client) used(ctx context.Context, topic string) ([]int, error) {
 		limit = l.Wide
 	case Findings:
 		limit = FindingsPartitions
-	case Decisions, Rejected:
+	case Decisions, Alerts, Rejected:
 		limit = 1
 	}
 	if limit > 0 && len(ids) > limit {

@@ -52,6 +52,7 @@ func (c *Client) specs(l Layout) []spec {
 		of(Partials, l.Wide, false, c.cfg.AccessRetention),
 		of(Findings, FindingsPartitions, false, c.cfg.FindingsRetention),
 		of(Decisions, 1, true, 0),
+		of(Alerts, 1, true, 0),
 		of(Rejected, 1, false, c.cfg.FindingsRetention),
 	}
 }
@@ -71,7 +72,7 @@ func (s *spec) entries(replication int) []kafkago.ConfigEntry {
 	if s.compact {
 		out = append(out, kafkago.ConfigEntry{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(64 << 20)},
 			kafkago.ConfigEntry{ConfigName: "min.cleanable.dirty.ratio", ConfigValue: "0.3"})
-		if s.short == Decisions { // a record that was written over by one who led no longer must be there to be seen, and deletions for a ledger that was away
+		if s.short == Decisions || s.short == Alerts { // a record that was written over by one who led no longer must be there to be seen, and deletions for a ledger that was away
 			out = append(out, kafkago.ConfigEntry{ConfigName: "min.compaction.lag.ms", ConfigValue: "3600000"},
 				kafkago.ConfigEntry{ConfigName: "delete.retention.ms", ConfigValue: "86400000"})
 		}
