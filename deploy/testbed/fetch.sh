@@ -189,6 +189,8 @@ part() {
     alertmanager)
       have prometheus-alertmanager || unpack alertmanager prometheus-alertmanager prometheus-alertmanager ||
         installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
+    alertmanager) # reads a template from /usr/share, so it has to be installed
+      have prometheus-alertmanager || installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
     mailpit) # a mail server that shows what it received; built from its Go module
       have mailpit || { GOBIN=$testbed/bin go install github.com/axllent/mailpit@v1.27.11 >>"$log" 2>&1 && runs "$testbed/bin/mailpit"; } ||
         lacks mailpit "go install github.com/axllent/mailpit@v1.27.11" ;;
