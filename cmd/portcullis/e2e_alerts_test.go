@@ -71,6 +71,21 @@ func (c *posted) String() string {
 	return fmt.Sprintf("%+v", c.got)
 }
 
+// metrics is what Prometheus would be told.
+func (r *rig) metrics() string {
+	r.t.Helper()
+	page, err := http.Get(r.url() + "/metrics")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer page.Body.Close()
+	text, err := io.ReadAll(page.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestE2EAlerts: an attack in the log is told once, also over a kill; a silence keeps the
 // next one quiet, an acknowledgement is known, all is written down.
 func TestE2EAlerts(t *testing.T) {
@@ -110,13 +125,8 @@ func TestE2EAlerts(t *testing.T) {
 	if out := r.cli(exitRan, "alert"); !strings.Contains(out, "acknowledged") || !strings.Contains(out, "silenced: ") {
 		t.Errorf("alerts\n%s", out)
 	}
-	page, err := http.Get(r.url() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer page.Body.Close()
-	if text, err := io.ReadAll(page.Body); err != nil || !strings.Contains(string(text), `portcullis_alert_notices_total{channel="desk",kind="firing"} 1`) {
-		t.Errorf("metrics, %v\n%s", err, text)
+	if text := r.metrics(); !strings.Contains(text, `portcullis_alert_notices_total{channel="desk",kind="firing"} 1`) {
+		t.Errorf("metrics\n%s", text)
 	}
 	r.cli(exitRan, "alert", "test", "desk", "-c", r.config)
 	if out := r.cli(exitFailed, "alert", "test", "dsk", "-c", r.config); !strings.Contains(out, "did you mean desk?") {

@@ -186,9 +186,6 @@ part() {
     promtool) # checks rules of Prometheus; nothing else of the package is kept
       have promtool || { unpack prometheus prometheus promtool &&
         find "$testbed/prometheus" -type f ! -name promtool -delete; } || lacks promtool "apt-get install prometheus" ;;
-    alertmanager)
-      have prometheus-alertmanager || unpack alertmanager prometheus-alertmanager prometheus-alertmanager ||
-        installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
     alertmanager) # reads a template from /usr/share, so it has to be installed
       have prometheus-alertmanager || installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
     mailpit) # a mail server that shows what it received; built from its Go module

@@ -78,7 +78,7 @@ func FuzzRedacted(f *testing.F) {
 	f.Add("\"", "\\\"")
 	f.Fuzz(func(t *testing.T, before, after string) {
 		if strings.Contains(before+after, "192.0.2.7") {
-			t.Skip()
+			return
 		}
 		if got := alert.Redacted(before + " 192.0.2.7 " + after); strings.Contains(got, "192.0.2.7") {
 			t.Errorf("%q", got)
