@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/store"
 )
 
 // Ledger keeps decisions, every change of them, the allow-list and the commands
@@ -68,15 +69,7 @@ func (l *Ledger) ReadFrom(db *sql.DB) *Ledger {
 }
 
 func (l *Ledger) tx(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := l.w.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		_ = tx.Rollback() // the error that matters is do's
-		return err
-	}
-	return tx.Commit()
+	return store.InTx(ctx, l.w, do)
 }
 
 // Post puts a command into the inbox and returns its id.

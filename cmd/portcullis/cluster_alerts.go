@@ -46,54 +46,29 @@ func (s *sharedAlerts) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var recs []alert.Shared
-	next := from
-	apply := func(to int64) error {
-		if len(recs) == 0 && to <= next {
-			return nil
-		}
-		if err := s.apply(ctx, recs, to); err != nil {
-			return err
-		}
-		recs, next = recs[:0], to
-		return nil
-	}
-	return s.c.read(ctx, kafka.Alerts, 0, from, func(m *bus.Message, _ int64) error {
-		recs = append(recs, sharedOf(m))
-		if len(recs) < alertRecordsMost {
-			return nil
-		}
-		return apply(m.Offset + 1)
-	}, apply, func(from, to int64) {
-		s.c.log.Warn("the topic of alerts lacks records that were not read here", "from", from, "to", to)
+	return gatherRecords(ctx, s.c, gathering[alert.Shared]{
+		topic: kafka.Alerts, from: from, most: alertRecordsMost, what: "the topic of alerts", of: sharedOf,
+		apply:   func(recs []alert.Shared, to int64) error { return s.apply(ctx, recs, to) },
+		applied: func([]alert.Shared) error { return nil },
+		level:   func() {},
 	})
 }
 
-// apply tries until the database takes it.
+// apply has the database take records in, and tells who waits for them.
 func (s *sharedAlerts) apply(ctx context.Context, recs []alert.Shared, to int64) error {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		done, err := s.c.alerts.Apply(ctx, recs, to)
-		if err == nil {
-			s.mu.Lock()
-			s.applied, s.epoch = to, done.Epoch
-			close(s.moved)
-			s.moved = make(chan struct{})
-			s.mu.Unlock()
-			if e := s.c.alerting.sender(); e != nil && len(done.Stale) > 0 {
-				e.Changed(done.Stale)
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		s.c.log.Error("what others wrote of alerts cannot be taken into the database; it is tried until it works", "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
+	done, err := s.c.alerts.Apply(ctx, recs, to)
+	if err != nil {
+		return err
 	}
+	s.mu.Lock()
+	s.applied, s.epoch = to, done.Epoch
+	close(s.moved)
+	s.moved = make(chan struct{})
+	s.mu.Unlock()
+	if e := s.c.alerting.sender(); e != nil && len(done.Stale) > 0 {
+		e.Changed(done.Stale)
+	}
+	return nil
 }
 
 // sender is the engine, if this process sends.

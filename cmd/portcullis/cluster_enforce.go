@@ -275,46 +275,15 @@ func (c *cluster) followJournal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var recs []journal.Record
-	next := from
-	apply := func(to int64) error {
-		if len(recs) == 0 && to <= next {
-			return nil
-		}
-		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-			report, err := c.ledger.Apply(ctx, recs, to)
-			if err == nil {
-				if err := c.report(ctx, recs, report); err != nil {
-					return err
-				}
-				recs, next = recs[:0], to
-				return nil
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			c.log.Error("the journal cannot be taken into the ledger; it is tried until it works", "error", err)
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(pause):
-			}
-		}
-	}
-	return c.read(ctx, kafka.Decisions, 0, from, func(m *bus.Message, end int64) error {
-		recs = append(recs, recordOf(m))
-		if len(recs) < journalMost {
-			return nil
-		}
-		return apply(m.Offset + 1)
-	}, func(end int64) error {
-		if err := apply(end); err != nil {
+	var told enforce.Report
+	return gatherRecords(ctx, c, gathering[journal.Record]{
+		topic: kafka.Decisions, from: from, most: journalMost, what: "the journal", of: recordOf,
+		apply: func(recs []journal.Record, to int64) (err error) {
+			told, err = c.ledger.Apply(ctx, recs, to)
 			return err
-		}
-		c.leveled.Do(func() { close(c.level) })
-		return nil
-	}, func(from, to int64) {
-		c.log.Warn("the journal lacks records that were not read here", "from", from, "to", to)
+		},
+		applied: func(recs []journal.Record) error { return c.report(ctx, recs, told) },
+		level:   func() { c.leveled.Do(func() { close(c.level) }) },
 	})
 }
 

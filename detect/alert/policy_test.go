@@ -343,7 +343,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.e.Run(ctx) }()
-	w.find(w.finding("auth-burst", "192.0.2.1", "/login", detect.High))
+	w.e.Note(w.finding("auth-burst", "192.0.2.1", "/login", detect.High))
 	within(t, func() bool { return r.kinds() == "firing" })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/portcullis/portcullis/detect/store"
 )
 
 // tableSchema is in the same file as the findings. seq orders writes; fresh marks what a
@@ -82,7 +84,7 @@ func (t *Table) Put(ctx context.Context, recs []Record) error { return t.write(c
 func (t *Table) Post(ctx context.Context, recs []Record) error { return t.write(ctx, recs, true) }
 
 func (t *Table) write(ctx context.Context, recs []Record, fresh bool) error {
-	err := t.inTx(ctx, func(tx *sql.Tx) error {
+	err := store.InTx(ctx, t.w, func(tx *sql.Tx) error {
 		seq, err := meta(ctx, tx, metaSeq)
 		if err != nil {
 			return err
@@ -109,18 +111,6 @@ func put(ctx context.Context, tx *sql.Tx, r Record, seq int64, fresh bool) error
 	_, err := tx.ExecContext(ctx, `INSERT INTO alert_records (kind, key, value, seq, fresh) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, seq = excluded.seq, fresh = excluded.fresh`, r.Kind, r.Key, string(r.Value), seq, fresh)
 	return err
-}
-
-func (t *Table) inTx(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := t.w.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		_ = tx.Rollback() // the error that matters is do's
-		return err
-	}
-	return tx.Commit()
 }
 
 func meta(ctx context.Context, tx *sql.Tx, key string) (n int64, err error) {
@@ -150,7 +140,7 @@ type Applied struct {
 
 // Apply takes in what all processes wrote, in its order, and notes from where to go on.
 func (t *Table) Apply(ctx context.Context, list []Shared, next int64) (done Applied, err error) {
-	err = t.inTx(ctx, func(tx *sql.Tx) error {
+	err = store.InTx(ctx, t.w, func(tx *sql.Tx) error {
 		done = Applied{}
 		var err error
 		if done.Epoch, err = meta(ctx, tx, metaEpoch); err != nil {
@@ -205,7 +195,7 @@ func (a *Applied) take(ctx context.Context, tx *sql.Tx, s Shared, seq int64) err
 
 // Next is the offset to read on from.
 func (t *Table) Next(ctx context.Context) (next int64, err error) {
-	err = t.inTx(ctx, func(tx *sql.Tx) error {
+	err = store.InTx(ctx, t.w, func(tx *sql.Tx) error {
 		next, err = meta(ctx, tx, metaNext)
 		return err
 	})
@@ -223,7 +213,7 @@ func (t *Table) Fresh(ctx context.Context) ([]Record, error) {
 
 // Handed notes that records were handed on, unless they changed meanwhile.
 func (t *Table) Handed(ctx context.Context, recs []Record) error {
-	err := t.inTx(ctx, func(tx *sql.Tx) error {
+	err := store.InTx(ctx, t.w, func(tx *sql.Tx) error {
 		for _, r := range recs {
 			if _, err := tx.ExecContext(ctx, `UPDATE alert_records SET fresh = 0 WHERE kind = ? AND key = ? AND value = ?`, r.Kind, r.Key, string(r.Value)); err != nil {
 				return err
@@ -244,7 +234,7 @@ func (t *Table) HideStored(ctx context.Context) error {
 	if err != nil || t.hide == nil {
 		return err
 	}
-	err = t.inTx(ctx, func(tx *sql.Tx) error {
+	err = store.InTx(ctx, t.w, func(tx *sql.Tx) error {
 		for _, r := range recs {
 			hidden := []byte(t.hide(string(r.Value)))
 			if bytes.Equal(hidden, r.Value) {

@@ -44,7 +44,7 @@ func (db *DB) stage(ctx context.Context, blobs map[string][]byte) (map[string]in
 	}
 	staged := make(map[string]int64, len(blobs))
 	for _, keys := range runs {
-		err := inTx(ctx, db.w, func(tx *sql.Tx) error { return db.insertParts(ctx, tx, blobs, keys, staged) })
+		err := InTx(ctx, db.w, func(tx *sql.Tx) error { return db.insertParts(ctx, tx, blobs, keys, staged) })
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func (db *DB) sweep(ctx context.Context) error {
 			size += old[n].size
 			n++
 		}
-		err := inTx(ctx, db.w, func(tx *sql.Tx) error {
+		err := InTx(ctx, db.w, func(tx *sql.Tx) error {
 			return each(ctx, tx, `DELETE FROM parts WHERE id = ?`, old[:n], func(_ int, p part) []any { return []any{p.id} })
 		})
 		if err != nil {

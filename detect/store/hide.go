@@ -118,7 +118,7 @@ func (db *DB) hideFindings(ctx context.Context) error {
 
 // hideTexts hides routes and the samples of rejected lines, which are few.
 func (db *DB) hideTexts(ctx context.Context) error {
-	return inTx(ctx, db.w, func(tx *sql.Tx) error {
+	return InTx(ctx, db.w, func(tx *sql.Tx) error {
 		for _, t := range []struct {
 			read, write string
 			limit       int

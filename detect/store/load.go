@@ -14,7 +14,7 @@ import (
 // of the same one. Findings, rollups and rejects are queried instead.
 func (db *DB) Load(ctx context.Context) (State, error) {
 	s := State{Blobs: map[string][]byte{}}
-	err := inTx(ctx, db.r, func(tx *sql.Tx) error { // one snapshot of the file
+	err := InTx(ctx, db.r, func(tx *sql.Tx) error { // one snapshot of the file
 		var err error
 		if s.Marks, err = loadMarks(ctx, tx); err != nil {
 			return err

@@ -34,7 +34,7 @@ func (db *DB) Save(ctx context.Context, s State) error {
 	defer db.saving.Unlock()
 	staged, err := db.stage(ctx, s.Blobs)
 	if err == nil {
-		err = inTx(ctx, db.w, func(tx *sql.Tx) error { return db.saveAll(ctx, tx, s, staged) })
+		err = InTx(ctx, db.w, func(tx *sql.Tx) error { return db.saveAll(ctx, tx, s, staged) })
 	}
 	if err != nil {
 		return fmt.Errorf("store: save: %w%s", err, hint(err))

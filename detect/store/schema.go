@@ -101,7 +101,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return newer(v)
 	}
 	for ; v < len(migrations); v++ {
-		err := inTx(ctx, db, func(tx *sql.Tx) error {
+		err := InTx(ctx, db, func(tx *sql.Tx) error {
 			if _, err := tx.ExecContext(ctx, migrations[v]); err != nil {
 				return err
 			}
@@ -115,7 +115,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+// InTx runs do in a transaction, which is undone where do fails.
+func InTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

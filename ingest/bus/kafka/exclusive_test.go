@@ -130,7 +130,7 @@ func TestSurveyChangesNothing(t *testing.T) {
 	c, _ := open(t, settings(kafkatest.Full(t)))
 	for range 2 {
 		s, err := c.Survey(t.Context())
-		if err != nil || s.Found || len(s.Wrong) != 6 || !strings.Contains(s.Wrong.Error(), "does not exist") {
+		if err != nil || s.Found || len(s.Wrong) != 7 || !strings.Contains(s.Wrong.Error(), "does not exist") {
 			t.Fatalf("%+v, %v", s, err)
 		}
 	}

@@ -56,7 +56,7 @@ func TestEnsure(t *testing.T) {
 			t.Errorf("%s: min.insync.replicas %s, compression.type %s", topic, s["min.insync.replicas"], s["compression.type"])
 		}
 	}
-	if n := log.count("topic made"); n != 6 {
+	if n := log.count("topic made"); n != 7 {
 		t.Errorf("said %d times that a topic was made", n)
 	}
 	// A second process with other numbers takes those of the topics.
