@@ -163,6 +163,13 @@ func (ch *channel) spend(now time.Time, kind Kind) bool {
 	return true
 }
 
+// refund gives back what a notice cost that did not go out.
+func (ch *channel) refund(kind Kind) {
+	if kind != Again {
+		ch.saved.Tokens = min(float64(ch.cfg.Rate), ch.saved.Tokens+1)
+	}
+}
+
 // job makes the notice of one alert, or the digest of several.
 func (e *Engine) job(ch *channel, list []*Alert, now time.Time) *job {
 	j := &job{alerts: list}
@@ -208,6 +215,7 @@ func (e *Engine) link(n *Notice) string {
 
 // unsent takes a job back that did not go out.
 func (e *Engine) unsent(ch *channel, j *job) {
+	ch.refund(j.as[0].Due)
 	for _, a := range j.alerts {
 		if d := a.Told[ch.name]; d != nil {
 			d.Trying = ""
@@ -236,6 +244,7 @@ func (e *Engine) done(ch *channel, j *job, now time.Time) {
 func (e *Engine) failed(ch *channel, j *job, err error, now time.Time) {
 	ch.fails++
 	ch.why = fmt.Sprint(err)
+	ch.refund(j.as[0].Due)
 	for i, a := range j.alerts {
 		d := a.Told[ch.name]
 		d.Tries++

@@ -74,14 +74,12 @@ func (e *Engine) add(f *detect.Finding, now time.Time) string {
 	if f.Severity >= detect.Medium {
 		anchor = campaign.Name(f)
 	}
-	own := ruleKey(f)
-	key := own
+	key := ruleKey(f)
 	if a := e.alerts[e.where[f.ID]]; a != nil && a.State == Open {
 		key = a.Key // also where its route is another one by now
 	} else if anchor != "" && e.open[campaignKey(anchor)] != nil {
 		key = campaignKey(anchor)
-	}
-	if e.told(f, own) || anchor != "" && e.told(f, campaignKey(anchor)) {
+	} else if e.told(f, key) || anchor != "" && e.told(f, campaignKey(anchor)) {
 		return ""
 	}
 	a := e.alertOf(f, key, now)
@@ -151,7 +149,7 @@ func (e *Engine) fold(from, to *Alert, anchor string, now time.Time) {
 // told reports whether an alert that is resolved has told of the finding.
 func (e *Engine) told(f *detect.Finding, key string) bool {
 	a := e.recent[key]
-	return a != nil && f.LastSeen <= a.Last && e.open[key] == nil
+	return a != nil && a.Into == "" && f.LastSeen <= a.Last && e.open[key] == nil
 }
 
 // alertOf is the open alert with a key; where there is none it begins.

@@ -83,10 +83,16 @@ func (e *Engine) resolve(now time.Time) {
 
 // mute finds out which alerts say nothing now, and why.
 func (e *Engine) mute(now time.Time) {
+	graver := make([]map[string][]*Alert, len(e.inhibit))
+	for i := range e.inhibit {
+		graver[i] = e.inhibit[i].graver(e.open)
+	}
 	for _, a := range e.open {
 		why := e.silenced(a, now)
-		if why == "" {
-			why = e.inhibited(a)
+		for i := range e.inhibit {
+			if why == "" {
+				why = e.inhibit[i].inhibits(a, graver[i])
+			}
 		}
 		if why != a.Muted {
 			a.Muted = why
@@ -104,38 +110,42 @@ func (e *Engine) silenced(a *Alert, now time.Time) string {
 	return ""
 }
 
-func (e *Engine) inhibited(a *Alert) string {
-	for _, x := range e.inhibit {
-		if !x.mute.Match(a) {
-			continue
+// graver are the alerts that keep others quiet, by what both must share but the subject.
+func (x *inhibition) graver(open map[string]*Alert) map[string][]*Alert {
+	out := map[string][]*Alert{}
+	for _, o := range open {
+		if x.while.Match(o) && !x.mute.Match(o) {
+			out[x.shared(o)] = append(out[x.shared(o)], o)
 		}
-		for _, o := range e.open {
-			if o != a && x.while.Match(o) && !x.mute.Match(o) && x.equals(a, o) {
-				return "inhibited: " + o.ID
-			}
+	}
+	return out
+}
+
+func (x *inhibition) shared(a *Alert) string {
+	key := ""
+	for _, name := range x.equal {
+		switch name {
+		case "route":
+			key += "\x00" + a.Route
+		case "family":
+			key += "\x00" + string(a.Family)
+		case "rule":
+			key += "\x00" + a.Rule
+		}
+	}
+	return key
+}
+
+func (x *inhibition) inhibits(a *Alert, graver map[string][]*Alert) string {
+	if len(graver) == 0 || !x.mute.Match(a) {
+		return ""
+	}
+	for _, o := range graver[x.shared(a)] {
+		if !slices.Contains(x.equal, "subject") || slices.ContainsFunc(a.Subjects, func(s detect.Subject) bool { return slices.Contains(o.Subjects, s) }) {
+			return "inhibited: " + o.ID
 		}
 	}
 	return ""
-}
-
-func (x *inhibition) equals(a, b *Alert) bool {
-	for _, key := range x.equal {
-		same := false
-		switch key {
-		case "route":
-			same = a.Route == b.Route
-		case "family":
-			same = a.Family == b.Family
-		case "rule":
-			same = a.Rule == b.Rule
-		case "subject":
-			same = slices.ContainsFunc(a.Subjects, func(s detect.Subject) bool { return slices.Contains(b.Subjects, s) })
-		}
-		if !same {
-			return false
-		}
-	}
-	return true
 }
 
 // target is a channel that is to be told of an alert, and why.
@@ -226,11 +236,15 @@ func (e *Engine) planResolved(a *Alert, now time.Time) {
 	for name, d := range a.Told {
 		ch := e.byName[name]
 		switch {
+		case d.Due == Resolved && ch != nil:
 		case ch == nil, d.Count == 0 && d.Trying == "" && d.Due != Firing && d.Due != Escalation:
 			if d.Due != "" {
 				d.Due = ""
 				e.touch(kindAlert, a.ID)
 			}
+		case d.Count == 0 && d.Held && d.Trying == "" && ch.spec.Chat && ch.cfg.Resolved:
+			d.Due = Resolved // one message says both
+			e.touch(kindAlert, a.ID)
 		case d.Count == 0: // it is told all the same, and then that it is resolved
 		case d.Kind == Resolved || !ch.cfg.Resolved:
 			if d.Due != "" && d.Due != Resolved {
@@ -273,14 +287,48 @@ func (e *Engine) prune(now time.Time) {
 		if a.State != Closed || a.Closed > old {
 			continue
 		}
-		if !slices.ContainsFunc(e.channels, func(ch *channel) bool { d := a.Told[ch.name]; return d != nil && d.Due != "" }) {
+		if !e.pending(a) {
 			e.forget(a)
 		}
 	}
+	e.crowded()
 	for id, s := range e.silences {
 		if s.Until < old {
 			delete(e.silences, id)
 			e.touch(kindSilence, id)
 		}
+	}
+}
+
+// pending reports whether a channel is to be told of an alert.
+func (e *Engine) pending(a *Alert) bool {
+	return slices.ContainsFunc(e.channels, func(ch *channel) bool { d := a.Told[ch.name]; return d != nil && d.Due != "" })
+}
+
+// keptMost bounds the alerts that are kept. Beyond it those are forgotten that were
+// resolved first, of which nothing is due; beyond twice as many also what is due, which
+// Stats counts as given up.
+const keptMost = 20_000
+
+func (e *Engine) crowded() {
+	if len(e.alerts) <= keptMost {
+		return
+	}
+	var list []*Alert
+	for _, a := range e.alerts {
+		if a.State == Closed {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Alert) int { return cmp.Compare(a.Closed, b.Closed) })
+	for _, a := range list {
+		due := e.pending(a)
+		if len(e.alerts) <= keptMost || due && len(e.alerts) <= 2*keptMost {
+			continue
+		}
+		if due {
+			e.stats.GivenUp++
+		}
+		e.forget(a)
 	}
 }
