@@ -119,6 +119,7 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 		deps.Decisions = b.ledger
 	}
 	deps.Allowed, deps.Poster, deps.Audit, deps.Log = b.ledger, b.ledger, b.ledger, b.quiet
+	deps.Alerts = b.alerts
 	deps.Rules, deps.KeysFile = b.settings.consoleRules, b.settings.consoleKeys()
 	deps.Metrics = telemetry.MetricsHandler(registry, b.log)
 	deps.Tags = func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/dashboards/console/consoletest"
+	"github.com/portcullis/portcullis/detect/alert"
 )
 
 // TestKeysAPI makes, rotates and removes a key beside a console that runs, which takes each
@@ -73,8 +74,12 @@ func asked(t *testing.T, keys string) func(key, path string) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	alerts, err := alert.OpenTable(t.Context(), db.SQL(), db.Reader(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	srv, err := console.New(console.Config{KeysFile: keys}, console.Deps{
-		Findings: db, Decisions: ledger, Audit: ledger, Allowed: ledger, Poster: ledger, Status: func() console.Status { return console.Status{} },
+		Findings: db, Decisions: ledger, Audit: ledger, Allowed: ledger, Poster: ledger, Alerts: alerts, Status: func() console.Status { return console.Status{} },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ func views() []view {
 	unfold := `(document.querySelectorAll("main details.finding:not([open])").forEach((d) => { d.open = true; }), `
 	return []view{
 		{"overview", "/", drawn},
+		{"alerts", "/alerts", `document.querySelectorAll("#alerts li.alert").length === 2 && document.querySelectorAll("#silences tr").length === 1`},
 		{"campaigns", "/campaigns", unfold + `document.querySelectorAll("#findings details[open] .members").length >= 1)`},
 		{"findings", "/findings?severity=medium", unfold + `document.querySelectorAll("details[open] .evidence mark").length >= 3)`},
 		{"subject", "/subject?subject=ip:203.0.113.66", `document.querySelectorAll("#timeline li").length > 4 && document.querySelectorAll("#requests li").length > 1`},

@@ -67,13 +67,14 @@ type Rule struct {
 }
 
 // Deps is what the console shows and whom it asks. Findings, Decisions, Audit, Allowed,
-// Poster and Status must be set; all must be safe for concurrent use.
+// Poster, Alerts and Status must be set; all must be safe for concurrent use.
 type Deps struct {
 	Findings  Findings
 	Decisions Decisions
 	Audit     Audit
 	Allowed   AllowList
 	Poster    Poster
+	Alerts    Alerts
 	Status    func() Status              // called about once a second per process; must be quick
 	Metrics   http.Handler               // nil: no /metrics
 	Ready     func() error               // nil: always ready

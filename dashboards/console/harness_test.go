@@ -16,6 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/dashboards/console/consoletest"
+	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 )
@@ -27,6 +28,7 @@ type house struct {
 	t      testing.TB
 	db     *store.DB
 	ledger *enforce.Ledger
+	alerts *alert.Table
 	server *console.Server
 	http   *httptest.Server
 	keys   string // the keys file, where there is one
@@ -58,7 +60,7 @@ func (h *house) setReady(err error) {
 
 func (h *house) deps() console.Deps {
 	return console.Deps{
-		Findings: h.db, Decisions: h.ledger, Audit: h.ledger, Allowed: h.ledger, Poster: h.ledger,
+		Findings: h.db, Decisions: h.ledger, Audit: h.ledger, Allowed: h.ledger, Poster: h.ledger, Alerts: h.alerts,
 		Rules:  consoletest.Rules,
 		Status: func() console.Status { return consoletest.Status(h.clock()) },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -88,6 +90,9 @@ func open(t testing.TB, cfg console.Config) *house {
 			t.Errorf("close the store: %v", err)
 		}
 	})
+	if h.alerts, err = alert.OpenTable(t.Context(), h.db.SQL(), h.db.Reader(), nil); err != nil {
+		t.Fatal(err)
+	}
 	if cfg.TokenFile == "set" {
 		cfg.TokenFile = tokenFile(t, token)
 	}

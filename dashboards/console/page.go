@@ -29,7 +29,7 @@ type pageInfo struct{ Name, Title string }
 
 // pages stand in the navigation in this order.
 var pages = []pageInfo{
-	{"", "Overview"}, {"campaigns", "Campaigns"}, {"findings", "Findings"}, {"subject", "Subject"}, {"decisions", "Decisions"},
+	{"", "Overview"}, {"alerts", "Alerts"}, {"campaigns", "Campaigns"}, {"findings", "Findings"}, {"subject", "Subject"}, {"decisions", "Decisions"},
 	{"rules", "Rules"}, {"sources", "Sources"}, {"gateways", "Gateways"}, {"audit", "Audit"},
 }
 

@@ -58,7 +58,7 @@ func (rt route) known(r *http.Request) error {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.readRoutes(), s.writeRoutes(), s.plainRoutes())
+	return slices.Concat(s.pageRoutes(), s.readRoutes(), s.writeRoutes(), s.alertRoutes(), s.plainRoutes())
 }
 
 // pageRoutes are what people open.

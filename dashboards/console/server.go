@@ -69,7 +69,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if deps.Findings == nil || deps.Audit == nil || deps.Decisions == nil || deps.Allowed == nil || deps.Poster == nil || deps.Status == nil {
+	if deps.Findings == nil || deps.Audit == nil || deps.Decisions == nil || deps.Allowed == nil || deps.Poster == nil || deps.Alerts == nil || deps.Status == nil {
 		return nil, errors.New("console: findings, decisions, audit, allowed, poster and status must be given")
 	}
 	s := &Server{

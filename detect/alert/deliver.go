@@ -208,9 +208,9 @@ func (e *Engine) link(n *Notice) string {
 	case base == "":
 		return ""
 	case n.Kind == Digest:
-		return base + "/#/alerts"
+		return base + "/alerts"
 	}
-	return base + "/#/alerts/" + n.Alert
+	return base + "/alerts?id=" + n.Alert
 }
 
 // unsent takes a job back that did not go out.

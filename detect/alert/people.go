@@ -109,6 +109,7 @@ type Who struct {
 	Name string
 	Why  string
 	At   time.Time
+	Once string // a name of theirs for it: a silence is added once under it; "" = none
 }
 
 // Bounds of what people write.
@@ -137,7 +138,16 @@ func (t *Table) AddSilence(ctx context.Context, match []string, span time.Durati
 	for i := range m {
 		m[i].Value = t.hidden(m[i].Value)
 	}
-	s := Silence{ID: newID(), Match: m, From: who.At.UnixNano(), Until: who.At.Add(span).UnixNano(), Who: who.Name, Why: cut(t.hidden(who.Why), peopleWhyMost)}
+	id := newID()
+	if who.Once != "" {
+		id = who.Once[:min(len(who.Once), len(id))]
+		if list, err := t.Silences(ctx, false, who.At); err != nil {
+			return Silence{}, err
+		} else if i := slices.IndexFunc(list, func(s Silence) bool { return s.ID == id }); i >= 0 {
+			return list[i], nil
+		}
+	}
+	s := Silence{ID: id, Match: m, From: who.At.UnixNano(), Until: who.At.Add(span).UnixNano(), Who: who.Name, Why: cut(t.hidden(who.Why), peopleWhyMost)}
 	return s, t.post(ctx, kindSilence, s.ID, s, Entry{What: "silence", On: s.ID}, who)
 }
 

@@ -278,7 +278,7 @@ func TestTemplates(t *testing.T) {
 	w.find(w.finding("auth-burst", "192.0.2.1", "/login\r\nBcc: all\u202e", detect.High))
 	w.pass(20 * time.Second)
 	id := w.alerts(true)[0].ID
-	if n := r.got[0]; n.Title != `HIGH /login\r\nBcc: all\u202e` || n.Text != "1 of ip:192.0.2.1\nhttps://portcullis.example.org/#/alerts/"+id {
+	if n := r.got[0]; n.Title != `HIGH /login\r\nBcc: all\u202e` || n.Text != "1 of ip:192.0.2.1\nhttps://portcullis.example.org/alerts?id="+id {
 		t.Errorf("title %q, text %q", n.Title, n.Text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/portcullis/portcullis/dashboards/console"
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/ingest"
 )
@@ -47,6 +48,34 @@ func Rules() []console.Rule {
 		rule("scanner", "recon", "observe", "paths and agents known from scanners"),
 		rule("weak-tls", "api", "off", "old TLS between client and gateway"),
 	}
+}
+
+// Alerts are what people were told of the hour.
+func Alerts(now time.Time) []alert.Alert {
+	ago := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }
+	list := []alert.Alert{
+		{
+			ID: "a1", Rule: "auth-burst", Family: detect.Credential, Severity: detect.High, Route: "/login", Why: "312 refused logins for 288 accounts in 60 s",
+			Subjects: []detect.Subject{{Kind: "ip", Value: "203.0.113.66"}}, Clients: 1, Findings: 3, Requests: 312, Opened: ago(9 * time.Minute), Heard: ago(time.Minute),
+			Told: map[string]*alert.Delivery{"chat": {Count: 2}, "mail": {Count: 1, Error: "the server refused the sender"}},
+		},
+		{
+			ID: "a2", Rule: "injection", Family: detect.Injection, Severity: detect.Critical, Why: "two requests that carry an attack, near certain",
+			Subjects: []detect.Subject{{Kind: "ip", Value: "198.51.100.23"}}, Clients: 1, Findings: 1, Requests: 2, Opened: ago(40 * time.Minute), Heard: ago(30 * time.Minute),
+		},
+		{
+			ID: "a3", Rule: "scanner", Family: detect.Recon, Severity: detect.Medium, Why: "paths that only scanners ask for", Muted: "silenced",
+			Subjects: []detect.Subject{{Kind: "ip", Value: "192.0.2.50"}}, Clients: 1, Findings: 1, Requests: 44, Opened: ago(50 * time.Minute), Heard: ago(45 * time.Minute), Closed: ago(5 * time.Minute),
+		},
+	}
+	for i := range list {
+		a := &list[i]
+		a.Key, a.First, a.Last, a.State = a.Rule, a.Opened, a.Heard, alert.Open
+		if a.Closed != 0 {
+			a.State = alert.Closed
+		}
+	}
+	return list
 }
 
 // Decisions are at least one of each state that people see.

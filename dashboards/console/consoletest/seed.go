@@ -5,11 +5,13 @@ package consoletest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
 )
@@ -52,7 +54,33 @@ func fill(ctx context.Context, db *store.DB, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return fillAlerts(ctx, db, now)
+}
+
+// fillAlerts adds an open alert, one that somebody looks after, one that is over, and a
+// silence.
+func fillAlerts(ctx context.Context, db *store.DB, now time.Time) error {
+	table, err := alert.OpenTable(ctx, db.SQL(), db.Reader(), nil)
+	if err != nil {
+		return err
+	}
+	var recs []alert.Record
+	for _, a := range Alerts(now) {
+		value, err := json.Marshal(a)
+		if err != nil {
+			return err
+		}
+		recs = append(recs, alert.Record{Kind: "alert", Key: a.ID, Value: value})
+	}
+	if err := table.Put(ctx, recs); err != nil {
+		return err
+	}
+	who := alert.Who{Name: "kim", Why: "the penetration test of this week", At: now.Add(-20 * time.Minute)}
+	if _, err := table.Acknowledge(ctx, "a2", who); err != nil {
+		return err
+	}
+	_, err = table.AddSilence(ctx, []string{"rule=scanner"}, 8*time.Hour, who)
+	return err
 }
 
 // AddDecision writes a decision as the enforcer would, with a short history.

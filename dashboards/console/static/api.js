@@ -26,6 +26,9 @@ async function ask(method, path, body) {
 
 export const get = (path) => ask("GET", path);
 
+/** send does a write that is answered at once. */
+export const send = (method, path, body) => ask(method, path, body);
+
 /** write posts a command and waits until the enforcer has answered, up to ten
  * seconds after the server stopped waiting. */
 export async function write(method, path, body) {

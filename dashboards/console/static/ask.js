@@ -4,7 +4,8 @@ import { h, byId, text } from "./dom.js";
 const spans = [["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["168h", "7 days"], ["720h", "30 days"], ["", "until removed"]];
 
 /** ask opens the dialog and runs act({why, for, value}) on consent; it stays open
- * with the message when act fails. o: title, text, ok, danger, value, spans. */
+ * with the message when act fails. o: title, text, ok, danger,
+ * value, label and example of it, spans. */
 export function ask(o, act) {
   const dialog = byId("ask");
   const form = byId("ask-form");
@@ -16,6 +17,8 @@ export function ask(o, act) {
   byId("ask-why").value = "";
   byId("ask-value").value = "";
   byId("ask-value-row").hidden = !o.value;
+  text(byId("ask-value-row").querySelector("label"), o.label || "Address, network or consumer");
+  byId("ask-value").placeholder = o.example || "192.0.2.0/24";
   byId("ask-value").required = !!o.value;
   byId("ask-for-row").hidden = !o.spans;
   byId("ask-for").replaceChildren(...spans.filter(([v]) => v || o.spans === "open").map(([v, name]) => h("option", { value: v }, name)));

@@ -102,7 +102,7 @@ func Notice(kind alert.Kind) *alert.Notice {
 		Confidence: 0.95, Route: "/login", Subjects: []detect.Subject{{Kind: "ip", Value: "192.0.2.7"}}, Clients: 57, Findings: 112, Requests: 5043,
 		Why: "57 clients in 3 networks, mostly on \"/login\"", Tags: []string{"owasp:api2:2023", "attack:T1110"},
 		First: 1_700_000_000e9, Last: 1_700_000_600e9, Opened: 1_700_000_605e9}, kind, false)
-	n.ID, n.Channel, n.Version, n.Link = "0123456789abcdef-desk-1", "desk", "1.2.3", "https://portcullis.example.org/#/alerts/0123456789abcdef"
+	n.ID, n.Channel, n.Version, n.Link = "0123456789abcdef-desk-1", "desk", "1.2.3", "https://portcullis.example.org/alerts?id=0123456789abcdef"
 	n.At = time.Unix(1_700_000_620, 0).UTC()
 	if kind == alert.Resolved {
 		n.Closed = n.At

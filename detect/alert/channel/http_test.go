@@ -101,7 +101,7 @@ func TestSlack(t *testing.T) {
 					most = 150
 				}
 				s := text(t, most, b, "text", "text")
-				if s == "<https://portcullis.example.org/#/alerts/0123456789abcdef|Open in the console>" {
+				if s == "<https://portcullis.example.org/alerts?id=0123456789abcdef|Open in the console>" {
 					kind = "mrkdwn"
 				}
 				if at(t, b, "text", "type") != kind {
@@ -130,7 +130,7 @@ func TestTeams(t *testing.T) {
 					t.Errorf("block %v", b)
 				}
 			}
-			if at(t, a, "content", "actions", 0, "url") != "https://portcullis.example.org/#/alerts/0123456789abcdef" {
+			if at(t, a, "content", "actions", 0, "url") != "https://portcullis.example.org/alerts?id=0123456789abcdef" {
 				t.Errorf("actions %v", at(t, a, "content", "actions"))
 			}
 		},

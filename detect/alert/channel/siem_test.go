@@ -11,11 +11,11 @@ import (
 // TestSIEM: events as the formats' documents have them.
 func TestSIEM(t *testing.T) {
 	n := alerttest.Notice(alert.Firing)
-	if got, want := cef(n), `CEF:0|Portcullis|Portcullis|1.2.3|campaign|[HIGH] campaign: credential on /login, 112 findings of 57 clients|8|rt=1700000620000 externalId=0123456789abcdef act=firing cat=credential cnt=112 request=/login msg=57 clients in 3 networks, mostly on "/login" start=1700000000000 end=1700000600000 cn1Label=clients cn1=57 cn2Label=requests cn2=5043 cs1Label=campaign cs1=credential on /login cs2Label=console cs2=https://portcullis.example.org/#/alerts/0123456789abcdef`; got != want {
+	if got, want := cef(n), `CEF:0|Portcullis|Portcullis|1.2.3|campaign|[HIGH] campaign: credential on /login, 112 findings of 57 clients|8|rt=1700000620000 externalId=0123456789abcdef act=firing cat=credential cnt=112 request=/login msg=57 clients in 3 networks, mostly on "/login" start=1700000000000 end=1700000600000 cn1Label=clients cn1=57 cn2Label=requests cn2=5043 cs1Label=campaign cs1=credential on /login cs2Label=console cs2=https://portcullis.example.org/alerts?id\=0123456789abcdef`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	n.Clients = 1
-	if got, want := leef(n), "LEEF:2.0|Portcullis|Portcullis|1.2.3|campaign|x09|devTime=1700000620000\tcat=credential\tsev=8\talert=0123456789abcdef\tkind=firing\ttitle=[HIGH] campaign: credential on /login, 112 findings of 57 clients\twhy=57 clients in 3 networks, mostly on \"/login\"\tcampaign=credential on /login\troute=/login\tclients=1\tfindings=112\trequests=5043\tconsole=https://portcullis.example.org/#/alerts/0123456789abcdef\tsrc=192.0.2.7"; got != want {
+	if got, want := leef(n), "LEEF:2.0|Portcullis|Portcullis|1.2.3|campaign|x09|devTime=1700000620000\tcat=credential\tsev=8\talert=0123456789abcdef\tkind=firing\ttitle=[HIGH] campaign: credential on /login, 112 findings of 57 clients\twhy=57 clients in 3 networks, mostly on \"/login\"\tcampaign=credential on /login\troute=/login\tclients=1\tfindings=112\trequests=5043\tconsole=https://portcullis.example.org/alerts?id=0123456789abcdef\tsrc=192.0.2.7"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
