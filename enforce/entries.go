@@ -28,30 +28,47 @@ func targetOf(s detect.Subject, route string) (Target, error) {
 	return Target{}, fmt.Errorf("enforce: no gateway can tell a subject of kind %s by a request", quoted(s.Kind))
 }
 
-// entries is what the gateways should hold: one entry a target, the strongest.
-func entries(live []Decision) []Entry {
-	best := map[Target]Entry{}
+// entries is what the gateways should hold: one entry a target, the strongest; of equally
+// strong ones the first.
+func entries(live []*Decision) []Entry {
+	all := make([]Entry, 0, len(live))
+	order := make([]int32, 0, len(live))
 	for _, d := range live {
 		t, err := targetOf(d.Subject, d.Route)
 		if err != nil {
 			continue // the guard lets none through
 		}
-		if have, ok := best[t]; ok && !stronger(d.Action, have.Action) {
-			continue
+		order = append(order, int32(len(all)))
+		all = append(all, Entry{Decision: d.ID, Prefix: t.Prefix, Subject: t.Subject, Route: t.Route,
+			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Until: d.Expires, Why: d.Why})
+	}
+	slices.SortFunc(order, func(i, j int32) int {
+		a, b := &all[i], &all[j]
+		c := compareTargets(a.Target(), b.Target())
+		switch {
+		case c != 0:
+			return c
+		case stronger(a.Action, b.Action):
+			return -1
+		case stronger(b.Action, a.Action):
+			return 1
 		}
-		best[t] = Entry{Decision: d.ID, Prefix: t.Prefix, Subject: t.Subject, Route: t.Route,
-			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Until: d.Expires, Why: d.Why}
+		return cmp.Compare(i, j)
+	})
+	out := make([]Entry, 0, len(all))
+	for _, i := range order {
+		if n := len(out); n == 0 || out[n-1].Target() != all[i].Target() {
+			out = append(out, all[i])
+		}
 	}
-	out := make([]Entry, 0, len(best))
-	for _, en := range best {
-		out = append(out, en)
-	}
-	slices.SortFunc(out, func(a, b Entry) int { return compareTargets(a.Target(), b.Target()) })
 	return out
 }
 
 func compareTargets(a, b Target) int {
-	return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
+	if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
 		strings.Compare(a.Subject.Kind, b.Subject.Kind), strings.Compare(a.Subject.Value, b.Subject.Value), strings.Compare(a.Route, b.Route))
 }
 

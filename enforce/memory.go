@@ -163,8 +163,9 @@ func (m *memory) count(now time.Time, all bool) {
 	m.recent = slices.DeleteFunc(m.recent, func(at int64) bool { return at <= minute })
 }
 
-// inForce returns the decisions that belong on the gateways, by id.
-func (m *memory) inForce() []Decision {
+// inForce returns the decisions that belong on the gateways, by id. They are those in
+// memory, which change with it.
+func (m *memory) inForce() []*Decision {
 	list := make([]*Decision, 0, len(m.open))
 	for id, d := range m.open {
 		if _, gone := m.leaving[id]; d.State.Live() && !gone {
@@ -172,11 +173,7 @@ func (m *memory) inForce() []Decision {
 		}
 	}
 	slices.SortFunc(list, func(a, b *Decision) int { return strings.Compare(a.ID, b.ID) })
-	out := make([]Decision, len(list))
-	for i, d := range list {
-		out[i] = *d
-	}
-	return out
+	return list
 }
 
 // record returns what is remembered of a subject.

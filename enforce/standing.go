@@ -29,7 +29,13 @@ func (l *Ledger) Standing(ctx context.Context, now time.Time) (s Standing, err e
 	if err != nil {
 		return s, err
 	}
-	s.Entries = entries(slices.DeleteFunc(open, func(d Decision) bool { return !d.State.Live() || d.Expires <= now.UnixNano() }))
+	var live []*Decision
+	for i := range open {
+		if d := &open[i]; d.State.Live() && d.Expires > now.UnixNano() {
+			live = append(live, d)
+		}
+	}
+	s.Entries = entries(live)
 	return s, nil
 }
 

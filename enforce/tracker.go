@@ -28,7 +28,7 @@ func newTracker(cfg VerifyConfig) *tracker {
 
 // set replaces the decisions that are followed; what was counted of those that
 // stay is kept.
-func (t *tracker) set(live []Decision) {
+func (t *tracker) set(live []*Decision) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	byID := make(map[string]*track, len(live))
@@ -47,7 +47,7 @@ func (t *tracker) set(live []Decision) {
 				tr.holding = Holding{State: d.State, Code: d.Code, Why: d.Reason}
 			}
 		}
-		tr.d = d
+		tr.d = *d
 		byID[d.ID] = tr
 		p := target.Prefix
 		if !p.IsValid() {

@@ -105,7 +105,7 @@ func TestVerify(t *testing.T) {
 
 func TestTrackerFindsTheNarrowest(t *testing.T) {
 	tr := newTracker(DefaultConfig().Verify)
-	tr.set([]Decision{
+	tr.set([]*Decision{
 		{ID: "net", Subject: cidr("192.0.2.0/24"), Action: Block, State: Pushed},
 		{ID: "one", Subject: ip("192.0.2.7"), Action: Block, State: Pushed},
 		{ID: "six", Subject: cidr("2001:db8::/56"), Action: Block, State: Pushed},
@@ -118,7 +118,7 @@ func TestTrackerFindsTheNarrowest(t *testing.T) {
 			t.Errorf("%s is counted for %v, want %q", client, got, want)
 		}
 		tr.set(nil) // forget what was counted
-		tr.set([]Decision{{ID: "net", Subject: cidr("192.0.2.0/24"), Action: Block}, {ID: "one", Subject: ip("192.0.2.7"), Action: Block}, {ID: "six", Subject: cidr("2001:db8::/56"), Action: Block}})
+		tr.set([]*Decision{{ID: "net", Subject: cidr("192.0.2.0/24"), Action: Block}, {ID: "one", Subject: ip("192.0.2.7"), Action: Block}, {ID: "six", Subject: cidr("2001:db8::/56"), Action: Block}})
 	}
 	if tr.saw(single(detect.Sighting{})) {
 		t.Error("a sighting without a client counts")
@@ -168,8 +168,8 @@ func TestVerdictsOfAFlood(t *testing.T) {
 				d.Action, d.Rate, d.Burst = c.action, c.rate, 10
 			}
 			one, many, messages := newTracker(DefaultConfig().Verify), newTracker(DefaultConfig().Verify), 0
-			one.set([]Decision{d})
-			many.set([]Decision{d})
+			one.set([]*Decision{&d})
+			many.set([]*Decision{&d})
 			co := detect.NewCoalescer(5, func(s detect.Sightings) {
 				messages++
 				many.saw(s)
@@ -196,9 +196,9 @@ func TestVerdictsOfAFlood(t *testing.T) {
 // A flood of denied requests must cost next to nothing.
 func BenchmarkSaw(b *testing.B) {
 	tr := newTracker(DefaultConfig().Verify)
-	var ds []Decision
+	var ds []*Decision
 	for i := range 1000 {
-		ds = append(ds, Decision{ID: fmt.Sprint(i), Subject: ip(fmt.Sprintf("192.0.%d.%d", i>>8, i&255)), Action: Block, State: Pushed, Trigger: base, PushedAt: base})
+		ds = append(ds, &Decision{ID: fmt.Sprint(i), Subject: ip(fmt.Sprintf("192.0.%d.%d", i>>8, i&255)), Action: Block, State: Pushed, Trigger: base, PushedAt: base})
 	}
 	tr.set(ds)
 	s := detect.Sighting{Client: netip.MustParseAddr("192.0.2.7"), Time: base + 5e9, Status: 403, Route: "/login"}
