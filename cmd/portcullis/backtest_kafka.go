@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -59,7 +61,8 @@ func (l *topicLog) Run(ctx context.Context, _ []ingest.Mark, out func(context.Co
 	defer cancel()
 	l.done.Store(0)
 	var all []*partStream
-	for partition, r := range l.ranges {
+	for _, partition := range slices.Sorted(maps.Keys(l.ranges)) {
+		r := l.ranges[partition]
 		if r.First >= r.End {
 			continue
 		}
@@ -131,7 +134,7 @@ func (l *topicLog) merge(ctx context.Context, all []*partStream, out func(contex
 		if all, err = fillParts(all, t); err != nil || len(all) == 0 {
 			return errors.Join(err, flush())
 		}
-		s := slices.MinFunc(all, func(a, b *partStream) int { return int(min(max(a.times[a.next]-b.times[b.next], -1), 1)) })
+		s := slices.MinFunc(all, (*partStream).compare)
 		at, c := s.times[s.next], &s.cursors[s.next]
 		s.next++
 		if at < l.since || at >= l.until {
@@ -146,6 +149,13 @@ func (l *topicLog) merge(ctx context.Context, all []*partStream, out func(contex
 		}
 		size += c.End - c.Start
 	}
+}
+
+// compare orders by the next line: by time, and within a second as the lines stand in
+// their file.
+func (s *partStream) compare(o *partStream) int {
+	return cmp.Or(cmp.Compare(s.times[s.next], o.times[o.next]), cmp.Compare(s.batch.Source, o.batch.Source),
+		cmp.Compare(s.batch.File, o.batch.File), cmp.Compare(s.cursors[s.next].At, o.cursors[o.next].At))
 }
 
 // fillParts gets the next batch of those that have used theirs up, and leaves out those
