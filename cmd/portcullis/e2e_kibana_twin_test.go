@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/dashboards/kibana"
 	"github.com/portcullis/portcullis/detect"
@@ -165,14 +167,16 @@ func (k *kibanaRig) settled() map[elastic.Kind][]record {
 	states := kibana.Panel{Over: elastic.Decision, Measures: []kibana.Measure{{Op: kibana.Count}}, By: []kibana.Split{{Field: "portcullis.state", Size: 10}}}
 	sums := kibana.Panel{Over: elastic.Finding, Measures: []kibana.Measure{{Op: kibana.Sum, Field: "portcullis.count"}}}
 	requests := kibana.Panel{Over: elastic.Traffic, Measures: []kibana.Measure{{Op: kibana.Sum, Field: "portcullis.requests"}}}
-	said := ""
+	said, since := "", time.Now()
 	await(k.t, "Elasticsearch has what the database has", func() string { return said + "\n" + tail(k.words(), 2000) }, func() bool {
 		now, err := k.fromDatabase()
 		if err != nil {
 			said = err.Error()
 			return false
 		}
-		last = now
+		if !reflect.DeepEqual(last, now) { // a campaign grows for a while
+			last, since = now, time.Now()
+		}
 		if n := figureOf(kibana.Measure{Op: kibana.Sum, Field: "portcullis.requests"}, allRoutes(now[elastic.Traffic])); int(n) != k.lines-k.rejected {
 			said = fmt.Sprintf("%.0f of %d requests are in the database", n, k.lines-k.rejected)
 			return false
@@ -188,11 +192,15 @@ func (k *kibanaRig) settled() map[elastic.Kind][]record {
 				return false
 			}
 		}
-		return k.search.count("access") == k.lines-k.rejected
+		return k.search.count("access") == k.lines-k.rejected && time.Since(since) > atRest
 	})
 	last[elastic.Access] = k.requests()
 	return last
 }
+
+// atRest is how long the database must have stayed as it is: longer than findings are
+// gathered to campaigns.
+const atRest = 6 * time.Second
 
 // allRoutes are the minutes of all routes together.
 func allRoutes(minutes []record) []record {
