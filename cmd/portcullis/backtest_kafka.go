@@ -130,25 +130,23 @@ func (l *topicLog) merge(ctx context.Context, all []*partStream, out func(contex
 		b.Format, size = form, 0
 		return out(ctx, &b)
 	}
-	for {
-		if all, err = fillParts(all, t); err != nil || len(all) == 0 {
-			return errors.Join(err, flush())
-		}
+	for all, err = fillParts(all, t); err == nil && len(all) > 0; {
 		s := slices.MinFunc(all, (*partStream).compare)
-		at, c := s.times[s.next], &s.cursors[s.next]
-		s.next++
-		if at < l.since || at >= l.until {
-			continue
-		}
-		if size >= mergedBytes || form != s.batch.Format || !picker.Add(s.batch, c) {
-			if err := flush(); err != nil {
-				return err
+		if at, c := s.times[s.next], &s.cursors[s.next]; at >= l.since && at < l.until {
+			if size >= mergedBytes || form != s.batch.Format || !picker.Add(s.batch, c) {
+				if err := flush(); err != nil {
+					return err
+				}
+				form = s.batch.Format
+				picker.Add(s.batch, c)
 			}
-			form = s.batch.Format
-			picker.Add(s.batch, c)
+			size += c.End - c.Start
 		}
-		size += c.End - c.Start
+		if s.next++; s.next == len(s.times) {
+			all, err = fillParts(all, t)
+		}
 	}
+	return errors.Join(err, flush())
 }
 
 // compare orders by the next line: by time, and within a second as the lines stand in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,13 @@ func (b *base) close() {
 	}
 }
 
+// enforcement is how decisions are made: the trusted hops are never touched.
+func (s *Settings) enforcement() enforce.Config {
+	cfg := s.Enforce
+	cfg.Guard.Untouchable = append(slices.Clone(cfg.Guard.Untouchable), s.Identity.TrustedProxies...)
+	return cfg
+}
+
 // newEnforcer makes the enforcer of the settings, with their gateways.
 func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) (*enforce.Enforcer, error) {
 	s := b.settings
@@ -87,8 +95,7 @@ func (b *base) newEnforcer(watch enforce.Watcher, inputs func() enforce.Inputs) 
 		return nil, err
 	}
 	gateways = append(gateways, b.inline.gateways()...)
-	cfg := s.Enforce
-	cfg.Guard.Untouchable = append(append([]string(nil), cfg.Guard.Untouchable...), s.Identity.TrustedProxies...)
+	cfg := s.enforcement()
 	e, err := enforce.New(cfg, b.ledger, gateways, watch, b.quiet, now)
 	if err != nil {
 		return nil, err

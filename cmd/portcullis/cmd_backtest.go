@@ -157,12 +157,7 @@ func (b *backtestRun) open(ctx context.Context) error {
 	if b.ahead, err = newEngineTimer(b.s, b.formats); err != nil {
 		return err
 	}
-	_, ident, err := identityOf(b.s, false)
-	if err != nil {
-		return err
-	}
-	ident.Sealed = sealed
-	if b.plan, err = newPlan(b.s, o, ident); err != nil {
+	if b.plan, err = planOf(b.s, o); err != nil {
 		return err
 	}
 	return b.openTrials(ctx)
@@ -189,13 +184,12 @@ func (b *backtestRun) openTrials(ctx context.Context) (err error) {
 }
 
 func (b *backtestRun) openTrial(ctx context.Context, threshold float64, allows []enforce.Allow) error {
-	cfg := b.s.Enforce
+	cfg := b.s.enforcement()
 	cfg.Policy.Block += threshold - cfg.Policy.Throttle
 	cfg.Policy.Throttle = threshold
 	if !b.cmd.AsSet {
 		cfg.Policy.Families = enforced(cfg.Policy.Families)
 	}
-	cfg.Guard.Untouchable = append(slices.Clone(cfg.Guard.Untouchable), b.s.Identity.TrustedProxies...)
 	db, err := store.Open(filepath.Join(b.dir, fmt.Sprintf("trial-%d.db", len(b.dbs))))
 	if err != nil {
 		return err
@@ -254,13 +248,8 @@ func (b *backtestRun) close() {
 
 // decide reads the logs for the first time: findings, and what they lead to.
 func (b *backtestRun) decide(ctx context.Context) error {
-	files, err := b.files()
-	if err != nil {
-		return err
-	}
-	defer closeAll(files)
 	var judgeErr error
-	err = b.read(ctx, files, func(batch *ingest.Batch) {
+	err := b.read(ctx, func(batch *ingest.Batch) {
 		b.engine.Feed(batch)
 		b.told = append(b.told, b.engine.Findings()...) // who is in fleets, which is not told at once
 		if judgeErr == nil {
@@ -306,17 +295,12 @@ func (b *backtestRun) judge(ctx context.Context) error {
 
 // meet reads the logs once more: whom the decisions would have met.
 func (b *backtestRun) meet(ctx context.Context) error {
-	files, err := b.files()
-	if err != nil {
-		return err
-	}
-	defer closeAll(files)
 	decoder, err := b.plan.New()
 	if err != nil {
 		return err
 	}
 	meter := hindsight.NewMeter(b.report.Terms(), b.cmd.Paid)
-	err = b.read(ctx, files, func(batch *ingest.Batch) {
+	err = b.read(ctx, func(batch *ingest.Batch) {
 		decoder.Decode(batch, meter.See, func(ingest.Reject) {})
 		batch.Release()
 	})
@@ -326,22 +310,13 @@ func (b *backtestRun) meet(ctx context.Context) error {
 }
 
 // read gives all batches of the logs to use, merged by time.
-func (b *backtestRun) read(ctx context.Context, files []replayFile, use func(*ingest.Batch)) error {
+func (b *backtestRun) read(ctx context.Context, use func(*ingest.Batch)) error {
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
 	progress := cliout.NewProgress(b.app.Err, total(files))
 	defer progress.Stop()
-	n, lines := 0, int64(0)
-	took := func(batch *ingest.Batch) {
-		lines += countLines(batch)
-		use(batch)
-		if n++; n%64 == 0 {
-			progress.Set(done(files), lines)
-		}
-	}
-	if len(files) > 1 {
-		return mergeByTime(ctx, files, b.ahead, took)
-	}
-	return files[0].Run(ctx, nil, func(_ context.Context, batch *ingest.Batch) error {
-		took(batch)
-		return ctx.Err()
-	})
+	return readAll(ctx, files, b.ahead, progress, use)
 }

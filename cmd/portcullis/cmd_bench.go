@@ -233,11 +233,7 @@ func (b *bencher) parse() (int, error) {
 }
 
 func (b *bencher) decode() (int, error) {
-	_, ident, err := identityOf(b.settings, false)
-	if err != nil {
-		return 0, err
-	}
-	plan, err := newPlan(b.settings, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, log: slog.New(slog.DiscardHandler)}, ident)
+	plan, err := planOf(b.settings, engineOptions{formats: map[string]string{benchSource: "nginx-combined"}, log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return 0, err
 	}

@@ -72,7 +72,13 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	readErr := feedAll(ctx, e, files, ahead, progress, found)
+	batches := 0
+	readErr := readAll(ctx, files, ahead, progress, func(b *ingest.Batch) {
+		e.Feed(b)
+		if batches++; batches%4096 == 0 {
+			merge(found, e.Findings())
+		}
+	})
 	progress.Stop()
 	last := e.Finish() // what could be read counts, also where the end is missing
 	merge(found, last.Findings)
@@ -80,26 +86,23 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 	return errors.Join(c.print(app, found, last.Ledger, now().Sub(start)), readErr)
 }
 
-// feedAll hands the files to the engine, merged by time where there are several.
-func feedAll(ctx context.Context, e *detect.Engine, files []replayFile, t *timer, progress *cliout.Progress, found map[string]detect.Finding) error {
+// readAll hands all batches of the files to use, merged by time where there are several.
+func readAll(ctx context.Context, files []replayFile, t *timer, progress *cliout.Progress, use func(*ingest.Batch)) error {
 	var lines, batches int64
-	feed := func(b *ingest.Batch) {
-		e.Feed(b)
+	took := func(b *ingest.Batch) {
+		lines += countLines(b)
+		use(b)
 		if batches++; batches%64 == 0 {
 			progress.Set(done(files), lines)
 		}
-		if batches%4096 == 0 {
-			merge(found, e.Findings())
-		}
 	}
-	if len(files) == 1 {
-		return files[0].Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
-			lines += countLines(b)
-			feed(b)
-			return ctx.Err()
-		})
+	if len(files) > 1 {
+		return mergeByTime(ctx, files, t, took)
 	}
-	return mergeByTime(ctx, files, t, func(b *ingest.Batch) { lines += countLines(b); feed(b) })
+	return files[0].Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
+		took(b)
+		return ctx.Err()
+	})
 }
 
 func merge(found map[string]detect.Finding, list []detect.Finding) map[string]detect.Finding {

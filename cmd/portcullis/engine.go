@@ -103,6 +103,16 @@ func newEnricher(s *Settings, live bool, log *slog.Logger) (*enrich.Enricher, er
 	return enrich.New(cfg, enrich.Options{Say: func(m string) { log.Info("enrich", "message", m) }})
 }
 
+// planOf is how lines are read beside an engine, with the installation's keys.
+func planOf(s *Settings, o engineOptions) (*decode.Plan, error) {
+	_, ident, err := identityOf(s, false)
+	if err != nil {
+		return nil, err
+	}
+	ident.Sealed = o.sealed
+	return newPlan(s, o, ident)
+}
+
 // newPlan is how the sources' lines are read.
 func newPlan(s *Settings, o engineOptions, ident identity.Config) (*decode.Plan, error) {
 	formats := map[string]format.Format{}
@@ -129,11 +139,7 @@ func newPlan(s *Settings, o engineOptions, ident identity.Config) (*decode.Plan,
 // newEngineTimer reads the times of lines ahead of the engine, where several
 // sources are merged. It says nothing of its own: the engine's decoder does.
 func newEngineTimer(s *Settings, formats map[string]string) (*timer, error) {
-	_, ident, err := identityOf(s, false)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := newPlan(s, engineOptions{formats: formats, clients: true, log: slog.New(slog.DiscardHandler)}, ident)
+	plan, err := planOf(s, engineOptions{formats: formats, clients: true, log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func length(p netip.Prefix) int {
 	return p.Bits()
 }
 
-// Paid reports whether a pattern matches a path.
+// isPaid reports whether a path is one that earns money.
 func (m *Meter) isPaid(target string) bool {
 	if len(m.paid) == 0 {
 		return false
