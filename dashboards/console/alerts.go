@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -151,25 +152,41 @@ func (s *Server) alerting(r *http.Request, why string) (alert.Who, error) {
 	return alert.Who{Name: caller(r).inLedger(r), Why: why, At: s.now(), Once: uid}, err
 }
 
-func (s *Server) acknowledge(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathText(r, "id")
-	if err != nil {
-		return err
+// answerAlert serves a write on an alert or a silence that needs no more than a reason.
+func (s *Server) answerAlert(do func(ctx context.Context, id string, who alert.Who) (any, error)) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := pathText(r, "id")
+		if err != nil {
+			return err
+		}
+		o, _, err := readOrder(w, r, "")
+		if err != nil {
+			return err
+		}
+		who, err := s.alerting(r, o.Why)
+		if err != nil {
+			return err
+		}
+		answer, err := do(r.Context(), id, who)
+		if none, ok := errors.AsType[alert.NotOneError](err); ok {
+			return notFound(strings.TrimPrefix(none.Error(), "alert: "))
+		}
+		if err != nil {
+			return fmt.Errorf("console: %w", err)
+		}
+		reply(w, http.StatusOK, answer)
+		return nil
 	}
-	o, _, err := readOrder(w, r, "")
-	if err != nil {
-		return err
-	}
-	who, err := s.alerting(r, o.Why)
-	if err != nil {
-		return err
-	}
-	a, err := s.deps.Alerts.Acknowledge(r.Context(), id, who)
-	if err != nil {
-		return notFound(strings.TrimPrefix(err.Error(), "alert: "))
-	}
-	reply(w, http.StatusOK, toAlertJSON(&alert.View{Alert: a, Ack: &alert.Ack{Alert: a.ID, At: who.At.UnixNano(), Who: who.Name, Why: who.Why}}))
-	return nil
+}
+
+func (s *Server) acknowledge(ctx context.Context, id string, who alert.Who) (any, error) {
+	a, err := s.deps.Alerts.Acknowledge(ctx, id, who)
+	return toAlertJSON(&alert.View{Alert: a, Ack: &alert.Ack{Alert: a.ID, At: who.At.UnixNano(), Who: who.Name, Why: who.Why}}), err
+}
+
+func (s *Server) endSilence(ctx context.Context, id string, who alert.Who) (any, error) {
+	x, err := s.deps.Alerts.EndSilence(ctx, id, who)
+	return s.toSilenceJSON(&x), err
 }
 
 func (s *Server) silence(w http.ResponseWriter, r *http.Request) error {
@@ -201,27 +218,6 @@ func (s *Server) silence(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) endSilence(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathText(r, "id")
-	if err != nil {
-		return err
-	}
-	o, _, err := readOrder(w, r, "")
-	if err != nil {
-		return err
-	}
-	who, err := s.alerting(r, o.Why)
-	if err != nil {
-		return err
-	}
-	x, err := s.deps.Alerts.EndSilence(r.Context(), id, who)
-	if err != nil {
-		return notFound(strings.TrimPrefix(err.Error(), "alert: "))
-	}
-	reply(w, http.StatusOK, s.toSilenceJSON(&x))
-	return nil
-}
-
 // alertRoutes are the reads and writes of alerts.
 func (s *Server) alertRoutes() []route {
 	at := func(method, path string, role Role, serve func(http.ResponseWriter, *http.Request) error, doc operation) route {
@@ -232,8 +228,8 @@ func (s *Server) alertRoutes() []route {
 			{name: "open", doc: "Only those that are open.", kind: "boolean"}, {name: "id", doc: "Only those whose id begins so."}, limit,
 		}}),
 		at("GET", "/silences", Viewer, s.getSilences, operation{id: "getSilences", summary: "Silences, the newest first.", answer: silencesJSON{}}),
-		at("POST", "/alerts/{id}/acknowledge", Operator, s.acknowledge, operation{id: "acknowledgeAlert", summary: "Say that you look after an alert: nobody else is told by an escalation, and there are no reminders.", body: reasonJSON{}, answer: alertJSON{}, status: []int{404}}),
+		at("POST", "/alerts/{id}/acknowledge", Operator, s.answerAlert(s.acknowledge), operation{id: "acknowledgeAlert", summary: "Say that you look after an alert: nobody else is told by an escalation, and there are no reminders.", body: reasonJSON{}, answer: alertJSON{}, status: []int{404}}),
 		at("POST", "/silences", Operator, s.silence, operation{id: "addSilence", summary: "Keep alerts quiet for a time.", body: silenceOrderJSON{}, answer: silenceJSON{}}),
-		at("DELETE", "/silences/{id}", Operator, s.endSilence, operation{id: "endSilence", summary: "End a silence before its time.", body: reasonJSON{}, answer: silenceJSON{}, status: []int{404}}),
+		at("DELETE", "/silences/{id}", Operator, s.answerAlert(s.endSilence), operation{id: "endSilence", summary: "End a silence before its time.", body: reasonJSON{}, answer: silenceJSON{}, status: []int{404}}),
 	}
 }

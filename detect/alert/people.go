@@ -151,6 +151,12 @@ func (t *Table) AddSilence(ctx context.Context, match []string, span time.Durati
 	return s, t.post(ctx, kindSilence, s.ID, s, Entry{What: "silence", On: s.ID}, who)
 }
 
+// NotOneError says that what a person named is none, or several.
+type NotOneError string
+
+// Error implements error.
+func (e NotOneError) Error() string { return string(e) }
+
 // EndSilence ends a silence before its time; part is its id or, if no other begins so,
 // the beginning of it.
 func (t *Table) EndSilence(ctx context.Context, part string, who Who) (Silence, error) {
@@ -160,7 +166,7 @@ func (t *Table) EndSilence(ctx context.Context, part string, who Who) (Silence, 
 	}
 	list = slices.DeleteFunc(list, func(s Silence) bool { return !strings.HasPrefix(s.ID, part) })
 	if len(list) != 1 || part == "" {
-		return Silence{}, fmt.Errorf("alert: %d silences that hold begin with %.40q: \"portcullis alert silence list\" shows them", len(list), part)
+		return Silence{}, NotOneError(fmt.Sprintf("alert: %d silences that hold begin with %.40q: \"portcullis alert silence list\" shows them", len(list), part))
 	}
 	s := list[0]
 	s.Ended = who.At.UnixNano()
@@ -175,7 +181,7 @@ func (t *Table) Acknowledge(ctx context.Context, part string, who Who) (Alert, e
 		return Alert{}, err
 	}
 	if len(list) != 1 || part == "" {
-		return Alert{}, fmt.Errorf("alert: %d alerts begin with %.40q: \"portcullis alert list\" shows them", len(list), part)
+		return Alert{}, NotOneError(fmt.Sprintf("alert: %d alerts begin with %.40q: \"portcullis alert list\" shows them", len(list), part))
 	}
 	k := Ack{Alert: list[0].ID, At: who.At.UnixNano(), Who: who.Name, Why: cut(t.hidden(who.Why), peopleWhyMost)}
 	return list[0].Alert, t.post(ctx, kindAck, k.Alert, k, Entry{What: "acknowledge", On: k.Alert}, who)
