@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/gateway"
@@ -95,30 +94,12 @@ func (g *GatewaySettings) name() string {
 	return g.Type
 }
 
-// plainName is how a gateway may be called: it stands in metrics and messages.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
 func (s *Settings) checkGateways(report func(key, message string)) {
-	names := map[string]bool{}
+	list := config.Entries{Noun: "gateway", Kinds: gateway.Names()}
 	for i := range s.Gateways {
 		g := &s.Gateways[i]
-		at := fmt.Sprintf("gateways[%d].", i)
 		_, err := gateway.Lookup(g.Type)
-		switch {
-		case g.Type == "":
-			report(at+"type", "is missing")
-		case err != nil:
-			hint := ""
-			if near, ok := config.Nearest(g.Type, gateway.Names()); ok {
-				hint = fmt.Sprintf("; did you mean %s?", near)
-			}
-			report(at+"type", err.Error()+hint)
-		case g.Name != "" && !plainName.MatchString(g.Name):
-			report(at+"name", fmt.Sprintf("%.64q: want letters, digits and ._- only, 64 at most", g.Name))
-		case names[g.name()]:
-			report(at+"name", fmt.Sprintf("%q is the name of another gateway: give each its own", g.name()))
-		}
-		names[g.name()] = true
+		list.Check(report, fmt.Sprintf("gateways[%d].", i), g.Type, err, g.Name, g.name())
 	}
 }
 

@@ -3,7 +3,7 @@ package alert
 import (
 	"fmt"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -105,25 +105,22 @@ type InhibitConfig struct {
 // Enabled reports whether anybody is told anything.
 func (c *Config) Enabled() bool { return len(c.Channels) > 0 }
 
-// plainName is how a channel may be called: it stands in metrics and messages.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
 // Check implements validation for the config loader.
 func (c *Config) Check(report func(key, message string)) {
-	names := map[string]bool{}
+	list := config.Entries{Noun: "channel", Kinds: Kinds()}
+	var known []string
 	for i := range c.Channels {
-		c.checkChannel(i, names, report)
-	}
-	known := make([]string, 0, len(names))
-	for n := range names {
-		known = append(known, n)
+		ch := &c.Channels[i]
+		_, err := Lookup(ch.Type)
+		list.Check(report, fmt.Sprintf("channels[%d].", i), ch.Type, err, ch.Name, ch.ID())
+		known = append(known, ch.ID())
 	}
 	channels := func(at string, list []string) {
 		if len(list) == 0 {
 			report(at, "names no channel")
 		}
 		for i, n := range list {
-			if names[n] {
+			if slices.Contains(known, n) {
 				continue
 			}
 			hint := ""
@@ -159,26 +156,6 @@ func (c *Config) Check(report func(key, message string)) {
 	if c.ConsoleURL != "" && !strings.HasPrefix(c.ConsoleURL, "https://") && !strings.HasPrefix(c.ConsoleURL, "http://") {
 		report("console_url", fmt.Sprintf("%.100q is no address: want https://HOST", c.ConsoleURL))
 	}
-}
-
-func (c *Config) checkChannel(i int, names map[string]bool, report func(key, message string)) {
-	ch, at := &c.Channels[i], fmt.Sprintf("channels[%d].", i)
-	_, err := Lookup(ch.Type)
-	switch {
-	case ch.Type == "":
-		report(at+"type", "is missing")
-	case err != nil:
-		hint := ""
-		if near, ok := config.Nearest(ch.Type, Kinds()); ok {
-			hint = fmt.Sprintf("; did you mean %s?", near)
-		}
-		report(at+"type", err.Error()+hint)
-	case ch.Name != "" && !plainName.MatchString(ch.Name):
-		report(at+"name", fmt.Sprintf("%.64q: want letters, digits and ._- only, 64 at most", ch.Name))
-	case names[ch.ID()]:
-		report(at+"name", fmt.Sprintf("%q is the name of another channel: give each its own", ch.ID()))
-	}
-	names[ch.ID()] = true
 }
 
 // parseTemplate reads a template, and tries it.
