@@ -17,11 +17,11 @@ func init() {
 		Fields:  []ingest.Fields{ingest.FieldMethod, ingest.FieldTarget},
 		Helps:   ingest.FieldAgent | ingest.FieldStatus,
 		State:   "about 250 bytes and 8 for each of up to 64 objects since the last pause, for clients that sent eight requests, and a line in 64 as evidence",
-		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
+		Evasion: "stays silent below objects between two pauses of a minute, for a fleet, for a client that uses many agents or many users, below four times as many objects for one that asks for other things as often as people do, and for what comes in batches of less than seven minutes; low for a consumer that the gateway knows",
 		Concern: detect.Any | detect.Held,
 		Config:  func() any { return new(ScrapingConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			env.Shape("scrape3")
+			env.Shape("scrape4")
 			r := &scraping{env: env, cfg: cfg.(*ScrapingConfig), lines: newKeeper(env)}
 			r.state = detect.NewSparse(env, (*reader).code).Ordinary()
 			return r, nil
@@ -55,15 +55,25 @@ const (
 	scrapeAll  = 1.35 // of all, by an estimate of how many there are
 )
 
+// Who asks for other things, such as lists, searches and baskets, once or oftener while it reads three
+// objects does what people do, and people share addresses: it may read so many times more.
+// Those behind the carriers' addresses of the scenarios do it twice to six times while they
+// read three; scrapers once while they read twenty or more, since each costs them time.
+const (
+	scrapeMixed = 3
+	scrapeCrowd = 4
+)
+
 // reader is what is kept of one client: what it read since the last pause.
 type reader struct {
 	last    int64 // end of the latest minute
 	first   int64
 	run     int64 // so many minutes there are
 	n       int64
-	writes  int64 // of them
-	browser int64 // under the name of a browser
-	named   int64 // by a consumer whom the gateway knows
+	others  int64 // requests for something else that were served
+	writes  int64 // of n
+	browser int64 // of n, under the name of a browser
+	named   int64 // of n, by a consumer whom the gateway knows
 	objects window.Visits
 	agents  window.Mins
 	route   uint32 // that most objects are of, if one is of most
@@ -101,7 +111,11 @@ func (r *scraping) Digest(list []detect.Request, slot detect.Slot, upto int64) b
 	}
 	s := r.state.Get(slot)
 	if n == 0 {
-		return s != nil && r.near(s)
+		if s == nil {
+			return false
+		}
+		s.take(list)
+		return r.near(s)
 	}
 	if end := minuteEnd(&list[n-1]); end+60 <= upto { // then came a pause
 		if s != nil && !s.fired(upto) {
@@ -113,11 +127,7 @@ func (r *scraping) Digest(list []detect.Request, slot detect.Slot, upto int64) b
 		s = r.state.At(slot)
 		r.env.Wake(slot, upto-upto%scrapeTidy+scrapeTidy)
 	}
-	for i := range list[:n] {
-		if x := &list[i]; reads(x) {
-			s.add(x)
-		}
-	}
+	s.take(list)
 	if !r.near(s) {
 		return false
 	}
@@ -136,6 +146,17 @@ func (r *scraping) near(s *reader) bool {
 	}
 	objects += detect.HeldMost
 	return objects >= int64(r.cfg.Objects)/2 && float64(s.n) <= scrapeAll*float64(objects)
+}
+
+// take takes in requests of one client.
+func (s *reader) take(list []detect.Request) {
+	for i := range list {
+		if x := &list[i]; reads(x) {
+			s.add(x)
+		} else if x.Status < 400 && x.Flags&detect.RequestProven == 0 {
+			s.others++
+		}
+	}
 }
 
 func minuteEnd(x *detect.Request) int64 { return int64(x.Sec) - int64(x.Sec)%60 + 59 }
@@ -204,6 +225,9 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 	if s.browser*2 > s.n && s.lead*2 > s.n { // people with browsers look around, at several kinds of things; jobs have none
 		limit, run = limit/2, scrapeRun/2
 	}
+	if s.others*scrapeMixed > s.n {
+		limit *= scrapeCrowd
+	}
 	if objects < limit || s.objects.Mean() > scrapeMean || float64(s.n) > scrapeAll*float64(objects) || s.run < run || s.writes*10 > s.n {
 		return
 	}
@@ -224,7 +248,7 @@ func (r *scraping) judge(s *reader, slot detect.Slot, sec int64) {
 }
 
 func (s *reader) code(k *window.Codec) {
-	for _, p := range []*int64{&s.last, &s.first, &s.run, &s.n, &s.writes, &s.browser, &s.named, &s.lead} {
+	for _, p := range []*int64{&s.last, &s.first, &s.run, &s.n, &s.others, &s.writes, &s.browser, &s.named, &s.lead} {
 		k.I64(p)
 	}
 	k.U32(&s.route)
