@@ -23,7 +23,7 @@ func init() {
 		Config:  func() any { return new(AuthRouteConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &authRoute{env: env, cfg: cfg.(*AuthRouteConfig)}
-			env.Shape("fleet1")
+			env.Shape("fleet2")
 			r.state = detect.NewSparse(env, func(f *fleet, k *window.Codec) { f.code(env, k) })
 			return r, nil
 		},

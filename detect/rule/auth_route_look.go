@@ -191,6 +191,10 @@ func (r *authRoute) members(f *fleet, from, sec int64) (list []detect.Member, ne
 	return list, len(seen)
 }
 
+// stranger is added to the people that are expected of each class: with so many classes,
+// somebody is of one that hardly anybody is of. A handful shows nothing.
+const stranger = 0.5
+
 // mostDoubt is the share of people beyond which no group is listed.
 const mostDoubt = 0.1
 
@@ -199,6 +203,7 @@ const mostDoubt = 0.1
 func (f *fleet) groups(from, to int64) []*group {
 	var groups []*group
 	index := map[[2]int64]*group{}
+	var alike [classes]int
 	for i := range f.clients.list {
 		m := &f.clients.list[i]
 		if int64(m.last) < from || int64(m.last) > to || !m.luckless() || m.known {
@@ -211,11 +216,12 @@ func (f *fleet) groups(from, to int64) []*group {
 			groups, index[key] = append(groups, g), g
 		}
 		g.list = append(g.list, m)
+		alike[g.class]++
 	}
 	for _, g := range groups {
 		before, _ := f.logins(max(from, g.at*fleetStretch))
 		after, _ := f.logins((g.at + 1) * fleetStretch)
-		g.doubt = min(1, f.norm.lucklessFor(g.class, before-after)/float64(len(g.list)))
+		g.doubt = min(1, f.norm.lucklessFor(g.class, before-after)/float64(len(g.list))+stranger/float64(alike[g.class]))
 	}
 	slices.SortFunc(groups, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(a.doubt, b.doubt), cmp.Compare(a.class, b.class), cmp.Compare(a.at, b.at))

@@ -44,14 +44,15 @@ const (
 
 // classes sort unknown, luckless clients by what they did: 1, 2, up to 5 and more
 // refusals, with an agent that people here log in with or another, from a network that
-// people here log in from or another.
+// people here log in from or another, served anything before or not: people come through
+// pages, many a tool goes straight for the door.
 const (
 	tryClasses = 4
-	classes    = 4 * tryClasses
+	classes    = 8 * tryClasses
 )
 
 // classPrior is how those of them that are people divide by their refusals, four in five
-// with a familiar agent, three in five from a familiar network.
+// with a familiar agent, three in five from a familiar network, three in four served before.
 var classPrior = [tryClasses]float64{0.6, 0.25, 0.12, 0.03}
 
 func priorOf(class int) float64 {
@@ -62,9 +63,14 @@ func priorOf(class int) float64 {
 		p *= 0.2
 	}
 	if class/tryClasses&2 == 0 {
-		return p * 0.6
+		p *= 0.6
+	} else {
+		p *= 0.4
 	}
-	return p * 0.4
+	if class/tryClasses&4 == 0 {
+		return p * 0.25
+	}
+	return p * 0.75
 }
 
 func (b *norm) class(m *member) int {
@@ -82,6 +88,9 @@ func (b *norm) class(m *member) int {
 	}
 	if !b.networks.Has(int64(m.last), m.who.network(), day) {
 		c += 2 * tryClasses
+	}
+	if m.good > 0 {
+		c += 4 * tryClasses
 	}
 	return c
 }
