@@ -105,9 +105,12 @@ func (b *norm) agent(hash uint64) int {
 	return slices.IndexFunc(b.agents, func(a agentShare) bool { return a.hash == hash })
 }
 
-// welcome takes in who got in.
+// welcome takes in who got in. Who asked for an account that exists did not: that makes
+// nobody known.
 func (b *norm) welcome(sec int64, a *attempt) {
-	b.clients.Add(sec, a.who.hash(), clientBits, week)
+	if !a.asks {
+		b.clients.Add(sec, a.who.hash(), clientBits, week)
+	}
 	b.networks.Add(sec, a.who.network(), networkBits, day)
 	n := float64(a.accepted)
 	b.logins += n
