@@ -24,6 +24,7 @@ type Engine struct {
 	rows     atomic.Pointer[[]ingest.LedgerRow] // the books as of the last look
 	seen     *watchSet                          // the watch list that the workers have
 	decoder  Decoder                            // of the inline path
+	ahead    ahead                              // likewise
 	restored bool                               // a state was loaded
 	pool     *pool                              // nil with one worker
 }
@@ -127,11 +128,13 @@ func (e *Engine) inline(b *ingest.Batch) {
 		t := q.place(ev)
 		p.take(ev, t)
 		if c := e.mark.closed(); c > w.closed {
+			e.ahead.flush(w)
 			w.closeTo(c)
 		}
 		k := keyOf(ev.Client)
-		w.observe(ev, k, k.hash(e.cfg.Seed), t)
+		e.ahead.add(w, ev, k, k.hash(e.cfg.Seed), t)
 	}, p.reject)
+	e.ahead.flush(w)
 	p.close(b, formatOf(e.decoder, b))
 	b.Release()
 	e.mark.settle()

@@ -137,13 +137,22 @@ func (j *job) earliest(bound int64) int64 {
 
 func (p *pool) worker(w *worker, in <-chan *job) {
 	defer p.wg.Done()
+	var list [aheadMost]*item
 	for j := range in {
-		for _, i := range j.mine[w.number] {
-			it := &j.items[i]
-			if it.closed > w.closed {
-				w.closeTo(it.closed)
+		mine := j.mine[w.number]
+		for len(mine) > 0 {
+			n := min(len(mine), aheadMost)
+			for i := range n {
+				list[i] = &j.items[mine[i]]
 			}
-			w.observe(&it.ev, it.k, it.h, it.timing)
+			mine = mine[n:]
+			w.fetch(list[:n])
+			for _, it := range list[:n] {
+				if it.closed > w.closed {
+					w.closeTo(it.closed)
+				}
+				w.observe(&it.ev, it.k, it.h, it.timing)
+			}
 		}
 		w.closeTo(j.closed)
 		if j.left.Add(-1) == 0 {

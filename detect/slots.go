@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/portcullis/portcullis/detect/window"
+import (
+	"unsafe"
+
+	"github.com/portcullis/portcullis/detect/window"
+)
 
 // container is per-slot state of one detector, for each shard apart; the engine drops and
 // saves it.
@@ -188,6 +192,14 @@ func (d *Dense[T]) At(slot Slot) *T {
 		*items = append(*items, make([]T, int(slot)+1-len(*items))...)
 	}
 	return &(*items)[slot]
+}
+
+// touch implements toucher.
+func (d *Dense[T]) touch(shard int, slot Slot) byte {
+	if shard < len(d.shards) && int(slot) < len(d.shards[shard]) {
+		return *(*byte)(unsafe.Pointer(&d.shards[shard][slot]))
+	}
+	return 0
 }
 
 func (d *Dense[T]) drop(slot Slot) {

@@ -45,6 +45,8 @@ type worker struct {
 	request Request
 	held    []Request // of one client, while they are digested
 	lapsing bool      // whether some rule asks for Lapsing
+	touch   []toucher // what every request reads
+	read    uint64    // keeps fetch from being optimised away
 	number  int
 	by      By
 	workers int
@@ -88,7 +90,7 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 	w.leaks = w.leaks || w.wants&Leaking != 0
 	err := w.enliven() // whatever is wrong with the settings shows now
 	if by == ByClient {
-		w.live, w.envs, w.digester, w.digesters = nil, nil, nil, nil // until the first client comes
+		w.live, w.envs, w.digester, w.digesters, w.touch = nil, nil, nil, nil, nil // until the first client comes
 	}
 	return w, err
 }
@@ -103,6 +105,11 @@ func (w *worker) enliven() error {
 			return err
 		}
 		w.envs, w.live = append(w.envs, env), append(w.live, rule)
+		for _, st := range env.state {
+			if t, dense := st.(toucher); dense {
+				w.touch = append(w.touch, t)
+			}
+		}
 		d, digests := rule.(Digester)
 		if w.digester = append(w.digester, digests); digests {
 			w.digesters = append(w.digesters, d)

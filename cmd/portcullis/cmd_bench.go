@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
@@ -195,16 +196,20 @@ func timed(workers, lines int, work func() (int, error)) (benchRow, error) {
 
 const benchSource = "bench"
 
-// batches cuts the log into batches as a file source would, without copying.
+// batches reads the log in batches as a file source does: into blocks that are used
+// again once they are released.
 func batches(data []byte, use func(*ingest.Batch)) {
 	const block = 256 << 10
+	blocks := sync.Pool{New: func() any { return new([block]byte) }}
 	for off := 0; off < len(data); {
-		end := min(off+block, len(data))
-		if end < len(data) {
-			end = off + bytes.LastIndexByte(data[off:end], '\n') + 1
+		b := blocks.Get().(*[block]byte)
+		n := copy(b[:], data[off:])
+		if off+n < len(data) {
+			n = bytes.LastIndexByte(b[:n], '\n') + 1
 		}
-		use(&ingest.Batch{Source: benchSource, Offset: int64(off), Data: data[off:end], Mark: ingest.Mark{Source: benchSource, Offset: int64(end)}})
-		off = end
+		use(&ingest.Batch{Source: benchSource, Offset: int64(off), Data: b[:n], Mark: ingest.Mark{Source: benchSource, Offset: int64(off + n)},
+			Free: func() { blocks.Put(b) }})
+		off += n
 	}
 }
 
@@ -225,6 +230,7 @@ func (b *bencher) parse() (int, error) {
 			}
 			data = data[i+1:]
 		}
+		batch.Release()
 	})
 	if bad > 0 {
 		return 0, fmt.Errorf("bench: %d generated lines could not be parsed", bad)
@@ -241,7 +247,10 @@ func (b *bencher) decode() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	batches(b.data, func(batch *ingest.Batch) { d.Decode(batch, func(*ingest.Event) {}, func(ingest.Reject) {}) })
+	batches(b.data, func(batch *ingest.Batch) {
+		d.Decode(batch, func(*ingest.Event) {}, func(ingest.Reject) {})
+		batch.Release()
+	})
 	return 0, nil
 }
 

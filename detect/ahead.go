@@ -1,0 +1,76 @@
+package detect
+
+import "github.com/portcullis/portcullis/ingest"
+
+// aheadMost is how many requests are taken in together: what their clients' state waits
+// for is then fetched from memory for all of them at once, not for one after the other.
+// More would keep no more fetches in flight, and push what is at work out of the caches.
+const aheadMost = 8
+
+// ahead gathers requests whose turn comes together. That changes nothing but the
+// order in which memory is read: each is observed in its turn, and a second is closed before the
+// next is.
+type ahead struct {
+	items [aheadMost]item
+	list  [aheadMost]*item
+	n     int
+}
+
+// add takes in an event, and observes all when there are enough.
+func (a *ahead) add(w *worker, ev *ingest.Event, k key, h uint64, t timing) {
+	it := &a.items[a.n]
+	it.ev, it.k, it.h, it.timing = *ev, k, h, t
+	a.list[a.n] = it
+	if a.n++; a.n == aheadMost {
+		a.flush(w)
+	}
+}
+
+// flush observes what was gathered.
+func (a *ahead) flush(w *worker) {
+	w.fetch(a.list[:a.n])
+	for _, it := range a.list[:a.n] {
+		w.observe(&it.ev, it.k, it.h, it.timing)
+	}
+	a.n = 0
+}
+
+// toucher is a container with an item for every client.
+type toucher interface {
+	// touch reads a client's item, and returns anything.
+	touch(shard int, slot Slot) byte
+}
+
+// fetch reads what observing the requests is going to read, in three rounds: in each, no
+// read waits for another of it, so that the processor has them under way together.
+func (w *worker) fetch(list []*item) {
+	read := uint64(0)
+	for _, it := range list {
+		if sh := w.shards[it.h>>56]; sh != nil {
+			read += sh.table.entries[it.h&sh.table.mask]
+		}
+	}
+	var slots [aheadMost]Slot
+	var known [aheadMost]bool
+	for i, it := range list {
+		if sh := w.shards[it.h>>56]; sh != nil {
+			if slots[i], known[i] = sh.table.find(it.h, it.k, sh.clients); known[i] {
+				read += uint64(sh.clients[slots[i]].packs)
+			}
+		}
+	}
+	for i, it := range list {
+		if !known[i] {
+			continue
+		}
+		sh := w.shards[it.h>>56]
+		if p := sh.clients[slots[i]].packs; p != 0 {
+			x := &sh.packs.all[p-1]
+			read += uint64(x.n) + uint64(x.list[0].Sec)
+		}
+		for _, t := range w.touch {
+			read += uint64(t.touch(sh.number, slots[i]))
+		}
+	}
+	w.read = read
+}
