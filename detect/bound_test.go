@@ -29,9 +29,7 @@ func TestChurnDoesNotFillTheAgenda(t *testing.T) {
 	}
 	n := 0
 	for _, sh := range w.shards {
-		for _, l := range sh.agenda.at {
-			n += len(l)
-		}
+		sh.agenda.each(func(_ int64, l []wake) { n += len(l) })
 	}
 	e.measure()
 	if got := e.Stats().Clients; n > got || got > cfg.MaxClients {

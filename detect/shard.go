@@ -244,11 +244,11 @@ func (sh *shard) code(k *window.Codec, names []string) {
 	sh.agenda.code(k, len(sh.clients), rename)
 	if k.Reading() {
 		sh.dozing = make([]bool, len(sh.clients))
-		for _, list := range sh.agenda.at {
+		sh.agenda.each(func(_ int64, list []wake) {
 			for _, w := range list {
 				sh.dozing[w.slot] = sh.dozing[w.slot] || w.rule == wakeIdle
 			}
-		}
+		})
 	}
 	sh.findings.code(k, rename)
 }
