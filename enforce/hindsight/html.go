@@ -6,11 +6,11 @@ import (
 	"html/template"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
-	"github.com/portcullis/portcullis/enforce"
 )
 
 //go:embed report.html
@@ -26,14 +26,20 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"lasted": func(o Outcome) string { return time.Duration(o.To - o.From).Round(time.Second).String() },
 	"count":  func(n any) string { return count(reflect.ValueOf(n).Int()) },
 	"who":    func(s detect.Subject) string { return s.Kind + ":" + short(s.Value) },
-	"narrow": func(o Outcome) bool { return o.Code == enforce.CodePeople || o.Code == enforce.CodeUnknown },
+	"narrow": func(o Outcome) bool { return o.narrowed() },
 	"score":  func(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) },
 }).Parse(page))
 
 // short caps what a client may have written.
-func short(s string) string {
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:80]) + "…"
+func short(s string) string { return cut(s, 80) }
+
+// cut leaves so many characters.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
 	}
 	return s
 }
@@ -114,12 +120,25 @@ const parts = 96
 // columns counts the decisions in force over the time of the log, in a chart of 960 by
 // 120.
 func (t *Trial) columns(first, last int64) []column {
-	if last <= first {
-		return nil
+	counts, step := t.inForce(first, last)
+	most := max(1, slices.Max(append(counts, 0)))
+	out := make([]column, len(counts))
+	for k, n := range counts {
+		height := 120 * float64(n) / float64(most)
+		out[k] = column{X: float64(k) * 10, Y: 120 - height, Width: 9, Height: height,
+			Text: fmt.Sprintf("%s: %d in force", time.Unix(0, first+int64(k)*step).UTC().Format("2006-01-02 15:04Z"), n)}
 	}
-	step := (last-first)/parts + 1
-	var counts [parts]int
-	most := 1
+	return out
+}
+
+// inForce counts the decisions in force in equal parts of the time of the log, each step
+// nanoseconds long; nil where the log has no length.
+func (t *Trial) inForce(first, last int64) (counts []int, step int64) {
+	if last <= first {
+		return nil, 0
+	}
+	step = (last-first)/parts + 1
+	counts = make([]int, parts)
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
 		if o.From == 0 || o.To < first || o.From > last {
@@ -127,14 +146,7 @@ func (t *Trial) columns(first, last int64) []column {
 		}
 		for k := max(0, (o.From-first)/step); k <= min(parts-1, (o.To-1-first)/step); k++ {
 			counts[k]++
-			most = max(most, counts[k])
 		}
 	}
-	out := make([]column, parts)
-	for k, n := range counts {
-		height := 120 * float64(n) / float64(most)
-		out[k] = column{X: float64(k) * 10, Y: 120 - height, Width: 9, Height: height,
-			Text: fmt.Sprintf("%s: %d in force", time.Unix(0, first+int64(k)*step).UTC().Format("2006-01-02 15:04Z"), n)}
-	}
-	return out
+	return counts, step
 }

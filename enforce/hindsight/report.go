@@ -53,7 +53,7 @@ func (s *Sum) add(o *Outcome) {
 		return
 	}
 	s.InForce++
-	if o.Code == enforce.CodePeople || o.Code == enforce.CodeUnknown {
+	if o.narrowed() {
 		s.Narrowed++
 	}
 	if o.Authenticated == 0 {
