@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 
@@ -17,18 +19,62 @@ func (b *backtestRun) openSource(ctx context.Context, log *slog.Logger) (sealed 
 	case b.cmd.Elastic:
 		return true, b.openElastic()
 	}
+	return false, b.openFiles(log)
+}
+
+// openFiles takes the files that were named, and those of the settings' sources where
+// these are wanted.
+func (b *backtestRun) openFiles(log *slog.Logger) error {
 	r := ReplayCmd{Files: b.cmd.Files, Format: b.cmd.Format, Since: b.cmd.Since, Until: b.cmd.Until}
-	b.files = func() ([]replayFile, error) { return r.open(log) }
-	files, err := b.files()
-	if err != nil {
-		return false, err
-	}
-	defer closeAll(files)
 	b.formats = map[string]string{}
-	for _, f := range files {
-		b.formats[f.Name()] = b.cmd.Format
+	b.files = func() ([]replayFile, error) {
+		files, err := r.open(log)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			b.formats[f.Name()] = b.cmd.Format
+		}
+		if b.cmd.Sources {
+			more, err := b.ofSources(log)
+			if err != nil {
+				closeAll(files)
+				return nil, err
+			}
+			files = append(files, more...)
+		}
+		return files, nil
 	}
-	return false, nil
+	files, err := b.files()
+	closeAll(files)
+	return err
+}
+
+// ofSources opens the files of the settings' sources. What came over the network is not
+// kept in files, and is left out.
+func (b *backtestRun) ofSources(log *slog.Logger) (files []replayFile, err error) {
+	for i := range b.s.Sources {
+		src := &b.s.Sources[i]
+		if src.kind() != kindFile {
+			log.Warn("backtest: what this source read is kept in no file, and is left out", "source", src.name())
+			continue
+		}
+		paths, err := src.Logs()
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", src.name(), err)
+		}
+		one, err := backfill.New(backfill.Config{Name: src.name(), Paths: paths, Since: b.cmd.Since, Until: b.cmd.Until,
+			TimeOf: timeReader(src.format()), Now: now, Log: log})
+		if err != nil {
+			return nil, usageError{err: err, command: "portcullis backtest"}
+		}
+		b.formats[src.name()] = src.format()
+		files = append(files, &rotation{one, src.name()})
+	}
+	if len(files) == 0 && len(b.cmd.Files) == 0 {
+		return nil, errors.New("none of the sources in the settings is a file: name the logs, or give --kafka or --elasticsearch")
+	}
+	return files, nil
 }
 
 // span reads the bounds of time, in Unix nanoseconds.

@@ -149,13 +149,13 @@ func sumTable[T any](app *App, w io.Writer, title string, list []T, of func(*T) 
 	return t.Flush()
 }
 
-// writeReport writes the report for a browser.
-func writeReport(path string, r *hindsight.Report) error {
+// writeReport writes a report to a file.
+func writeReport(path string, text func(io.Writer) error) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	if err := r.HTML(f); err != nil {
+	if err := text(f); err != nil {
 		f.Close() // the first error is the one that matters
 		return fmt.Errorf("report %s: %w", path, err)
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/store"
@@ -16,7 +19,6 @@ import (
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/decode"
 	"github.com/portcullis/portcullis/ingest/format"
-	"github.com/portcullis/portcullis/internal/cliout"
 )
 
 // BacktestCmd is "portcullis backtest".
@@ -27,10 +29,14 @@ type BacktestCmd struct {
 	Until      string    `name:"until" placeholder:"TIME" help:"Leave out what is younger, in the same way."`
 	Thresholds []float64 `name:"threshold" placeholder:"SCORE" help:"Also try this score from which a subject is acted on, instead of policy.throttle; several with commas. policy.block stays as far above it as it is set."`
 	Paid       []string  `name:"paid" placeholder:"PATH" help:"Count refused requests of paths that earn money: /checkout, /orders/*. May be given several times."`
+	Sources    bool      `name:"sources" help:"Read the files of the sources in the settings, the rotated ones too, in their formats."`
 	Kafka      bool      `name:"kafka" help:"Read the access topic of the settings instead of files, as far as Kafka still has it."`
 	Elastic    bool      `name:"elasticsearch" help:"Read the requests in Elasticsearch instead of files: with index.access all these are all."`
 	AsSet      bool      `name:"as-set" help:"Keep families that are only observed as they are: otherwise the question is what would happen if they were enforced."`
+	Set        []string  `name:"set" sep:"none" placeholder:"RULE.KEY=VALUE" help:"Try this setting of a detector, such as auth-burst.limit=20, instead of the one that is set. May be given several times."`
 	HTML       string    `name:"html" placeholder:"FILE" help:"Write a report with charts to this file."`
+	JSON       string    `name:"json" placeholder:"FILE" help:"Write the sums by threshold and rule, and the worst decisions, to this file."`
+	Attended   bool      `name:"attended" hidden:"" help:"As a process of the console: what was read goes to standard output, and it ends when standard input does."`
 }
 
 // Help implements kong.HelpProvider.
@@ -44,6 +50,7 @@ Decisions go to standard output, those with most collateral first; a summary by 
 Examples:
   portcullis backtest --since 7d /var/log/nginx
   portcullis backtest --threshold 1,5,7,10 --html report.html access.log
+  portcullis backtest --sources --since 7d --set auth-burst.limit=20
   portcullis backtest --output jsonl --paid '/checkout/*' access.log | jq 'select(.hits.authenticated > 0)'`
 }
 
@@ -51,6 +58,14 @@ Examples:
 func (c *BacktestCmd) Run(ctx context.Context, app *App) error {
 	if err := c.check(); err != nil {
 		return err
+	}
+	if c.Attended {
+		var stop context.CancelFunc
+		ctx, stop = attend(ctx, app)
+		defer stop()
+		if c.Until == "" { // both readings are of the same lines, though they go on
+			c.Until = now().UTC().Format(time.RFC3339Nano)
+		}
 	}
 	b, err := c.begin(ctx, app)
 	if err != nil {
@@ -63,23 +78,37 @@ func (c *BacktestCmd) Run(ctx context.Context, app *App) error {
 	if err := b.meet(ctx); err != nil {
 		return err
 	}
-	if c.HTML != "" {
-		if err := writeReport(c.HTML, &b.report); err != nil {
-			return err
-		}
+	if err := b.write(); err != nil || c.Attended {
+		return err
 	}
 	return printBacktest(app, &b.report)
 }
 
+// write writes the report to the files that were asked for.
+func (b *backtestRun) write() error {
+	if err := b.conceal(); err != nil {
+		return err
+	}
+	if name := b.cmd.HTML; name != "" {
+		if err := writeReport(name, b.report.HTML); err != nil {
+			return err
+		}
+	}
+	if name := b.cmd.JSON; name != "" {
+		return writeReport(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(b.report.Result()) })
+	}
+	return nil
+}
+
 func (c *BacktestCmd) check() error {
 	sources := 0
-	for _, given := range []bool{len(c.Files) > 0, c.Kafka, c.Elastic} {
+	for _, given := range []bool{len(c.Files) > 0 || c.Sources, c.Kafka, c.Elastic} {
 		if given {
 			sources++
 		}
 	}
 	if sources != 1 {
-		return usageError{err: errors.New("name the logs to read, or give --kafka or --elasticsearch"), command: "portcullis backtest"}
+		return usageError{err: errors.New("name the logs to read, or give --sources, --kafka or --elasticsearch"), command: "portcullis backtest"}
 	}
 	if slices.Contains(c.Files, "-") {
 		return usageError{err: errors.New("standard input cannot be read twice: write it to a file first"), command: "portcullis backtest"}
@@ -115,6 +144,7 @@ type backtestRun struct {
 	trials  []*enforce.Trial
 	told    []detect.Finding // found, and not judged yet
 	report  hindsight.Report
+	reading int // which of the two
 	closers []func()
 }
 
@@ -122,6 +152,9 @@ func (c *BacktestCmd) begin(ctx context.Context, app *App) (*backtestRun, error)
 	s, err := app.Settings()
 	if err != nil {
 		return nil, err
+	}
+	if err := s.try(c.Set); err != nil {
+		return nil, usageError{err: err, command: "portcullis backtest"}
 	}
 	b := &backtestRun{cmd: c, app: app, s: s}
 	if err := b.open(ctx); err != nil {
@@ -307,16 +340,4 @@ func (b *backtestRun) meet(ctx context.Context) error {
 	b.report.Put(meter.Hits())
 	b.report.Total = meter.Total
 	return err
-}
-
-// read gives all batches of the logs to use, merged by time.
-func (b *backtestRun) read(ctx context.Context, use func(*ingest.Batch)) error {
-	files, err := b.files()
-	if err != nil {
-		return err
-	}
-	defer closeAll(files)
-	progress := cliout.NewProgress(b.app.Err, total(files))
-	defer progress.Stop()
-	return readAll(ctx, files, b.ahead, progress, use)
 }

@@ -87,7 +87,7 @@ func (c *ReplayCmd) Run(ctx context.Context, app *App) error {
 }
 
 // readAll hands all batches of the files to use, merged by time where there are several.
-func readAll(ctx context.Context, files []replayFile, t *timer, progress *cliout.Progress, use func(*ingest.Batch)) error {
+func readAll(ctx context.Context, files []replayFile, t *timer, progress progress, use func(*ingest.Batch)) error {
 	var lines, batches int64
 	took := func(b *ingest.Batch) {
 		lines += countLines(b)
@@ -104,6 +104,9 @@ func readAll(ctx context.Context, files []replayFile, t *timer, progress *cliout
 		return ctx.Err()
 	})
 }
+
+// progress hears how far a reading is; *cliout.Progress is one.
+type progress interface{ Set(done, lines int64) }
 
 func merge(found map[string]detect.Finding, list []detect.Finding) map[string]detect.Finding {
 	for _, f := range list {
