@@ -43,9 +43,19 @@ func TestE2EBacktestKafka(t *testing.T) {
 	if got := collect.backtested("--kafka"); !bytes.Equal(got, want) {
 		t.Errorf("from Kafka:\n%s\nfrom the file:\n%s", got, want)
 	}
-	if n := bytes.Count(want, []byte("\n")); n < 4 {
+	n := bytes.Count(want, []byte("\n"))
+	if n < 4 {
 		t.Errorf("%d decisions, want one for each of the four attackers", n)
 	}
+	page := f.add("console", "console")
+	page.start()
+	r := &rig{t: t, said: page.said}
+	r.awaitSaid("console: serving")
+	b := r.askBacktest(`{"why":"our own test","from":"kafka"}`)
+	if b.State != "done" || b.Result.Trials[0].Sums.Decisions != n || b.Result.Total.Requests < lines-10 {
+		t.Errorf("in the console: %+v", b)
+	}
+	page.stop()
 }
 
 // sameBacktest compares the decisions about the requests in Elasticsearch with those about

@@ -129,6 +129,14 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	deps.Alerts = b.alerts
 	deps.Rules, deps.KeysFile = b.settings.consoleRules, b.settings.consoleKeys()
 	deps.Metrics = telemetry.MetricsHandler(registry, b.log)
+	desk, err := b.openBacktests()
+	if err != nil {
+		return err
+	}
+	if desk != nil {
+		defer desk.Close()
+		deps.Backtests, deps.BacktestOffer = desk, b.settings.backtestOffer
+	}
 	deps.Tags = func(rule string) []string { s, _ := detect.SpecOf(rule); return s.Tags }
 	srv, err := console.New(b.settings.Console, deps)
 	if err != nil {

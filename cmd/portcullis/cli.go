@@ -251,6 +251,7 @@ func (a *App) Settings() (*Settings, error) {
 	if a.StateDir != "" {
 		s.StateDir = a.StateDir
 	}
+	s.started = startedBy{read: true, globals: a.Globals, environ: a.Environ}
 	return s, nil
 }
 

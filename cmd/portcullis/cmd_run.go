@@ -127,6 +127,8 @@ func (c *RunCmd) settings(app *App) (*Settings, error) {
 		src := SourceSettings{Format: "auto"}
 		if src.Path = path; path == "-" {
 			src.Type, src.Path = kindStdin, ""
+		} else {
+			s.started.files = append(s.started.files, path)
 		}
 		s.Sources = append(s.Sources, src)
 	}

@@ -44,6 +44,7 @@ type Settings struct {
 	Log           LogSettings     `yaml:"log" doc:"Portcullis' own log, on standard error"`
 
 	description description
+	started     startedBy
 }
 
 // KafkaSettings are the brokers between the processes.

@@ -32,6 +32,7 @@ func views() []view {
 		{"rules", "/rules", unfold + `document.querySelectorAll(".rule details[open] .grid").length === 5)`},
 		{"sources", "/sources", `document.querySelectorAll("#sources tr").length === 2 && document.querySelectorAll("#rejects li").length === 2`},
 		{"gateways", "/gateways", `document.querySelectorAll("#gateways tr").length === 1 && document.querySelectorAll("li.decision").length === 2`},
+		{"backtest", "/backtest?id=" + consoletest.BacktestID, `document.querySelectorAll("#by-score tbody tr").length === 3 && document.querySelectorAll("#worst tbody tr").length === 4 && document.querySelectorAll("#over-time rect").length > 10 && document.querySelectorAll("#jobs tr").length >= 2`},
 		{"audit", "/audit?what=changes", `document.querySelectorAll("#audit tr").length > 10`},
 		{"docs", "/docs", `document.querySelectorAll(".opblock").length > 20`},
 	}
@@ -57,7 +58,7 @@ func TestPageInABrowser(t *testing.T) {
 	}{
 		{"headline", headline}, {"hostile evidence stays text", hostile}, {"live finding", live},
 		{"release", release}, {"refusal is shown", refused}, {"nothing spills", spills}, {"every page", pages},
-		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"accessible names", named}, {"a viewer", viewer},
+		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"backtest", backtest}, {"accessible names", named}, {"a viewer", viewer},
 	} {
 		t.Run(step.name, func(t *testing.T) { b.T = t; step.run(t, h, b) })
 	}

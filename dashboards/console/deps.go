@@ -41,6 +41,7 @@ type Poster interface {
 	Command(ctx context.Context, id int64) (enforce.Command, bool, error)
 	Posted(ctx context.Context, uid string) (enforce.Command, bool, error)
 	Same(posted, c enforce.Command) bool
+	Note(ctx context.Context, c enforce.Command) error // what was done here, for the audit
 }
 
 // Audit tells what was done by whom, and what came of it; *enforce.Ledger is one.
@@ -69,20 +70,22 @@ type Rule struct {
 // Deps is what the console shows and whom it asks. Findings, Decisions, Audit, Allowed,
 // Poster, Alerts and Status must be set; all must be safe for concurrent use.
 type Deps struct {
-	Findings  Findings
-	Decisions Decisions
-	Audit     Audit
-	Allowed   AllowList
-	Poster    Poster
-	Alerts    Alerts
-	Status    func() Status              // called about once a second per process; must be quick
-	Metrics   http.Handler               // nil: no /metrics
-	Ready     func() error               // nil: always ready
-	Tags      func(rule string) []string // OWASP and ATT&CK tags of a rule; nil: none
-	Rules     func() []Rule              // all detectors; nil: none are listed
-	KeysFile  string                     // of the API keys, where Config.KeysFile is empty; "" = no keys
-	Log       *slog.Logger               // nil: silent
-	Now       func() time.Time           // nil: time.Now
+	Findings      Findings
+	Decisions     Decisions
+	Audit         Audit
+	Allowed       AllowList
+	Poster        Poster
+	Alerts        Alerts
+	Status        func() Status              // called about once a second per process; must be quick
+	Metrics       http.Handler               // nil: no /metrics
+	Ready         func() error               // nil: always ready
+	Tags          func(rule string) []string // OWASP and ATT&CK tags of a rule; nil: none
+	Rules         func() []Rule              // all detectors; nil: none are listed
+	Backtests     Backtests                  // nil: none can be run here
+	BacktestOffer func() BacktestOffer       // what they can read and try; set where Backtests is
+	KeysFile      string                     // of the API keys, where Config.KeysFile is empty; "" = no keys
+	Log           *slog.Logger               // nil: silent
+	Now           func() time.Time           // nil: time.Now
 }
 
 // Status is what runs now, as the process itself knows it.

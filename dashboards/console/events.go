@@ -37,6 +37,7 @@ type look struct {
 	status    []byte
 	findings  []row // newest first
 	decisions []row
+	backtests []row
 	err       error
 }
 
@@ -89,6 +90,9 @@ func (f *feed) read(ctx context.Context) (l look) {
 	for _, x := range decisions {
 		l.decisions = append(l.decisions, row{x.ID, marshal(toDecisionJSON(x))})
 	}
+	for _, x := range s.backtests() {
+		l.backtests = append(l.backtests, row{x.ID, marshal(x)})
+	}
 	l.status = marshal(s.statusJSON())
 	return l
 }
@@ -130,9 +134,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if first.err != nil {
 		return first.err
 	}
-	var findings, decisions seen
-	findings.fresh(first.findings)
-	decisions.fresh(first.decisions)
+	var told toldOf
+	told.findings.fresh(first.findings)
+	told.decisions.fresh(first.decisions)
+	told.backtests.fresh(first.backtests)
 
 	control := http.NewResponseController(w)
 	// Servers without deadlines (tests) return an error here, which changes nothing.
@@ -162,31 +167,35 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			return nil // logged out, too old, or its key was removed: the page asks for a login again
 		}
 		l := s.feed.look(r.Context())
-		if !frame(l, &findings, &decisions, send, s) || control.Flush() != nil {
+		if !frame(l, &told, send, s) || control.Flush() != nil {
 			return nil
 		}
 	}
 }
 
+// toldOf is what one stream has been told.
+type toldOf struct{ findings, decisions, backtests seen }
+
 // frame sends one tick's events and reports whether the client took them.
-func frame(l look, findings, decisions *seen, send func(string, []byte) error, s *Server) bool {
+func frame(l look, told *toldOf, send func(string, []byte) error, s *Server) bool {
 	if l.err != nil {
 		s.log.Warn("console: events: the store could not be read", "error", l.err)
 		return send("trouble", []byte(`{"detail":"the store could not be read"}`)) == nil
 	}
-	newFindings, missedF := findings.fresh(l.findings)
-	newDecisions, missedD := decisions.fresh(l.decisions)
+	newFindings, missedF := told.findings.fresh(l.findings)
+	newDecisions, missedD := told.decisions.fresh(l.decisions)
+	newBacktests, _ := told.backtests.fresh(l.backtests) // fewer are kept than a look holds
 	if missedF || missedD {
 		return send("resync", []byte("{}")) == nil && send("status", l.status) == nil
 	}
-	for _, r := range newFindings {
-		if send("finding", r.body) != nil {
-			return false
-		}
-	}
-	for _, r := range newDecisions {
-		if send("decision", r.body) != nil {
-			return false
+	for _, list := range []struct {
+		name string
+		rows []row
+	}{{"finding", newFindings}, {"decision", newDecisions}, {"backtest", newBacktests}} {
+		for _, r := range list.rows {
+			if send(list.name, r.body) != nil {
+				return false
+			}
 		}
 	}
 	return send("status", l.status) == nil

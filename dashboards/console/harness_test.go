@@ -19,6 +19,7 @@ import (
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/hindsight/job"
 )
 
 const token = "correct-horse-battery-staple-0123"
@@ -29,6 +30,7 @@ type house struct {
 	db     *store.DB
 	ledger *enforce.Ledger
 	alerts *alert.Table
+	desk   *job.Desk
 	server *console.Server
 	http   *httptest.Server
 	keys   string // the keys file, where there is one
@@ -61,7 +63,7 @@ func (h *house) setReady(err error) {
 func (h *house) deps() console.Deps {
 	return console.Deps{
 		Findings: h.db, Decisions: h.ledger, Audit: h.ledger, Allowed: h.ledger, Poster: h.ledger, Alerts: h.alerts,
-		Rules:  consoletest.Rules,
+		Rules: consoletest.Rules, Backtests: h.desk, BacktestOffer: consoletest.BacktestOffer,
 		Status: func() console.Status { return consoletest.Status(h.clock()) },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "portcullis_up 1\n")
@@ -93,6 +95,10 @@ func open(t testing.TB, cfg console.Config) *house {
 	if h.alerts, err = alert.OpenTable(t.Context(), h.db.SQL(), h.db.Reader(), nil); err != nil {
 		t.Fatal(err)
 	}
+	if h.desk, err = consoletest.Backtests(filepath.Join(t.TempDir(), "backtests"), h.clock); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.desk.Close)
 	if cfg.TokenFile == "set" {
 		cfg.TokenFile = tokenFile(t, token)
 	}

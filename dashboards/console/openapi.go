@@ -78,6 +78,12 @@ var foreign = map[string]struct {
 	"Blindness":  {"Blindness", map[string]string{"missing": "Fields, one of which would do.", "blind": "Detectors that find nothing without them.", "half_blind": "Detectors that find less.", "add": "What to log or to set."}},
 	"Rollup":     {"Rollup", map[string]string{"minute": "Start, Unix seconds.", "s4xx": "With those denied.", "refused": "Failed logins and tokens.", "denied": "Answered by our own enforcement."}},
 	"MemberJSON": {"Member", map[string]string{"score": "How sure it is that it takes part, from 0 to 1."}},
+	"Result":     {"BacktestResult", nil},
+	"Log":        {"BacktestLog", nil},
+	"Tried":      {"BacktestTried", nil},
+	"Sums":       {"BacktestSums", nil},
+	"WouldBeHit": {"BacktestDecision", nil},
+	"Often":      {"BacktestHit", nil},
 	"Carried":    {"Carried", map[string]string{"week": "Number of the week since 1970."}},
 }
 

@@ -30,7 +30,7 @@ type pageInfo struct{ Name, Title string }
 // pages stand in the navigation in this order.
 var pages = []pageInfo{
 	{"", "Overview"}, {"alerts", "Alerts"}, {"campaigns", "Campaigns"}, {"findings", "Findings"}, {"subject", "Subject"}, {"decisions", "Decisions"},
-	{"rules", "Rules"}, {"sources", "Sources"}, {"gateways", "Gateways"}, {"audit", "Audit"},
+	{"rules", "Rules"}, {"sources", "Sources"}, {"gateways", "Gateways"}, {"backtest", "Backtest"}, {"audit", "Audit"},
 }
 
 // file is the name of a page in our files.

@@ -58,7 +58,7 @@ func (rt route) known(r *http.Request) error {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.readRoutes(), s.writeRoutes(), s.alertRoutes(), s.plainRoutes())
+	return slices.Concat(s.pageRoutes(), s.readRoutes(), s.writeRoutes(), s.alertRoutes(), s.backtestRoutes(), s.plainRoutes())
 }
 
 // pageRoutes are what people open.
@@ -115,7 +115,7 @@ func (s *Server) readRoutes() []route {
 		get("/commands", s.getCommands, operation{id: "getCommands", summary: "What people asked for and what came of it, the newest first.", answer: commandsJSON{}, query: []param{since, limit, cursor}}),
 		get("/commands/{id}", s.getCommand, operation{id: "getCommand", summary: "What became of a write.", answer: commandJSON{}}),
 		get("/allow", s.getAllowed, operation{id: "getAllowed", summary: "Who is never acted on.", answer: allowsJSON{}}),
-		get("/events", s.events, operation{id: "getEvents", media: "text/event-stream", summary: "What is new, as server-sent events: status once a second, finding and decision as they come, resync when the lists should be read again, trouble when the store cannot be read. Read the lists after the stream is open.", status: []int{503}}),
+		get("/events", s.events, operation{id: "getEvents", media: "text/event-stream", summary: "What is new, as server-sent events: status once a second, finding and decision as they come, backtest when one begins, is further or ends, resync when the lists should be read again, trouble when the store cannot be read. Read the lists after the stream is open.", status: []int{503}}),
 		get("/openapi.json", s.openAPI, operation{id: "getOpenAPI", summary: "This document.", answer: map[string]any{}}),
 	}
 	keys := get("/keys", s.getKeys, operation{id: "getKeys", summary: "The API keys: names, roles and ends. No key is shown.", answer: keysJSON{}})

@@ -50,24 +50,41 @@ type order struct {
 	For   string `json:"for"`   // a duration such as 4h
 }
 
+// readBody reads a body, which is one JSON object with known keys only.
+func readBody(w http.ResponseWriter, r *http.Request, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body may have %d bytes", tooBig.Limit))
+		}
+		return badRequest(`the body must be a JSON object such as {"why": "..."}: ` + telemetry.Quote(err.Error()))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("the body must be one JSON object")
+	}
+	return nil
+}
+
+// checkWhy checks the reason of a write, and takes blanks around it away.
+func checkWhy(why *string) error {
+	*why = strings.TrimSpace(*why)
+	if *why == "" || len(*why) > maxWhy || !printable(*why) {
+		return badRequest(fmt.Sprintf("why: say in 1 to %d printable bytes why; it is kept in the ledger", maxWhy))
+	}
+	return nil
+}
+
 // readOrder reads and checks a body. uses lists the optional keys that the route
 // takes; another key is a mistake, since it would be ignored.
 func readOrder(w http.ResponseWriter, r *http.Request, uses string) (order, time.Duration, error) {
 	var o order
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&o); err != nil {
-		if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return o, 0, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body may have %d bytes", tooBig.Limit))
-		}
-		return o, 0, badRequest(`the body must be a JSON object such as {"why": "..."}: ` + telemetry.Quote(err.Error()))
+	if err := readBody(w, r, &o); err != nil {
+		return o, 0, err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return o, 0, badRequest("the body must be one JSON object")
-	}
-	o.Why, o.Value = strings.TrimSpace(o.Why), strings.TrimSpace(o.Value)
-	if o.Why == "" || len(o.Why) > maxWhy || !printable(o.Why) {
-		return o, 0, badRequest(fmt.Sprintf("why: say in 1 to %d printable bytes why; it is kept in the ledger", maxWhy))
+	o.Value = strings.TrimSpace(o.Value)
+	if err := checkWhy(&o.Why); err != nil {
+		return o, 0, err
 	}
 	if o.Value != "" && !strings.Contains(uses, "value") {
 		return o, 0, badRequest("value: not used here")

@@ -60,7 +60,7 @@ export function stream(on) {
       wait = 1000;
       on.open();
     };
-    for (const name of ["status", "finding", "decision", "resync", "trouble"]) {
+    for (const name of ["status", "finding", "decision", "backtest", "resync", "trouble"]) {
       source.addEventListener(name, (e) => on[name](JSON.parse(e.data)));
     }
     source.onerror = () => {

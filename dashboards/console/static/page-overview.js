@@ -3,6 +3,7 @@ import { h, put, byId, text } from "./dom.js";
 import { short, num, lag, bytes, now } from "./format.js";
 import { get, params } from "./api.js";
 import { draw } from "./chart.js";
+import { meter } from "./bars.js";
 import { start, failed, current, say } from "./shell.js";
 import * as findings from "./findings.js";
 import * as decisions from "./decisions.js";
@@ -34,30 +35,9 @@ const redraw = () => draw(rollups, end(), ...range());
 const bar = (name, n, top, href, parts) =>
   h("li", {}, h("a", { href },
     h("span", { class: "name" }, name),
-    h("span", { class: "track" }, meter(parts, top)),
+    h("span", { class: "track" }, meter(parts.map(([k, v]) => ["sev-" + k, v]), top)),
     h("span", { class: "n" }, short(n)),
     h("span", { class: "hidden" }, parts.map(([k, v]) => num(v) + " " + k).join(", "))));
-
-/** meter draws shares of a whole as SVG, since the policy forbids styles in elements. */
-function meter(parts, top) {
-  const ns = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(ns, "svg");
-  svg.setAttribute("viewBox", "0 0 100 10");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  let at = 0;
-  for (const [k, v] of parts) {
-    const r = document.createElementNS(ns, "rect");
-    const width = Math.max((v / top) * 100, 0.7);
-    r.setAttribute("x", at);
-    r.setAttribute("width", width);
-    r.setAttribute("height", 10);
-    r.setAttribute("class", "sev-" + k);
-    svg.append(r);
-    at += width;
-  }
-  return svg;
-}
 
 async function summary() {
   const since = form.elements.since.value;

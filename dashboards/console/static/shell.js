@@ -115,6 +115,7 @@ export function start(handlers) {
     status: take,
     finding: (x) => page.finding?.(x),
     decision: (x) => page.decision?.(x),
+    backtest: (x) => page.backtest?.(x),
     resync: lists,
     trouble: (t) => toast(plain(t.detail)),
   });
