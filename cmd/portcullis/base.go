@@ -128,6 +128,7 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	deps.Allowed, deps.Poster, deps.Audit, deps.Log = b.ledger, b.ledger, b.ledger, b.quiet
 	deps.Alerts = b.alerts
 	deps.Rules, deps.KeysFile = b.settings.consoleRules, b.settings.consoleKeys()
+	deps.SessionsFile = filepath.Join(b.settings.StateDir, consoleSessionsFile)
 	deps.Metrics = telemetry.MetricsHandler(registry, b.log)
 	desk, err := b.openBacktests()
 	if err != nil {

@@ -8,8 +8,11 @@ import (
 	"github.com/portcullis/portcullis/detect"
 )
 
-// consoleKeysFile is the file of the console's API keys in the state folder.
-const consoleKeysFile = "console.keys"
+// The console's files in the state folder: its API keys, and who is logged in.
+const (
+	consoleKeysFile     = "console.keys"
+	consoleSessionsFile = "console.sessions"
+)
 
 // consoleKeys is where the console's API keys are.
 func (s *Settings) consoleKeys() string {

@@ -36,9 +36,11 @@ type auth struct {
 	digest   [sha256.Size]byte // of the token; the token itself is not kept
 	keys     *keyring
 
-	mu       sync.Mutex
-	sessions *lru.Cache[[sha256.Size]byte, session] // by the digest of the cookie
-	wrong    *lru.Cache[netip.Prefix, strikes]
+	sessions *sessions
+	provider *provider // nil: no OIDC
+
+	mu    sync.Mutex
+	wrong *lru.Cache[netip.Prefix, strikes]
 }
 
 // session is a login of a browser.
@@ -52,11 +54,7 @@ type strikes struct {
 	since time.Time
 }
 
-func newAuth(token []byte, keys *keyring) (*auth, error) {
-	sessions, err := lru.New[[sha256.Size]byte, session](maxSessions)
-	if err != nil {
-		return nil, fmt.Errorf("console: sessions: %w", err)
-	}
+func newAuth(token []byte, keys *keyring, sessions *sessions) (*auth, error) {
 	wrong, err := lru.New[netip.Prefix, strikes](maxSuspects)
 	if err != nil {
 		return nil, fmt.Errorf("console: login limits: %w", err)
@@ -73,7 +71,7 @@ const tokenName = "console"
 // one, and behind a proxy all share an address.
 func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool, wait time.Duration) {
 	if key, ok := a.keys.known(secret, now); ok {
-		return principal{name: "key " + key.Name, role: key.Role, key: key.Name}, true, 0
+		return principal{name: "key " + key.Name, role: key.Role, key: key.Name, via: &via{secret: sumOf(secret)}}, true, 0
 	}
 	from := network(remote)
 	a.mu.Lock()
@@ -88,7 +86,7 @@ func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool
 	given := sha256.Sum256([]byte(secret))
 	if same := subtle.ConstantTimeCompare(given[:], a.digest[:]) == 1; same && a.hasToken {
 		a.wrong.Remove(from)
-		return principal{name: tokenName, role: Admin}, true, 0
+		return principal{name: tokenName, role: Admin, via: &via{token: true}}, true, 0
 	}
 	s.n++
 	a.wrong.Add(from, s)
@@ -98,41 +96,42 @@ func (a *auth) try(secret, remote string, now time.Time) (who principal, ok bool
 // open starts a session and returns the value of its cookie. Only a digest is
 // kept, so that a memory dump gives no session away and the look-up's timing
 // tells nothing. The value is always new: one that a browser was given before the
-// login never becomes a session.
-func (a *auth) open(who principal, now time.Time) string {
+// login never becomes a session. An error says that it will not outlive a restart.
+func (a *auth) open(who principal, now time.Time) (string, error) {
 	cookie := rand.Text()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.sessions.Add(sha256.Sum256([]byte(cookie)), session{who, now.Add(sessionAge)})
-	return cookie
+	return cookie, a.sessions.add(cookie, session{who, now.Add(sessionAge)})
 }
 
 // known returns whose session a cookie is. One that was opened with an API key ends with
-// the key, and follows its role.
+// the secret of that key, and follows its role.
 func (a *auth) known(cookie string, now time.Time) (principal, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	key := sha256.Sum256([]byte(cookie))
-	s, ok := a.sessions.Get(key)
+	s, ok := a.sessions.get(cookie)
 	if !ok {
 		return principal{}, false
 	}
-	if s.key != "" {
+	if s.via != nil && s.via.secret != "" {
 		var current Key
-		current, ok = a.keys.named(s.key, now)
-		s.role = current.Role
+		current, ok = a.keys.opened(s.via.secret, now)
+		s.role, s.key = current.Role, current.Name
 	}
 	if !ok || !now.Before(s.end) {
-		a.sessions.Remove(key)
+		a.sessions.forget(cookie)
 		return principal{}, false
 	}
 	return s.principal, true
 }
 
-func (a *auth) close(cookie string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.sessions.Remove(sha256.Sum256([]byte(cookie)))
+// still is the role of a session that was kept over a restart: that of the key, or of the
+// person's groups by the settings as they are now; "" if it has ended.
+func (a *auth) still(v *via, now time.Time) Role {
+	if v.secret != "" {
+		key, _ := a.keys.opened(v.secret, now)
+		return key.Role
+	}
+	if a.provider == nil || v.issuer != a.provider.name() {
+		return ""
+	}
+	return a.provider.roleIn(v.groups)
 }
 
 // network is what a wrong token is held against: an IPv4 address or an IPv6 /64,
@@ -258,17 +257,26 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 
 // enter opens a session, and ends the one that the browser had.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, who principal) {
-	if c, err := r.Cookie(s.cookieName()); err == nil {
-		s.auth.close(c.Value)
-	}
+	s.leave(r)
 	s.log.Info("console: login", "who", telemetry.Quote(who.name), "role", string(who.role), "remote", r.RemoteAddr)
-	s.setCookie(w, s.auth.open(who, s.now()), sessionAge)
+	cookie, err := s.auth.open(who, s.now())
+	if err != nil {
+		s.log.Warn("console: a session will not outlive a restart", "error", err)
+	}
+	s.setCookie(w, cookie, sessionAge)
+}
+
+// leave ends the session that the browser has.
+func (s *Server) leave(r *http.Request) {
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		if err := s.auth.sessions.end(c.Value); err != nil {
+			s.log.Error("console: the end of a session could not be saved", "error", err)
+		}
+	}
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	if c, err := r.Cookie(s.cookieName()); err == nil {
-		s.auth.close(c.Value)
-	}
+	s.leave(r)
 	s.setCookie(w, "", -1)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil

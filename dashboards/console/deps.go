@@ -84,6 +84,7 @@ type Deps struct {
 	Backtests     Backtests                  // nil: none can be run here
 	BacktestOffer func() BacktestOffer       // what they can read and try; set where Backtests is
 	KeysFile      string                     // of the API keys, where Config.KeysFile is empty; "" = no keys
+	SessionsFile  string                     // of the logins, which outlive a restart with it; "" = they do not
 	Log           *slog.Logger               // nil: silent
 	Now           func() time.Time           // nil: time.Now
 }

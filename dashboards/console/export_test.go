@@ -25,6 +25,12 @@ func (s *Server) Routes() []Route {
 // ParseKeys reads a keys file that is at hand.
 var ParseKeys = parseKeys
 
+// ParseSessions reads a file of sessions that is at hand, and returns how many it has.
+func ParseSessions(data []byte) (int, error) {
+	k, err := parseSessions(data)
+	return len(k.Sessions), err
+}
+
 // Limits of the server that tests run into.
 const (
 	MaxStreams = maxStreams

@@ -34,6 +34,7 @@ type house struct {
 	server *console.Server
 	http   *httptest.Server
 	keys   string // the keys file, where there is one
+	kept   string // the file of the sessions, where there is one
 	broken bool   // the test closed the store itself
 
 	mu    sync.Mutex
@@ -73,8 +74,8 @@ func (h *house) deps() console.Deps {
 			defer h.mu.Unlock()
 			return h.ready
 		},
-		Tags: consoletest.Tags,
-		Now:  h.clock,
+		Tags: consoletest.Tags, SessionsFile: h.kept,
+		Now: h.clock,
 	}
 }
 
@@ -109,6 +110,19 @@ func open(t testing.TB, cfg console.Config) *house {
 	h.http = httptest.NewServer(h.server.Handler())
 	t.Cleanup(h.http.Close)
 	return h
+}
+
+// restart puts another console in the place of this one, with the same store and files.
+func (h *house) restart(cfg console.Config) {
+	h.t.Helper()
+	h.http.Close()
+	var err error
+	if h.server, err = console.New(cfg, h.deps()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.server.Hurry(20*time.Millisecond, 30*time.Millisecond)
+	h.http = httptest.NewServer(h.server.Handler())
+	h.t.Cleanup(h.http.Close)
 }
 
 func tokenFile(t testing.TB, content string) string {

@@ -238,28 +238,25 @@ func (k *keyring) refresh() {
 
 // known returns the key that a secret opens.
 func (k *keyring) known(secret string, now time.Time) (Key, bool) {
-	if k.path == "" || !strings.HasPrefix(secret, keyPrefix) {
+	if !strings.HasPrefix(secret, keyPrefix) {
+		return Key{}, false
+	}
+	return k.opened(sumOf(secret), now)
+}
+
+// opened returns the key that the secret of a sum opens.
+func (k *keyring) opened(sum string, now time.Time) (Key, bool) {
+	if k.path == "" {
 		return Key{}, false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refresh()
-	sum := sumOf(secret)
 	key, ok := k.bySum[sum]
 	if end := k.ends[sum]; !ok || !key.Live(now) || !end.IsZero() && !now.Before(end) {
 		return Key{}, false
 	}
 	return key, true
-}
-
-// named returns a key that is in force by its name.
-func (k *keyring) named(name string, now time.Time) (Key, bool) {
-	for _, key := range k.all() {
-		if key.Name == name && key.Live(now) {
-			return key, true
-		}
-	}
-	return Key{}, false
 }
 
 func (k *keyring) all() []Key {

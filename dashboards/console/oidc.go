@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -267,7 +268,8 @@ func (p *provider) person(ctx context.Context, given url.Values, e errand) (prin
 	if err := id.Claims(&claims); err != nil {
 		return principal{}, fmt.Errorf("read the claims: %w", err)
 	}
-	who := principal{name: p.nameOf(claims, id.Subject) + " via OIDC", role: p.roleOf(claims)}
+	groups := p.groupsOf(claims)
+	who := principal{name: p.nameOf(claims, id.Subject) + " via OIDC", role: p.roleIn(groups), via: &via{issuer: p.name(), groups: groups}}
 	if who.role == "" {
 		return principal{}, fmt.Errorf("%s: %w", telemetry.Quote(who.name), errNoRole)
 	}
@@ -284,9 +286,11 @@ func (p *provider) nameOf(claims map[string]any, subject string) string {
 	return subject
 }
 
-// roleOf is the highest role of a person's groups; "" = none.
-func (p *provider) roleOf(claims map[string]any) Role {
-	var groups []string
+// name tells the provider from others, and from itself with another client.
+func (p *provider) name() string { return p.cfg.Issuer + " " + p.cfg.ClientID }
+
+// groupsOf are a person's groups.
+func (p *provider) groupsOf(claims map[string]any) (groups []string) {
 	switch v := claims[p.cfg.GroupsClaim].(type) {
 	case string:
 		groups = []string{v}
@@ -297,6 +301,15 @@ func (p *provider) roleOf(claims map[string]any) Role {
 			}
 		}
 	}
+	// Those that count come first: of many, the file of the sessions keeps some.
+	slices.SortStableFunc(groups, func(a, b string) int {
+		return cmp.Compare(slices.Index(Roles(), p.roleIn([]string{b})), slices.Index(Roles(), p.roleIn([]string{a})))
+	})
+	return groups
+}
+
+// roleIn is the highest role of groups; "" = none.
+func (p *provider) roleIn(groups []string) Role {
 	in := func(list []string) bool {
 		return slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(list, g) })
 	}

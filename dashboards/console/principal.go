@@ -40,6 +40,7 @@ type principal struct {
 	name string // "console" for whoever is at the machine or has the token
 	role Role
 	key  string // name of the API key that it came with; "" = none
+	via  *via   // what a session of it depends on; nil: nothing logged in
 }
 
 // inLedger is how the principal is written into the ledger: with the address, since

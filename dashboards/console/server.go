@@ -117,7 +117,11 @@ func (s *Server) openLogins() error {
 	keys := newKeyring(path, func(err error) {
 		s.log.Error("console: the API keys known last stay in force", "error", err)
 	})
-	if s.auth, err = newAuth(token, keys); err != nil {
+	sessions, err := newSessions(s.deps.SessionsFile, token, s.now)
+	if err != nil {
+		return err
+	}
+	if s.auth, err = newAuth(token, keys, sessions); err != nil {
 		return err
 	}
 	s.auth.need = s.cfg.Login() && !s.cfg.NoLogin
@@ -125,6 +129,10 @@ func (s *Server) openLogins() error {
 		if s.provider, err = newProvider(s.cfg.OIDC); err != nil {
 			return err
 		}
+		s.auth.provider = s.provider
+	}
+	if err := sessions.load(token, func(v *via) Role { return s.auth.still(v, s.now()) }); err != nil {
+		s.log.Warn("console: everybody has to log in again", "error", err)
 	}
 	if s.reads, err = newLimiter(readBurst, readRate); err == nil {
 		s.writes, err = newLimiter(writeBurst, writeRate)
