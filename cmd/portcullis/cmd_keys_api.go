@@ -63,17 +63,10 @@ func (a *App) changeKeys(change func(*console.Keys) error) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := console.ReadKeys(s.consoleKeys())
-	if err != nil {
-		return nil, err
-	}
-	if err := change(&keys); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(s.StateDir, 0o750); err != nil {
 		return nil, fmt.Errorf("state folder: %w (set state_dir, or --state-dir)", err)
 	}
-	return s, keys.Save(s.consoleKeys())
+	return s, console.UpdateKeys(s.consoleKeys(), change)
 }
 
 // showKey shows a secret, this one time.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/internal/cliout"
+	"github.com/portcullis/portcullis/internal/keptfile"
 )
 
 // KeysBouncerCmd is "portcullis keys bouncer".
@@ -60,7 +62,10 @@ func (s *Settings) readBouncers() ([]keyLine, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var list []keyLine
+	return keyLines(data), err
+}
+
+func keyLines(data []byte) (list []keyLine) {
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimRight(line, "\r\n")
 		name, digest, ok := strings.Cut(line, ":")
@@ -69,37 +74,23 @@ func (s *Settings) readBouncers() ([]keyLine, error) {
 		}
 		list = append(list, keyLine{name, line})
 	}
-	return list, err
+	return list
 }
 
-func (s *Settings) writeBouncers(list []keyLine) error {
-	var b strings.Builder
-	for _, l := range list {
-		b.WriteString(l.text + "\n")
+// changeBouncers changes the file, which no other command changes meanwhile.
+func (s *Settings) changeBouncers(change func([]keyLine) ([]keyLine, error)) error {
+	if err := os.MkdirAll(s.StateDir, 0o750); err != nil {
+		return fmt.Errorf("state folder: %w (set state_dir, or --state-dir)", err)
 	}
-	path := s.bouncerKeys()
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("keys of bouncers: %w (set lapi.keys_file, or --state-dir)", err)
-	}
-	_, err = f.WriteString(b.String())
-	if err = errors.Join(err, keepOwner(f, path), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("keys of bouncers: %w", err)
-	}
-	return os.Rename(path+".new", path)
-}
-
-// keepOwner gives the new file the mode of the one that it replaces, so that the service
-// can read it still.
-func keepOwner(f *os.File, old string) error {
-	info, err := os.Stat(old)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return f.Chmod(info.Mode().Perm())
+	err := keptfile.Update(s.bouncerKeys(), func(old []byte) ([]byte, error) {
+		list, err := change(keyLines(old))
+		var b bytes.Buffer
+		for _, l := range list {
+			b.WriteString(l.text + "\n")
+		}
+		return b.Bytes(), err
+	})
+	return keptfile.Hinted(err, "set lapi.keys_file, or --state-dir")
 }
 
 // digestLine makes a key and the line that stands for it.
@@ -158,19 +149,14 @@ func (c *KeysBouncerAddCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.readBouncers()
-	if err != nil {
-		return err
-	}
-	if named(list, c.Name) >= 0 {
-		return fmt.Errorf("there is a key named %s already: remove it first, or take another name", c.Name)
-	}
-	if err := os.MkdirAll(s.StateDir, 0o750); err != nil {
-		return fmt.Errorf("state folder: %w (set state_dir, or --state-dir)", err)
-	}
 	key, line := digestLine(c.Name)
-	list = slices.DeleteFunc(list, func(l keyLine) bool { return l.name == noBouncer })
-	if err := s.writeBouncers(append(list, line)); err != nil {
+	err = s.changeBouncers(func(list []keyLine) ([]keyLine, error) {
+		if named(list, c.Name) >= 0 {
+			return nil, fmt.Errorf("there is a key named %s already: remove it first, or take another name", c.Name)
+		}
+		return append(slices.DeleteFunc(list, func(l keyLine) bool { return l.name == noBouncer }), line), nil
+	})
+	if err != nil {
 		return err
 	}
 	if app.JSONL() {
@@ -186,20 +172,19 @@ func (c *KeysBouncerRemoveCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.readBouncers()
+	err = s.changeBouncers(func(list []keyLine) ([]keyLine, error) {
+		at := named(list, c.Name)
+		if at < 0 || c.Name == noBouncer {
+			return nil, fmt.Errorf("there is no key named %q: see portcullis keys bouncer list", cliout.Safe(c.Name, 80))
+		}
+		list = slices.Delete(list, at, at+1)
+		if !slices.ContainsFunc(list, func(l keyLine) bool { return l.text != "" && !strings.HasPrefix(l.text, "#") }) {
+			_, line := digestLine(noBouncer)
+			list = append(list, line)
+		}
+		return list, nil
+	})
 	if err != nil {
-		return err
-	}
-	at := named(list, c.Name)
-	if at < 0 || c.Name == noBouncer {
-		return fmt.Errorf("there is no key named %q: see portcullis keys bouncer list", cliout.Safe(c.Name, 80))
-	}
-	list = slices.Delete(list, at, at+1)
-	if !slices.ContainsFunc(list, func(l keyLine) bool { return l.text != "" && !strings.HasPrefix(l.text, "#") }) {
-		_, line := digestLine(noBouncer)
-		list = append(list, line)
-	}
-	if err := s.writeBouncers(list); err != nil {
 		return err
 	}
 	if app.JSONL() {

@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/portcullis/portcullis/internal/keptfile"
 )
 
 // keyPrefix begins every API key, so that a scanner of repositories and of logs knows one.
@@ -98,31 +99,11 @@ func (k Keys) check() error {
 	return nil
 }
 
-// Save writes the file, which only its owner may read, as a whole or not at all.
-func (k Keys) Save(path string) error {
-	if err := k.check(); err != nil {
-		return err
-	}
-	data, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return fmt.Errorf("console: keys_file: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".keys-*")
-	if err != nil {
-		return fmt.Errorf("console: keys_file: %w (set console.keys_file, or --state-dir)", err)
-	}
-	if info, statErr := os.Stat(path); statErr == nil { // the service may run as another user
-		err = f.Chmod(info.Mode().Perm())
-	}
-	_, writeErr := f.Write(append(data, '\n'))
-	if err = errors.Join(err, writeErr, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // what remains is of no use
-		return fmt.Errorf("console: keys_file: %w", err)
-	}
-	return nil
+// UpdateKeys changes the file, which only its owner may read, and which no other command
+// changes meanwhile.
+func UpdateKeys(path string, change func(*Keys) error) error {
+	return keptfile.UpdateJSON(path, "set console.keys_file, or --state-dir",
+		func(data []byte) (Keys, error) { return parseKeys(data, path) }, change)
 }
 
 func (k *Keys) find(name string) int {

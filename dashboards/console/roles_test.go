@@ -28,7 +28,7 @@ func keyed(t *testing.T, cfg console.Config) (*house, map[string]string) {
 		secrets[string(role)] = secret
 	}
 	cfg.KeysFile, cfg.TokenFile = filepath.Join(t.TempDir(), "console.keys"), "set"
-	if err := keys.Save(cfg.KeysFile); err != nil {
+	if err := console.UpdateKeys(cfg.KeysFile, func(k *console.Keys) error { *k = keys; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	h := open(t, cfg)
