@@ -19,6 +19,7 @@ type KeysCmd struct {
 	Rotate  KeysRotateCmd  `cmd:"" group:"sub" help:"Make a new pseudonym key; the earlier one is kept for a while."`
 	Bouncer KeysBouncerCmd `cmd:"" group:"sub" help:"Make, list and remove the keys of bouncers and of others who read the list."`
 	API     KeysAPICmd     `cmd:"" name:"api" group:"sub" help:"Make, list, rotate and remove the keys of the console's API."`
+	Client  KeysClientCmd  `cmd:"" group:"sub" help:"Issue, list, rotate and revoke the keys of the API's own clients, which authz checks."`
 }
 
 // Help implements kong.HelpProvider.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/enforce"
+	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/enforce/authz"
 	"github.com/portcullis/portcullis/enforce/exchange"
 	"github.com/portcullis/portcullis/enforce/lapi"
@@ -72,11 +73,12 @@ func (i *inline) openAuthz() error {
 	if !cfg.Enabled() {
 		return nil
 	}
-	_, ident, err := identityOf(i.settings, true)
+	ring, ident, err := identityOf(i.settings, true)
 	if err != nil {
 		return err
 	}
-	i.authz, err = authz.New(cfg, authz.Deps{Identity: ident, Routes: i.settings.Routes, Log: i.log, Now: now})
+	i.authz, err = authz.New(cfg, authz.Deps{Identity: ident, Routes: i.settings.Routes, Log: i.log, Now: now,
+		Authn: authn.Deps{Secret: clientSecret(ring), Keys: i.settings.clientKeys()}})
 	return err
 }
 
@@ -312,6 +314,8 @@ func inlineBindable(s, old *Settings) error {
 // inlineDescs are there where others ask for decisions, or lists of others are read.
 var inlineDescs = []telemetry.Desc{
 	{Name: "portcullis_authz_decisions_total", Help: "Requests that authz answered, by outcome.", Kind: telemetry.Counter, Labels: []string{"outcome"}},
+	{Name: "portcullis_authz_credentials_total", Help: "Requests whose credentials authz looked at: known, none where none are needed, or why they were refused.", Kind: telemetry.Counter, Labels: []string{"result"}},
+	{Name: "portcullis_authz_client_keys", Help: "Secrets of client keys that authz knows; two for a key that is being rotated.", Kind: telemetry.Gauge},
 	{Name: "portcullis_authz_undecided_total", Help: "Requests that authz could not decide on, by reason.", Kind: telemetry.Counter, Labels: []string{"reason"}},
 	{Name: "portcullis_authz_entries", Help: "Entries of the list of authz.", Kind: telemetry.Gauge},
 	{Name: "portcullis_authz_noted_total", Help: "Requests of clients on lists that are only observed.", Kind: telemetry.Counter},
@@ -330,9 +334,15 @@ func (i *inline) metrics() (*telemetry.Collector, error) {
 func (i *inline) emit(emit func(name string, value float64, labels ...string)) {
 	if i.authz != nil {
 		s := i.authz.Stats()
-		for outcome, n := range map[string]int64{"allowed": s.Allowed, "blocked": s.Blocked, "throttled": s.Throttled, "open": s.Open, "closed": s.Closed} {
+		for outcome, n := range map[string]int64{"allowed": s.Allowed, "blocked": s.Blocked, "throttled": s.Throttled, "refused": s.Refused, "open": s.Open, "closed": s.Closed} {
 			emit("portcullis_authz_decisions_total", float64(n), outcome)
 		}
+		emit("portcullis_authz_credentials_total", float64(s.Credentials.Known), "known")
+		emit("portcullis_authz_credentials_total", float64(s.Credentials.Nobody), "none")
+		for result, n := range s.Credentials.Refused {
+			emit("portcullis_authz_credentials_total", float64(n), result)
+		}
+		emit("portcullis_authz_client_keys", float64(s.Credentials.Secrets))
 		for reason, n := range s.Undecided {
 			emit("portcullis_authz_undecided_total", float64(n), reason)
 		}

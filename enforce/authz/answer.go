@@ -35,6 +35,9 @@ func (a *answer) add(name, value string) {
 	a.n++
 }
 
+// fieldAuthenticate is WWW-Authenticate as Go writes it.
+const fieldAuthenticate = "Www-Authenticate"
+
 // retryClosed is what is said to wait where a route fails closed, in seconds.
 const retryClosed = "5"
 
@@ -53,6 +56,14 @@ func answerOf(v verdict) answer {
 		p.Status, p.Type, p.Instance = http.StatusTooManyRequests, typeQuota, instance(v.rule)
 		p.Detail, p.Violated = "Too many requests: wait as long as Retry-After says.", []string{v.policy}
 		a.add("Retry-After", strconv.FormatInt(max(seconds(int64(v.wait)), 1), 10))
+	case refused:
+		p.Status, p.Detail = v.auth.Status, v.auth.Detail
+		if v.auth.Challenge != "" {
+			a.add(fieldAuthenticate, v.auth.Challenge)
+		}
+		if p.Status == http.StatusServiceUnavailable {
+			a.add("Retry-After", retryClosed)
+		}
 	case closed:
 		p.Status, p.Detail = http.StatusServiceUnavailable, "Whether this request may pass cannot be decided now."
 		a.add("Retry-After", retryClosed)

@@ -88,7 +88,7 @@ func chains() []string {
 func (s *Service) one(chain string) outcome {
 	w := s.worker()
 	w.ev.Peer, w.ev.Chain, w.ev.Method, w.ev.Target = loopback, chain, "GET", "/api/v1/orders/17"
-	v := s.decide(w, 1)
+	v := s.decide(context.Background(), w, 1)
 	s.giveBack(w)
 	return v.outcome
 }

@@ -9,7 +9,8 @@
 //
 // What cannot be decided (no list yet, one that nobody confirmed for long, an address
 // that no trusted hop vouches for) passes, except on the routes that the settings
-// name. Each such answer is counted by its reason.
+// name. Each such answer is counted by its reason. Credentials are another matter: what
+// needs them (package authn) never passes without.
 package authz
 
 import (
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/ingest/source/serve"
 )
 
@@ -30,6 +32,8 @@ type Config struct {
 	Limits     []Limit       `yaml:"limits" doc:"standing rate limits, for all who ask"`
 	Cells      int           `yaml:"cells" default:"262144" doc:"clients that standing limits tell apart at once (16 bytes each); the one that came closest to a full quota is forgotten first"`
 	Consumer   string        `yaml:"consumer_header" default:"" doc:"header in which the gateway names the authenticated consumer; only one that it always writes itself, since a client may send any"`
+
+	Authn authn.Config `yaml:",inline"`
 
 	Access serve.Access `yaml:",inline"`
 }

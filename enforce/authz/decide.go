@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"hash/maphash"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/enrich"
 )
@@ -30,6 +32,7 @@ const (
 	throttled         // 429: over the rate of a decision or of a standing limit
 	open              // passes, since nothing could be decided
 	closed            // 503: the same on a route that fails closed
+	refused           // 401, 403 and others: for its credentials
 	outcomes
 )
 
@@ -58,53 +61,78 @@ type verdict struct {
 	pace    pace
 	left    int64
 	wait    time.Duration // until there is one more
+	auth    authn.Result  // who asks, and for refused what is said
 }
 
 // decide answers the request in the worker's event, which holds what the gateway told
-// of it, secrets included. It waits for nothing, and allocates only for what it has
-// not seen before.
-func (s *Service) decide(w *worker, n int64) verdict {
+// of it, secrets included. It waits for nothing but an issuer of tokens, and allocates only
+// for what it has not seen before, and where it looks at credentials.
+func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
 	ev := &w.ev
-	now := s.now().UnixNano()
+	now := s.now()
 	snap := s.list.cur.Load()
-	if why := s.blind(now); why != decided {
-		return s.undecided(ev, why)
+	if why := s.blind(now.UnixNano()); why != decided {
+		return s.undecided(ctx, w, why)
 	}
 	w.identity.ResolveClient(ev)
 	client := ev.Client.Unmap().WithZone("")
-	switch {
-	case !client.IsValid():
-		return s.undecided(ev, anonymous)
-	case w.identity.Trusted(client):
-		if ev.Chain == "" && ev.Forwarded == "" && ev.RealIP == "" {
-			return s.undecided(ev, anonymous)
-		}
-		return s.count(verdict{}) // a hop of our own, which is never enforced on
+	own := w.identity.Trusted(client) // a hop of our own, which is never enforced on
+	if !client.IsValid() || own && ev.Chain == "" && ev.Forwarded == "" && ev.RealIP == "" {
+		return s.undecided(ctx, w, anonymous)
 	}
+	at, rule := way{}, (*rule)(nil)
+	if !own {
+		if snap.routed > 0 || len(snap.routes) > 0 || s.routed {
+			w.routes.Resolve(ev)
+			at = way{ev.Route, enrich.Path(ev.Target)}
+		}
+		// Who is blocked by address costs no look at credentials.
+		if rule = snap.find(client, at); rule != nil && rule.act == actBlock {
+			return s.count(s.apply(rule, now.UnixNano(), n))
+		}
+	}
+	v := verdict{auth: s.identify(ctx, w, now)}
+	if !own {
+		s.rates(w, snap, at, rule, now.UnixNano(), n, &v)
+	}
+	if v.outcome == allowed && v.auth.Status != 0 {
+		v.outcome = refused
+	}
+	return s.count(v)
+}
+
+// identify looks at the credentials, where the question is about them.
+func (s *Service) identify(ctx context.Context, w *worker, now time.Time) authn.Result {
+	if !w.guarded {
+		return authn.Result{}
+	}
+	w.asked.Path, w.asked.Method = enrich.Path(w.ev.Target), w.ev.Method
+	w.asked.Key, w.asked.Authorization = w.ev.Key, w.ev.Token
+	return s.guard.Check(ctx, &w.asked, now)
+}
+
+// rates applies what is decided on others than addresses, and counts the request.
+func (s *Service) rates(w *worker, snap *snapshot, at way, r *rule, now, n int64, v *verdict) {
+	ev := &w.ev
+	who := v.auth
 	if len(snap.others) > 0 || s.named {
 		w.identity.Resolve(ev)
-	}
-	at := way{}
-	if snap.routed > 0 || len(snap.routes) > 0 || s.routed {
-		w.routes.Resolve(ev)
-		at = way{ev.Route, enrich.Path(ev.Target)}
-	}
-	rule := snap.find(client, at)
-	if len(snap.others) > 0 {
-		rule = snap.everyone(at, s.others(snap, ev, at, rule))
-	}
-	v := verdict{}
-	if rule != nil {
-		if v = s.apply(rule, now, n); v.outcome != allowed {
-			return s.count(v)
+		if who.Who.Consumer != "" {
+			ev.Consumer, ev.Flags = who.Who.Consumer, ev.Flags&^ingest.FlagClaimed
 		}
 	}
+	if len(snap.others) > 0 {
+		r = snap.everyone(at, s.others(snap, ev, at, r))
+	}
+	if r != nil {
+		*v = s.apply(r, now, n)
+	}
 	for i := range s.limits {
-		if s.limits[i].fits(ev) && !s.standing(&s.limits[i], ev, client, now, n, &v) {
+		if v.outcome != allowed || s.limits[i].fits(ev) && !s.standing(&s.limits[i], ev, ev.Client.Unmap().WithZone(""), now, n, v) {
 			break
 		}
 	}
-	return s.count(v)
+	v.auth = who
 }
 
 // others looks for rules on what else tells who asks.
@@ -197,11 +225,14 @@ func (s *Service) blind(now int64) reason {
 	return decided
 }
 
-// undecided lets a request pass, or not, where its route fails closed.
-func (s *Service) undecided(ev *ingest.Event, why reason) verdict {
+// undecided lets a request pass, or not, where its route fails closed or needs
+// credentials that it does not show.
+func (s *Service) undecided(ctx context.Context, w *worker, why reason) verdict {
 	v := verdict{outcome: open, reason: why}
-	if s.failsClosed(ev.Target) {
+	if s.failsClosed(w.ev.Target) {
 		v.outcome = closed
+	} else if v.auth = s.identify(ctx, w, s.now()); v.auth.Status != 0 {
+		v.outcome = refused
 	}
 	s.unsure[why].Add(1)
 	return s.count(v)

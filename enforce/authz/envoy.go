@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/portcullis/portcullis/enforce/authn"
 )
 
 func registerEnvoy(server *grpc.Server, s *Service) {
@@ -29,7 +31,7 @@ type extAuthz struct {
 
 // Check implements the service. The source address is that of the peer as Envoy took
 // it; where that is a trusted hop, X-Forwarded-For is walked on from there.
-func (e *extAuthz) Check(_ context.Context, req *authpb.CheckRequest) (*authpb.CheckResponse, error) {
+func (e *extAuthz) Check(ctx context.Context, req *authpb.CheckRequest) (*authpb.CheckResponse, error) {
 	s := e.s
 	w := s.worker()
 	defer s.giveBack(w)
@@ -44,16 +46,31 @@ func (e *extAuthz) Check(_ context.Context, req *authpb.CheckRequest) (*authpb.C
 	if s.cfg.Consumer != "" {
 		w.ev.Consumer = fields[strings.ToLower(s.cfg.Consumer)]
 	}
-	v := s.decide(w, 1)
+	w.guarded = true
+	for _, name := range overrides {
+		if m, ok := fields[strings.ToLower(name)]; ok {
+			w.asked.Overrides = append(w.asked.Overrides, m)
+		}
+	}
+	v := s.decide(ctx, w, 1)
 	s.say(v.reason, "envoy")
-	return checkResponse(answerOf(v)), nil
+	return s.checkResponse(v), nil
 }
 
-func checkResponse(a answer) *authpb.CheckResponse {
+func (s *Service) checkResponse(v verdict) *authpb.CheckResponse {
+	a := answerOf(v)
 	if a.status == 200 {
+		ok := &authpb.OkHttpResponse{ResponseHeadersToAdd: headersOf(a)}
+		for i, value := range s.guard.Headers(&v.auth.Who, s.now()) {
+			if name := strings.ToLower(authn.IdentityHeaders[i]); value != "" {
+				ok.Headers = append(ok.Headers, headerOf(name, value))
+			} else { // a client may have sent it
+				ok.HeadersToRemove = append(ok.HeadersToRemove, name)
+			}
+		}
 		return &authpb.CheckResponse{
 			Status:       &rpcstatus.Status{Code: int32(codes.OK)},
-			HttpResponse: &authpb.CheckResponse_OkResponse{OkResponse: &authpb.OkHttpResponse{ResponseHeadersToAdd: headersOf(a)}},
+			HttpResponse: &authpb.CheckResponse_OkResponse{OkResponse: ok},
 		}
 	}
 	fields := append(headersOf(a), headerOf("content-type", "application/problem+json"))
@@ -175,7 +192,7 @@ func (l *rateLimit) decide(d *rlcommon.RateLimitDescriptor, n int64) verdict {
 	if !w.ev.Peer.IsValid() {
 		return s.count(verdict{}) // a descriptor that tells of no client is none of ours
 	}
-	v := s.decide(w, n)
+	v := s.decide(context.Background(), w, n) // it waits for nothing: credentials are not looked at here
 	s.say(v.reason, "envoy")
 	return v
 }

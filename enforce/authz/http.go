@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/source/serve"
 	"github.com/portcullis/portcullis/internal/telemetry"
@@ -14,12 +15,16 @@ import (
 // The paths of forward-auth.
 const (
 	pathForward = "/authz"       // Traefik, Caddy: the answer is passed on as it is
-	pathNginx   = "/authz/nginx" // auth_request: 403 for every refusal, and the status in a field
+	pathNginx   = "/authz/nginx" // auth_request: 403 for every refusal but 401, and the status in a field
 )
 
 // statusField tells NGINX which status to answer with. auth_request knows only 401
-// and 403: any other refusal, 429 too, would become 500.
-const statusField = "X-Portcullis-Status"
+// and 403: any other refusal, 429 too, would become 500. challengeField is the
+// WWW-Authenticate of a 403.
+const (
+	statusField    = "X-Portcullis-Status"
+	challengeField = "X-Portcullis-Authenticate"
+)
 
 // Handler is the HTTP side: forward-auth, /healthz and /readyz.
 func (s *Service) Handler() http.Handler {
@@ -41,21 +46,32 @@ func (s *Service) forward(w http.ResponseWriter, r *http.Request, nginx bool) {
 			return
 		}
 	}
-	a := answerOf(s.ask(r))
+	v := s.ask(r)
+	a := answerOf(v)
 	h := w.Header()
 	for _, f := range a.fields[:a.n] {
 		h[f.name] = []string{f.value} // names are in canonical form
 	}
 	h["Cache-Control"] = noStore
 	if a.status == http.StatusOK {
+		for i, value := range s.guard.Headers(&v.auth.Who, s.now()) {
+			if value != "" {
+				h[authn.IdentityHeaders[i]] = []string{value}
+			}
+		}
 		w.WriteHeader(http.StatusOK)
 		return
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
-	if status := a.status; nginx {
-		h.Set(statusField, strconv.Itoa(status))
-		a.status = http.StatusForbidden
+	if nginx {
+		h.Set(statusField, strconv.Itoa(a.status))
+		if a.status != http.StatusUnauthorized {
+			a.status = http.StatusForbidden
+			if c, ok := h[fieldAuthenticate]; ok { // of a 401 alone NGINX passes it on by itself
+				h[challengeField] = c
+			}
+		}
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the gateway hung up: nobody is left to tell
@@ -78,15 +94,22 @@ func (s *Service) ask(r *http.Request) verdict {
 		w.ev.Peer = peer.Addr().Unmap().WithZone("")
 	}
 	s.fill(&w.ev, r.Header)
+	w.guarded = true
+	for _, name := range overrides {
+		w.asked.Overrides = append(w.asked.Overrides, r.Header[name]...)
+	}
 	v := verdict{}
 	if w.identity.Trusted(w.ev.Peer) {
-		v = s.decide(w, 1)
+		v = s.decide(r.Context(), w, 1)
 	} else {
-		v = s.undecided(&w.ev, stranger)
+		v = s.undecided(r.Context(), w, stranger)
 	}
 	s.say(v.reason, r.RemoteAddr)
 	return v
 }
+
+// overrides are fields by which some servers take a request for one of another method.
+var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
 
 // fill takes over the fields that forward-auth sends. The X-Forwarded ones are written by
 // the gateway; the snippets in docs/authz.md have NGINX write them too.

@@ -66,7 +66,8 @@ auth_request_set $portcullis_status $upstream_http_x_portcullis_status;
 auth_request_set $portcullis_retry $upstream_http_retry_after;
 auth_request_set $portcullis_limit $upstream_http_ratelimit;
 auth_request_set $portcullis_policy $upstream_http_ratelimit_policy;
-error_page 403 = @portcullis_refused;
+auth_request_set $portcullis_challenge $upstream_http_x_portcullis_authenticate;
+error_page 401 403 = @portcullis_refused;
 
 location = /_portcullis {
     internal;
@@ -93,6 +94,13 @@ location @portcullis_refused {
     add_header Retry-After $portcullis_retry always;
     add_header RateLimit $portcullis_limit always;
     add_header RateLimit-Policy $portcullis_policy always;
+    add_header WWW-Authenticate $portcullis_challenge always;
+    if ($portcullis_status = 400) {
+        return 400 '{"type":"about:blank","title":"Bad Request","status":400}';
+    }
+    if ($portcullis_status = 401) {
+        return 401 '{"type":"about:blank","title":"Unauthorized","status":401}';
+    }
     if ($portcullis_status = 429) {
         return 429 '{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests","status":429}';
     }

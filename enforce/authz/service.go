@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/portcullis/portcullis/detect/window"
+	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/identity"
@@ -25,6 +26,7 @@ import (
 type Deps struct {
 	Identity identity.Config     // trusted hops and pseudonyms, the same as those of the log
 	Routes   enrich.RoutesConfig // route templates, the same as those of the log
+	Authn    authn.Deps          // where credentials are kept; its Log is this one's
 	Log      *slog.Logger        // nil: slog.Default
 	Now      func() time.Time    // nil: time.Now
 }
@@ -37,6 +39,7 @@ type Service struct {
 	now  func() time.Time
 	door *serve.Door // nil: it does not listen
 
+	guard     *authn.Guard
 	list      *list
 	confirmed atomic.Int64 // when the list was last confirmed, Unix nanoseconds; 0 = never
 	limits    []limit
@@ -62,6 +65,8 @@ type worker struct {
 	identity *identity.Resolver
 	routes   *enrich.Routes
 	ev       ingest.Event
+	guarded  bool // the question is about the whole request, so credentials count
+	asked    authn.Request
 }
 
 // New checks the settings and reads certificates and keys. It does not listen yet.
@@ -78,6 +83,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	deps.Authn.Log = s.log
+	var err error
+	if s.guard, err = authn.New(cfg.Authn, deps.Authn); err != nil {
+		return nil, err
 	}
 	for _, l := range cfg.Limits {
 		s.limits = append(s.limits, limit{Limit: l, pace: window.NewPace(l.Rate, l.Burst), seed: maphash.MakeSeed()})
@@ -111,7 +121,7 @@ func (s *Service) worker() *worker {
 }
 
 func (s *Service) giveBack(w *worker) {
-	w.ev = ingest.Event{} // it held secrets
+	w.ev, w.asked, w.guarded = ingest.Event{}, authn.Request{}, false // it held secrets
 	s.workers.Put(w)
 }
 
@@ -136,6 +146,7 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
+	wg.Go(func() { s.guard.Run(ctx) })
 	errs := make([]error, 2)
 	if l := listeners[0]; l != nil {
 		wg.Go(func() {
@@ -206,6 +217,9 @@ func (s *Service) say(why reason, detail string) {
 
 // Health says why requests cannot be decided on; nil when they can.
 func (s *Service) Health() error {
+	if err := s.guard.Health(); err != nil {
+		return err
+	}
 	switch s.blind(s.now().UnixNano()) {
 	case notReady:
 		return errors.New("authz: no list yet: the enforcer has not given one")
@@ -218,6 +232,8 @@ func (s *Service) Health() error {
 // Stats are counts since the start.
 type Stats struct {
 	Allowed, Blocked, Throttled int64
+	Refused                     int64 // for their credentials
+	Credentials                 authn.Stats
 	Open, Closed                int64            // nothing could be decided: passed, refused
 	Undecided                   map[string]int64 // the two above by reason
 	Noted                       int64            // requests of clients that only an observed list names
@@ -230,6 +246,7 @@ type Stats struct {
 func (s *Service) Stats() Stats {
 	st := Stats{
 		Allowed: s.counts[allowed].Load(), Blocked: s.counts[blocked].Load(), Throttled: s.counts[throttled].Load(),
+		Refused: s.counts[refused].Load(), Credentials: s.guard.Stats(),
 		Open: s.counts[open].Load(), Closed: s.counts[closed].Load(), Noted: s.noted.Load(),
 		Undecided: map[string]int64{}, Entries: s.list.cur.Load().size, Age: -1,
 	}

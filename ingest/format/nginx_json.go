@@ -107,7 +107,7 @@ func wellKnownHeader(key string) field.Field {
 		return field.Subject
 	case "http_ssl_ja3", "http_ssl_ja3_hash", "ssl_ja3", "ssl_ja3_hash", "ja3", "ja4":
 		return field.Print
-	case "consumer_name": // APISIX
+	case "consumer_name", "portcullis_consumer": // of APISIX and of authz
 		return field.Consumer
 	}
 	return field.Skip

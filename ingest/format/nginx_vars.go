@@ -86,6 +86,8 @@ var variables = map[string]nginxVariable{
 	"http_ssl_ja3_hash":     {field.Print, text.Text, false},
 	"http_ssl_ja3":          {field.Print, text.Text, false},
 
+	"portcullis_consumer": {field.Consumer, text.Text, false}, // as docs/authentication.md calls what authz tells
+
 	"host":         {field.Host, text.Text, false},
 	"http_host":    {field.HTTPHost, text.Text, false},
 	"server_name":  {field.ServerName, text.Token, false},

@@ -60,6 +60,9 @@ func derive(key [KeyBytes]byte, purpose string) (out [KeyBytes]byte) {
 	return out
 }
 
+// Secret makes a key of its own for one purpose, which does not change with rotations.
+func (r Ring) Secret(purpose string) [KeyBytes]byte { return derive(r.Root, purpose) }
+
 // Rotate returns the ring with a new generation in use. Generations that were
 // replaced longer than overlap before now are dropped for good.
 func (r Ring) Rotate(random io.Reader, now time.Time, overlap time.Duration) (Ring, error) {
