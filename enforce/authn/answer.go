@@ -67,10 +67,13 @@ func (g *Guard) Stats() Stats {
 	return s
 }
 
-// Health says why credentials cannot be checked; nil when they can.
+// Health says why credentials cannot be checked; nil when they can. An issuer that answered
+// once is no trouble while it is away.
 func (g *Guard) Health() error {
 	if g.keys != nil {
-		return g.keys.health()
+		if err := g.keys.health(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return g.tokens.health()
 }

@@ -29,8 +29,13 @@ type Config struct {
 	Access  []Rule `yaml:"access" doc:"what routes need; the first entry that fits a request counts"`
 	Default string `yaml:"access_default" default:"none" enum:"none,any,key,token" doc:"what requests need that no entry of access fits: none, any (a client key or a token), key, token"`
 	Keys    string `yaml:"client_keys_file" default:"" doc:"file of the clients' API keys, which \"portcullis keys client\" writes; empty = clients.keys in the state folder"`
-	Realm   string `yaml:"realm" default:"api" doc:"what WWW-Authenticate calls the API"`
-	Secret  string `yaml:"identity_secret" secret:"file" doc:"the secret that signs what an API is told of its client (X-Portcullis-Signature); without it the fields are not signed"`
+
+	Tokens     []Issuer `yaml:"tokens" doc:"issuers whose access tokens are taken, shown as Authorization: Bearer"`
+	TokenCache int      `yaml:"token_cache" default:"65536" doc:"verified tokens that are remembered until they end; about 500 bytes each"`
+	ClientCert string   `yaml:"client_cert_header" default:"" doc:"header in which the gateway tells the client's certificate, for tokens that are bound to one (RFC 8705): X-Forwarded-Client-Cert as Envoy writes it, or the certificate as percent-encoded PEM; only one that the gateway always writes itself"`
+
+	Realm  string `yaml:"realm" default:"api" doc:"what WWW-Authenticate calls the API"`
+	Secret string `yaml:"identity_secret" secret:"file" doc:"the secret that signs what an API is told of its client (X-Portcullis-Signature); without it the fields are not signed"`
 }
 
 // Rule says what a route needs.
@@ -69,6 +74,31 @@ func (c *Config) Check(report func(key, message string)) {
 	}
 	for i := range c.Access {
 		c.Access[i].check(func(key, message string) { report(fmt.Sprintf("access[%d].%s", i, key), message) })
+		if c.Access[i].Need == NeedToken && len(c.Tokens) == 0 {
+			report(fmt.Sprintf("access[%d].need", i), "token needs an issuer in tokens")
+		}
+	}
+	if c.Default == NeedToken && len(c.Tokens) == 0 {
+		report("access_default", "token needs an issuer in tokens")
+	}
+	c.checkTokens(report)
+}
+
+func (c *Config) checkTokens(report func(key, message string)) {
+	if len(c.Tokens) > maxIssuers {
+		report("tokens", fmt.Sprintf("has more than %d issuers", maxIssuers))
+	}
+	if c.TokenCache < 0 || c.TokenCache > 1<<24 {
+		report("token_cache", "must be from 0 (the default) to 16777216")
+	}
+	seen := map[string]bool{}
+	for i := range c.Tokens {
+		t := &c.Tokens[i]
+		t.check(func(key, message string) { report(fmt.Sprintf("tokens[%d].%s", i, key), message) })
+		if seen[t.Issuer] {
+			report(fmt.Sprintf("tokens[%d].issuer", i), "is there twice")
+		}
+		seen[t.Issuer] = true
 	}
 }
 

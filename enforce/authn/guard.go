@@ -55,6 +55,7 @@ type Request struct {
 	Overrides     []string // other methods that the request asks to be taken for
 	Key           string   // X-Api-Key
 	Authorization string
+	Cert          string // the client's certificate as the gateway tells it
 }
 
 // Result is what becomes of a request.
@@ -88,6 +89,7 @@ type Guard struct {
 	cfg      Config
 	on       bool
 	keys     *keyring
+	tokens   *tokens
 	rules    []rule
 	fallback rule
 	work     sync.Pool
@@ -132,7 +134,9 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 	if path != "" {
 		g.keys = newKeyring(path, deps.Secret, deps.Log)
 	}
-	return g, nil
+	var err error
+	g.tokens, err = newTokens(&cfg, deps.Log)
+	return g, err
 }
 
 func orAny(need string) string {
@@ -144,9 +148,12 @@ func orAny(need string) string {
 
 // Run keeps what the guard knows up to date until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
+	var wg sync.WaitGroup
 	if g.keys != nil {
-		g.keys.follow(ctx)
+		wg.Go(func() { g.keys.follow(ctx) })
 	}
+	wg.Go(func() { g.tokens.run(ctx) })
+	wg.Wait()
 }
 
 // work is what the check of one request needs.
@@ -249,21 +256,29 @@ func (g *Guard) first(path, method string, fold bool) *rule {
 	return &g.fallback
 }
 
-// shown looks at what the request shows.
-func (g *Guard) shown(_ context.Context, w *work, r *Request, now time.Time) {
-	key, _ := credentials(r)
-	w.key.fault = faultMissing
-	w.token.fault = faultMissing
-	if key == "" || g.keys == nil {
+// shown looks at what the request shows. Where the route needs nothing, no issuer is asked:
+// what is not known then names nobody.
+func (g *Guard) shown(ctx context.Context, w *work, r *Request, now time.Time) {
+	key, token := credentials(r)
+	w.key.fault, w.token.fault = faultMissing, faultMissing
+	if key != "" && g.keys != nil {
+		w.key.entry, w.key.fault = g.keys.find(key, now)
+	}
+	if e := w.key.entry; e != nil {
+		w.key.who = e.who
+		if !e.opens(w.paths, w.methods) {
+			w.key.fault = faultScope
+		}
+	}
+	if token == "" || len(g.tokens.issuers) == 0 {
 		return
 	}
-	w.key.entry, w.key.fault = g.keys.find(key, now)
-	if w.key.entry == nil {
-		return
+	wanted := len(w.need) == 0 && w.key.fault != faultNone
+	for _, need := range w.need {
+		wanted = wanted || need.need == NeedToken || need.need == NeedAny && w.key.satisfies(need) != faultNone
 	}
-	w.key.who = w.key.entry.who
-	if !w.key.entry.opens(w.paths, w.methods) {
-		w.key.fault = faultScope
+	if wanted {
+		w.token.who, w.token.fault = g.tokens.find(ctx, token, r.Cert, now, len(w.need) > 0)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 var (
 	testSecret = [SecretBytes]byte{7}
+	ours       = []Issuer{{Issuer: "ours", Audience: []string{"a"}, Secret: strings.Repeat("s", 32)}}
 	noon       = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 )
 
@@ -58,7 +59,7 @@ func (k *keyed) status(method, path, key string, at time.Time) int {
 
 // TestRules: the first rule that fits counts, and routes and scopes of a key bound it.
 func TestRules(t *testing.T) {
-	k := withKeys(t, Config{Default: NeedAny, Access: []Rule{
+	k := withKeys(t, Config{Default: NeedAny, Tokens: ours, Access: []Rule{
 		{Route: "/health", Need: NeedNone},
 		{Route: "/catalogue/*", Methods: []string{"GET"}, Need: NeedNone},
 		{Route: "/orders/{id}", Methods: []string{"DELETE"}, Need: NeedKey, Scopes: []string{"orders:delete"}},
@@ -175,7 +176,7 @@ func TestKeysUnreadable(t *testing.T) {
 
 // TestChallenges: what a refused client is told, by RFC 6750.
 func TestChallenges(t *testing.T) {
-	k := withKeys(t, Config{Realm: "shop", Access: []Rule{
+	k := withKeys(t, Config{Realm: "shop", Tokens: ours, Access: []Rule{
 		{Route: "/any", Scopes: []string{"a", "b"}}, {Route: "/key", Need: NeedKey}, {Route: "/token", Need: NeedToken}}})
 	shown := k.issue(Key{Name: "a", Consumer: "acme", Scopes: []string{"a"}})
 	for _, c := range []struct{ path, key, want string }{
@@ -198,20 +199,42 @@ func TestChallenges(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	for key, c := range map[string]Config{
-		"":                     {Access: []Rule{{Route: "*"}, {Route: "/a/{id}/*", Methods: []string{"get", "M-SEARCH"}, Need: NeedKey, Scopes: []string{"a:b"}}}},
-		"access_default":       {Default: "all"},
-		"realm":                {Realm: `a"b`},
-		"access[0].route":      {Access: []Rule{{Route: "orders"}}},
-		"access[1].route":      {Access: []Rule{{Route: "/a"}, {Route: "/a/*/b"}}},
-		"access[0].methods":    {Access: []Rule{{Route: "/a", Methods: []string{"GET POST"}}}},
-		"access[0].need":       {Access: []Rule{{Route: "/a", Need: "all"}}},
-		"access[0].scopes":     {Access: []Rule{{Route: "/a", Need: NeedNone, Scopes: []string{"a"}}}},
-		"access[0].scopes[0]":  {Access: []Rule{{Route: "/a", Scopes: []string{`a"`}}}},
-		"identity_secret_file": {Secret: "short"},
+		"":                           {Access: []Rule{{Route: "*"}, {Route: "/a/{id}/*", Methods: []string{"get", "M-SEARCH"}, Need: NeedKey, Scopes: []string{"a:b"}}}},
+		"access_default":             {Default: "all"},
+		"realm":                      {Realm: `a"b`},
+		"access[0].route":            {Access: []Rule{{Route: "orders"}}},
+		"access[1].route":            {Access: []Rule{{Route: "/a"}, {Route: "/a/*/b"}}},
+		"access[0].methods":          {Access: []Rule{{Route: "/a", Methods: []string{"GET POST"}}}},
+		"access[0].need":             {Access: []Rule{{Route: "/a", Need: "all"}}},
+		"access[0].scopes":           {Access: []Rule{{Route: "/a", Need: NeedNone, Scopes: []string{"a"}}}},
+		"access[0].scopes[0]":        {Access: []Rule{{Route: "/a", Scopes: []string{`a"`}}}},
+		"identity_secret_file":       {Secret: "short"},
+		"access_default token_cache": {Default: NeedToken, TokenCache: -1},
 	} {
 		var got []string
 		c.Check(func(k, _ string) { got = append(got, k) })
 		if strings.Join(got, " ") != key {
+			t.Errorf("%+v: reported %q, want %q", c, got, key)
+		}
+	}
+	for key, change := range map[string]func(*Issuer){
+		"":                    func(*Issuer) {},
+		"issuer":              func(i *Issuer) { i.Issuer = "http://login.example" },
+		"audience":            func(i *Issuer) { i.Audience = nil },
+		"algorithms":          func(i *Issuer) { i.Algorithms = []string{"RS256", "HS256"} },
+		"algorithms ":         func(i *Issuer) { i.Algorithms = []string{"none"} },
+		"secret_file":         func(i *Issuer) { i.Secret = "short" },
+		"skew":                func(i *Issuer) { i.Skew = time.Hour },
+		"client_id":           func(i *Issuer) { i.Introspect = introspectOpaque },
+		"introspect":          func(i *Issuer) { i.Introspect = "yes" },
+		"introspection_cache": func(i *Issuer) { i.Keep = 2 * time.Hour },
+		"jwks_url":            func(i *Issuer) { i.JWKS = "ftp://x" },
+	} {
+		c := Config{Tokens: []Issuer{{Issuer: "https://login.example", Audience: []string{"a"}}}}
+		change(&c.Tokens[0])
+		var got []string
+		c.Check(func(k, _ string) { got = append(got, strings.TrimPrefix(k, "tokens[0].")) })
+		if strings.Join(got, " ") != strings.TrimSpace(key) {
 			t.Errorf("%+v: reported %q, want %q", c, got, key)
 		}
 	}

@@ -52,6 +52,9 @@ func (e *extAuthz) Check(ctx context.Context, req *authpb.CheckRequest) (*authpb
 			w.asked.Overrides = append(w.asked.Overrides, m)
 		}
 	}
+	if w.asked.Cert = attrs.GetSource().GetCertificate(); w.asked.Cert == "" && s.cfg.Authn.ClientCert != "" {
+		w.asked.Cert = fields[strings.ToLower(s.cfg.Authn.ClientCert)]
+	}
 	v := s.decide(ctx, w, 1)
 	s.say(v.reason, "envoy")
 	return s.checkResponse(v), nil

@@ -100,6 +100,9 @@ func (s *Service) ask(r *http.Request) verdict {
 	}
 	v := verdict{}
 	if w.identity.Trusted(w.ev.Peer) {
+		if s.cfg.Authn.ClientCert != "" {
+			w.asked.Cert = r.Header.Get(s.cfg.Authn.ClientCert)
+		}
 		v = s.decide(r.Context(), w, 1)
 	} else {
 		v = s.undecided(r.Context(), w, stranger)
