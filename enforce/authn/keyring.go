@@ -133,7 +133,8 @@ func isKey(shown string) bool {
 	return len(shown) == keyLength && strings.HasPrefix(shown, keyPrefix) && shown[len(keyPrefix)+idLength] == '_'
 }
 
-// find looks a key up. How long it takes does not depend on whether the id is known.
+// find looks a key up. Ids are no secret; how long the rest takes does not depend on how much of
+// a secret is right.
 func (k *keyring) find(shown string, now time.Time) (*entry, fault) {
 	table := k.table.Load()
 	if table == nil {
@@ -148,7 +149,13 @@ func (k *keyring) find(shown string, now time.Time) (*entry, fault) {
 	_, _ = mac.Write([]byte(shown)) // a hash takes everything
 	mac.Sum(sum[:0])
 	k.macs.Put(mac)
-	e := (*table)[shown[len(keyPrefix):len(keyPrefix)+idLength]]
+	id := shown[len(keyPrefix) : len(keyPrefix)+idLength]
+	e := (*table)[id]
+	if e == nil {
+		// It may have been issued a moment ago: one look at the file's time tells.
+		k.look()
+		e = (*k.table.Load())[id]
+	}
 	have := [sha256.Size]byte{}
 	if e != nil {
 		have = e.mac
