@@ -71,7 +71,7 @@ func (p *parser) list() ([]Directive, error) {
 
 // directive parses one directive with its block.
 func (p *parser) directive() (Directive, error) {
-	d := Directive{Start: p.at}
+	d, named := Directive{Start: p.at}, false // a map may have a row for ""
 	for {
 		p.blank()
 		if p.at >= len(p.text) {
@@ -92,8 +92,8 @@ func (p *parser) directive() (Directive, error) {
 		if err != nil {
 			return d, err
 		}
-		if d.Name == "" {
-			d.Name = word
+		if !named {
+			d.Name, named = word, true
 		} else {
 			d.Args = append(d.Args, word)
 		}

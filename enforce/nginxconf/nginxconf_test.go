@@ -18,6 +18,18 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestEmptyWords: an empty word is one, at the beginning too.
+func TestEmptyWords(t *testing.T) {
+	list, err := Parse([]byte(`map $a $b { default ""; "" 0; }`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := list[0].Body
+	if len(rows) != 2 || len(rows[0].Args) != 1 || rows[0].Args[0] != "" || rows[1].Name != "" || len(rows[1].Args) != 1 || rows[1].Args[0] != "0" {
+		t.Errorf("rows: %+v", rows)
+	}
+}
+
 // FuzzParse: no input panics, and what is found lies where it is said to.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("http { server { listen 80; } # x\n } a 'b;' \"c}\";"))
