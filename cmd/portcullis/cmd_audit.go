@@ -63,7 +63,7 @@ func (c *AuditCmd) Run(ctx context.Context, app *App) error {
 	}
 	var reports []*audit.Report
 	if len(c.Files) > 0 {
-		conf, err := audit.Read(c.Gateway, c.Files, audit.Options{Now: now(), Root: c.Root, Collected: app.collected()})
+		conf, err := audit.Read(c.Gateway, c.Files, audit.Options{Now: now(), Root: c.Root, Collected: app.collected(), Inline: app.inlineFacts()})
 		if err != nil {
 			return err
 		}

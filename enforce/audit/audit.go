@@ -122,10 +122,12 @@ type Options struct {
 	Now       time.Time // for certificates; the zero Time looks at no dates
 	Root      string    // folder in which absolute paths are looked up, "" = /
 	Collected []string  // glob patterns of log files that something collects
+	Inline    *Inline   // what the settings of Portcullis say of its decision service; nil: they are not known
 }
 
 // Audit judges a configuration that a Reader has read.
 func Audit(c *Config) *Report {
+	c.inline()
 	c.findings, c.passes = slices.Clone(c.said), slices.Clone(c.kept)
 	for _, check := range Checks() {
 		if check.Judge != nil {

@@ -91,6 +91,7 @@ type Route struct {
 	MaxBody  int64  // bytes, 0 = not known
 	Methods  Fact   //
 	Inspects Fact   // a schema or a firewall looks at requests
+	Asks     Asked  // a decision service, before requests are forwarded
 	Upstream Fact   // Bad: TLS to the service is not verified
 	Logs     []Log  //
 	LogOff   Fact   // Bad: logging is off

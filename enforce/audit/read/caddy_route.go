@@ -165,8 +165,14 @@ func (cs *caddyServer) guarded(out *audit.Route, g guard, cors *caddyCORS) {
 		}
 	case "reverse_proxy":
 		if forwardAuth(h) {
-			out.Auth = good(h.Where(), "a decision service is asked")
+			if out.Auth.State != audit.Good {
+				out.Auth = good(h.Where(), "a decision service is asked")
+			}
 			out.Inspects = good(h.Where(), "a decision service looks at method, target and headers")
+			out.Asks = audit.Asked{At: h.Where(), Portcullis: portcullisPath(h.Get("rewrite", "uri").Text())}
+			if up := h.Get("upstreams").List(); len(up) > 0 {
+				out.Asks.Address = up[0].Get("dial").Text()
+			}
 		}
 	case "waf", "coraza", "appsec", "crowdsec":
 		out.Inspects = good(h.Where(), "%s looks at requests", kind)

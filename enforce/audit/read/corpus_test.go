@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,53 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("a good configuration has findings:\n%s", have)
 			}
 		})
+	}
+}
+
+// classics are the mistakes that everybody makes, by the checks that catch them.
+var classics = map[string][]string{
+	"no key is asked for":     {"auth-missing"},
+	"no limit":                {"limit-missing"},
+	"no redirect to https":    {"http-plain"},
+	"TLS 1.0":                 {"tls-versions"},
+	"public documentation":    {"docs-public"},
+	"no central log":          {"log-local", "log-off"},
+	"a key in the URL":        {"auth-key-in-url"},
+	"bodies of any size pass": {"body-unlimited"},
+}
+
+// elsewhere is what a gateway's configuration does not say.
+var elsewhere = map[string]string{
+	"apisix TLS 1.0":                         "in config.yaml, which is not read",
+	"kong TLS 1.0":                           "in kong.conf, which is not read",
+	"caddy TLS 1.0":                          "Caddy has none",
+	"aws-apigateway TLS 1.0":                 "in the domain, which is not exported",
+	"aws-apigateway no limit":                "in stages and usage plans, which are not exported",
+	"aws-apigateway no central log":          "in stages, which are not exported",
+	"aws-apigateway bodies of any size pass": "AWS bounds them at 10 MB",
+	"krakend bodies of any size pass":        "its bounds are not part of the file in the community's edition",
+}
+
+// TestClassicMistakes: each of them is in the corpus, and caught, for every gateway whose
+// configuration can show it.
+func TestClassicMistakes(t *testing.T) {
+	caught := map[string]map[string]bool{}
+	for _, s := range corpus(t, "*") {
+		if caught[s.gateway] == nil {
+			caught[s.gateway] = map[string]bool{}
+		}
+		for _, f := range s.audit(t).Findings {
+			caught[s.gateway][f.Check.ID] = true
+		}
+	}
+	for _, r := range audit.Readers() {
+		for mistake, checks := range classics {
+			is := slices.ContainsFunc(checks, func(c string) bool { return caught[r.Name][c] })
+			why := elsewhere[r.Name+" "+mistake]
+			if is == (why != "") {
+				t.Errorf("%s, %s: caught is %v, and it %q", r.Name, mistake, is, why)
+			}
+		}
 	}
 }
 

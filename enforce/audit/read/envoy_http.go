@@ -105,23 +105,6 @@ func matchPath(m *doc.Node) string {
 	return "/"
 }
 
-// envoyNames are how routes name the filters that they set or switch off; the names
-// are those that Envoy's documentation uses.
-var envoyNames = map[string]string{"ExtAuthz": "ext_authz", "LocalRateLimit": "local_ratelimit", "RateLimit": "ratelimit", "JwtAuthentication": "jwt_authn", "Buffer": "buffer",
-	"BasicAuth": "basic_auth", "ApiKeyAuth": "api_key_auth", "RBAC": "rbac", "Cors": "cors", "OAuth2": "oauth2"}
-
-// override is what a route, or its host, says about a filter.
-func override(vh, r *doc.Node, filter string) *doc.Node {
-	for _, n := range []*doc.Node{r, vh} {
-		for _, item := range n.Get("typed_per_filter_config").List() {
-			if strings.HasSuffix(item.Key, "."+envoyNames[filter]) || strings.HasPrefix(kindOf(item), filter) {
-				return item
-			}
-		}
-	}
-	return nil
-}
-
 func (h *envoyHTTP) route(vh, r *doc.Node, logs []audit.Log, off audit.Fact) {
 	path := matchPath(r.Get("match"))
 	at := r.Get("match").Where()
@@ -143,76 +126,6 @@ func (h *envoyHTTP) route(vh, r *doc.Node, logs []audit.Log, off audit.Fact) {
 	out.Upstream = h.e.upstream(r.Get("route", "cluster").Text())
 	h.cors(vh, r, out)
 	h.e.c.Add(out)
-}
-
-// auth judges the filters that ask for credentials.
-func (h *envoyHTTP) auth(vh, r *doc.Node, path string, out *audit.Route) {
-	out.Auth = bad(out.At, nil, "no credentials are asked for")
-	out.Inspects = bad(out.At, nil, "nothing looks at the request before it is forwarded")
-	if h.certs.True() {
-		out.Auth = good(h.certs.Where(), "a client certificate is asked for")
-	}
-	for _, kind := range []string{"BasicAuth", "OAuth2", "ApiKeyAuth", "RBAC"} {
-		if f := h.filter(kind); f.Has() && !override(vh, r, kind).Get("disabled").True() {
-			out.Auth = good(f.Where(), "%s asks for credentials", kind)
-			for _, s := range f.Get("key_sources").List() {
-				if s.Get("query").Has() {
-					out.KeyInURL = bad(s.Where(), nil, "the key is read from the parameter %s", capped(s.Get("query").Text()))
-				}
-			}
-		}
-	}
-	if !override(vh, r, "JwtAuthentication").Get("disabled").True() {
-		h.jwt(path, out)
-	}
-	if f := h.filter("ExtAuthz"); f.Has() && !override(vh, r, "ExtAuthz").Get("disabled").True() {
-		out.Auth, out.Optional = good(f.Where(), "a decision service is asked"), false
-		out.Inspects = good(f.Where(), "a decision service looks at method, target and headers")
-		if open := f.Get("failure_mode_allow"); open.True() {
-			h.e.c.Blinded("%s lets requests through while its decision service does not answer (failure_mode_allow)", h.name)
-		}
-	}
-	for _, kind := range []string{"Lua", "Wasm", "ExternalProcessor", "Config"} {
-		if f := h.filter(kind); f.Has() {
-			if out.Auth.State == audit.Bad {
-				out.Auth = audit.Fact{}
-			}
-			if out.Inspects.State == audit.Bad {
-				out.Inspects = audit.Fact{}
-			}
-		}
-	}
-	if out.Auth.State == audit.Good && out.KeyInURL.State == audit.Untold {
-		out.KeyInURL = good(out.Auth.At, "no key is read from the query")
-	}
-}
-
-// jwt judges the first rule of jwt_authn that matches.
-func (h *envoyHTTP) jwt(path string, out *audit.Route) {
-	f := h.filter("JwtAuthentication")
-	for _, p := range f.Get("providers").List() {
-		if params := p.Get("from_params"); params.Has() {
-			out.KeyInURL = bad(params.Where(), nil, "the token is read from the parameter %s", capped(strings.Join(params.Texts(), ", ")))
-		}
-	}
-	for _, rule := range f.Get("rules").List() {
-		m := rule.Get("match")
-		if p := m.Get("prefix"); p.Has() && !strings.HasPrefix(path, p.Text()) {
-			continue
-		}
-		if p := m.Get("path"); p.Has() && path != p.Text() {
-			continue
-		}
-		requires := rule.Get("requires")
-		if !requires.Has() {
-			return // the rule leaves the path out
-		}
-		if out.Auth.State != audit.Good {
-			out.Auth = good(rule.Where(), "a token is asked for")
-			out.Optional = strings.Contains(keysOf(requires), "allow_missing")
-		}
-		return
-	}
 }
 
 // keysOf are all keys below a node.

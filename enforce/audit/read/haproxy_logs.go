@@ -92,7 +92,7 @@ func flat(lines []*hapLine) []string {
 // haproxyFields are the tokens of a log format that hold what detection needs.
 var haproxyFields = map[string]string{
 	"%ci": "client address", "[src]": "client address", "%t": "time", "%T": "time", "date": "time", "%HM": "method", "[method]": "method",
-	"%HU": "target", "%HP": "target", "%r": "target", "}r": "target", "[path": "target", "[url": "target", "%ST": "status", "%B": "bytes",
+	"capture.req.method": "method", "capture.req.uri": "target", "%HU": "target", "%HP": "target", "%r": "target", "}r": "target", "[path": "target", "[url": "target", "%ST": "status", "%B": "bytes",
 	"User-Agent": "user agent", "user-agent": "user agent", "%hr": "user agent",
 }
 

@@ -194,6 +194,12 @@ func (h *haproxyReader) facts(s, back *section, r *audit.Route) {
 			r.Inspects = audit.Fact{}
 		}
 	}
+	if a, ok := asksPortcullis(rules); ok {
+		r.Asks, r.Inspects = a, good(a.At, "Portcullis is asked, with the target as it was sent")
+		if r.Auth.State != audit.Good {
+			r.Auth, r.KeyInURL = good(a.At, "Portcullis is asked"), good(a.At, "no key is read from the query")
+		}
+	}
 	h.responses(s, back, r)
 	h.logs(s, r)
 	if back != nil {

@@ -151,30 +151,49 @@ func (n *nginxReader) depends(text string, is func(string) bool, depth int) bool
 	return false
 }
 
+// stranger stands for a key that nobody knows.
+const stranger = "x-unknown-x"
+
 // presence reports whether a condition lets any value pass that is not empty: the
 // variable is the client's own, or a map gives strangers a value that passes.
 func (n *nginxReader) presence(i *block) bool {
 	v := strings.TrimPrefix(strings.Trim(i.arg(0), "()"), "!")
-	maps := n.maps[v]
-	value := "x-unknown-x"
 	if strings.HasPrefix(v, "$ssl_client_verify") || strings.HasPrefix(v, "$secure_link") || strings.HasPrefix(v, "$jwt_") {
 		return false
 	}
-	if len(maps) > 0 {
-		value = ""
-		for _, row := range maps[0].body {
-			if row.Name == "default" {
-				value = row.arg(0)
-			}
-		}
-		if name := strings.TrimPrefix(value, "$"); name != value {
-			value = "x-unknown-x"
-			if inner := n.maps["$"+name]; len(inner) > 0 {
-				value = ""
+	return !holds(i, n.ofStranger(v, 0))
+}
+
+// ofStranger is the value of a variable where the key is one that nobody knows; maps of
+// maps are followed.
+func (n *nginxReader) ofStranger(v string, depth int) string {
+	maps := n.maps[v]
+	if len(maps) == 0 || depth > 8 {
+		return stranger
+	}
+	from, value := n.ofStranger(maps[0].arg(0), depth+1), ""
+	for _, row := range maps[0].body {
+		pattern, isRegexp := strings.CutPrefix(row.Name, "~")
+		switch {
+		case row.Name == "default":
+			value = row.arg(0)
+		case row.Name == from:
+			return n.written(row.arg(0), depth)
+		case isRegexp:
+			if re, err := regexp.Compile(strings.TrimPrefix(pattern, "*")); err == nil && re.MatchString(from) {
+				return n.written(row.arg(0), depth)
 			}
 		}
 	}
-	return !holds(i, value)
+	return n.written(value, depth)
+}
+
+// written is the value that a row of a map gives, which may be another variable.
+func (n *nginxReader) written(value string, depth int) string {
+	if strings.HasPrefix(value, "$") {
+		return n.ofStranger(value, depth+1)
+	}
+	return value
 }
 
 // holds reports whether the condition of an if is true for a value of its variable.

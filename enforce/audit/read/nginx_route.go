@@ -98,6 +98,9 @@ func (n *nginxReader) facts(s, enter, final *block, r *audit.Route) {
 	n.body(enter, r)
 	r.Methods = n.methods(s, enter, final)
 	r.Inspects = n.inspects(s, enter, final)
+	if r.Asks = n.asks(s, enter); r.Asks.At.File == nil {
+		r.Asks = n.asks(s, final)
+	}
 	r.HSTS = n.hsts(s, final)
 	r.Upstream = upstreamTLS(final)
 	n.logs(final, r)
@@ -173,7 +176,7 @@ func (n *nginxReader) inspects(s, enter, final *block) audit.Fact {
 				}
 				for _, h := range sub.set("proxy_set_header") {
 					if strings.Contains(h.arg(1), "$request_uri") {
-						return good(h.place(), "a decision service is asked, with the target as it was sent")
+						return good(d.place(), "a decision service is asked, with the target as it was sent")
 					}
 				}
 			}

@@ -50,7 +50,8 @@ func isSecretName(name string) bool { return secretName.MatchString(name) }
 // sample turns the pattern of a route into a path that it would match, so that its
 // kind can be known. Of alternatives it takes the first.
 func sample(pattern string) string {
-	s := strings.TrimLeft(pattern, "^~")
+	s := regexp.MustCompile(`^\(\?[a-zA-Z]+\)`).ReplaceAllString(pattern, "") // flags
+	s = strings.TrimLeft(s, "^~")
 	s = strings.TrimSuffix(s, "$")
 	s = regexp.MustCompile(`\(\?[a-zA-Z:<>!=_P]*`).ReplaceAllString(s, "(")
 	s = regexp.MustCompile(`\[[^\]]*\][*+?]?|\.[*+]|\\[dw][*+]?`).ReplaceAllString(s, "x")

@@ -92,6 +92,8 @@ func (t *traefikReader) static() {
 	api := t.get("api")
 	if insecure := api.Get("insecure"); insecure.True() {
 		t.c.Say("admin-open", "api", bad(insecure.Where(), api.Set("insecure", false), "api.insecure serves dashboard and API without credentials"))
+	} else if !api.Has() && t.get("entryPoints").Has() {
+		t.c.Say("admin-open", "api", good(t.get("entryPoints").Where(), "the API is off, as it is by default"))
 	} else if api.Has() {
 		t.c.Say("admin-open", "api", good(api.Where(), "the API is served by routers only"))
 	}

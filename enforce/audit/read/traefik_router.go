@@ -55,11 +55,12 @@ func (t *traefikReader) router(r *doc.Node, logs []audit.Log, off audit.Fact) {
 func (t *traefikReader) auth(r *doc.Node, rule string, out *audit.Route) {
 	out.Auth = bad(out.At, nil, "no credentials are asked for")
 	out.Inspects = bad(out.At, nil, "nothing looks at the request before it is forwarded")
-	for _, kind := range []string{"ipAllowList", "ipWhiteList", "basicAuth", "digestAuth", "jwt", "oidc", "apiKey", "oAuthIntrospection", "forwardAuth"} {
+	for _, kind := range []string{"forwardAuth", "ipAllowList", "ipWhiteList", "basicAuth", "digestAuth", "jwt", "oidc", "apiKey", "oAuthIntrospection"} {
 		if m := t.middleware(r, kind); m.Has() {
 			out.Auth = good(m.Where(), "%s asks who it is", kind)
 			if kind == "forwardAuth" {
 				out.Inspects = good(m.Where(), "a decision service looks at method, target and headers")
+				out.Asks = askedAt(m.Where(), m.Get("address").Text())
 			}
 			if q := m.Get("keySource", "query"); q.Has() {
 				out.KeyInURL = bad(q.Where(), nil, "the key is read from the parameter %s", capped(q.Text()))
