@@ -192,7 +192,7 @@ func (n *nginxReader) tls(d *audit.Door, s, head *block) {
 	for _, cert := range s.set("ssl_certificate") {
 		if path := cert.arg(0); !strings.HasPrefix(path, "data:") && !strings.HasPrefix(path, "engine:") && !templated(path) {
 			if !strings.HasPrefix(path, "/") {
-				path = n.dir + "/" + path
+				path = strings.TrimPrefix(n.dir+"/"+path, strings.TrimSuffix(n.o.Root, "/")) // as if below it: Root is put before it again
 			}
 			d.Certs = append(d.Certs, audit.Cert{Path: path, At: cert.place(), Stapling: s.word("ssl_stapling") == "on"})
 		}

@@ -225,30 +225,46 @@ func (t *traefikReader) tls(d *audit.Door, p *doc.Node) {
 // middleware finds the first middleware of a kind that a router passes through, its
 // entry points' included.
 func (t *traefikReader) middleware(r *doc.Node, kind string) *doc.Node {
+	return t.middlewareWith(r, kind, "")
+}
+
+// middlewareWith prefers one that has a key.
+func (t *traefikReader) middlewareWith(r *doc.Node, kind, key string) *doc.Node {
 	names := r.Get("middlewares").Texts()
 	for _, p := range t.all("entryPoints") {
 		if onPoint(r, p.Key) {
 			names = append(names, p.Get("http", "middlewares").Texts()...)
 		}
 	}
-	return t.search(names, kind, 0)
+	return t.search(names, kind, key, 0)
 }
 
-func (t *traefikReader) search(names []string, kind string, depth int) *doc.Node {
+// search goes through middlewares and chains; of several it takes one that has a key, where
+// one is named, else the first.
+func (t *traefikReader) search(names []string, kind, key string, depth int) *doc.Node {
+	var first *doc.Node
 	for _, name := range names {
 		m := t.named(name, "http", "middlewares")
 		for _, have := range m.List() {
-			if strings.EqualFold(have.Key, kind) && have.Has() {
-				return have
+			found := have
+			switch {
+			case have.Key == "chain" && depth < 8:
+				found = t.search(have.Get("middlewares").Texts(), kind, key, depth+1)
+			case !strings.EqualFold(have.Key, kind) || !have.Has():
+				continue
 			}
-			if have.Key == "chain" && depth < 8 {
-				if found := t.search(have.Get("middlewares").Texts(), kind, depth+1); found != nil {
-					return found
-				}
+			if found == nil {
+				continue
+			}
+			if key == "" || found.Get(key).Has() {
+				return found
+			}
+			if first == nil {
+				first = found
 			}
 		}
 	}
-	return nil
+	return first
 }
 
 // logs states where Traefik logs: to standard output unless a file is named. Headers,

@@ -132,11 +132,12 @@ func (t *traefikReader) bounds(r *doc.Node, rule string, out *audit.Route) {
 		out.Body = bad(out.At, nil, "bodies of any size are passed on")
 	}
 	out.Methods = either(strings.Contains(rule, "Method("), r.Get("rule").Where(), nil, "the rule names methods", "every method is forwarded")
-	h := t.middleware(r, "headers")
+	h := t.middlewareWith(r, "headers", "stsSeconds")
 	out.HSTS = hstsSeconds(h)
 	if out.HSTS.State == audit.Untold {
 		out.HSTS = bad(out.At, h.Put("stsSeconds", 63072000), "Strict-Transport-Security is not sent")
 	}
+	h = t.middlewareWith(r, "headers", "accessControlAllowOriginList")
 	if o := h.Get("accessControlAllowOriginList"); o.Has() {
 		open := false
 		for _, origin := range o.Texts() {
