@@ -1,5 +1,6 @@
-// Package hook is what POST requests to other services have in common: signatures as
-// Standard Webhooks has them, and what addresses may be called.
+// Package hook is how other services are told: POST requests, their signatures as Standard
+// Webhooks has them, what addresses may be called, and how Splunk's collector and a syslog
+// server take what they are sent.
 package hook
 
 import (

@@ -10,11 +10,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,9 +22,6 @@ import (
 	"github.com/portcullis/portcullis/internal/hook"
 )
 
-// answerMost bounds what is read of an answer.
-const answerMost = 64 << 10
-
 // service is another program that is told by HTTP.
 type service struct {
 	client *http.Client
@@ -36,18 +30,11 @@ type service struct {
 
 func newService() service { return service{client: hook.Client(nil), now: time.Now} }
 
-// answer is what a service said.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
 // post sends v as JSON. An answer that is no success is an *alert.Refusal.
-func (s *service) post(ctx context.Context, url string, v any, header ...string) (answer, error) {
+func (s *service) post(ctx context.Context, url string, v any, header ...string) (hook.Answer, error) {
 	body, err := encode(v)
 	if err != nil {
-		return answer{}, err
+		return hook.Answer{}, err
 	}
 	return s.send(ctx, url, body, header...)
 }
@@ -64,58 +51,24 @@ func encode(v any) ([]byte, error) {
 }
 
 // send is post for what is encoded.
-func (s *service) send(ctx context.Context, to string, body []byte, header ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
-	if err != nil {
-		return answer{}, errors.New("the address of the service cannot be used: look at the settings of the channel")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "Portcullis")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		var u *url.Error // without the address, which may hold a token
-		if errors.As(err, &u) {
-			err = u.Err
-		}
-		return answer{}, fmt.Errorf("the service cannot be reached: %w", err)
-	}
-	defer resp.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(resp.Body, answerMost))
-	a := answer{resp.StatusCode, resp.Header, said}
-	if resp.StatusCode/100 != 2 {
+func (s *service) send(ctx context.Context, to string, body []byte, header ...string) (hook.Answer, error) {
+	a, err := hook.Post(ctx, s.client, to, body, header...)
+	if err == nil && !a.OK() {
 		return a, s.refusal(a)
 	}
-	if err != nil {
-		return a, fmt.Errorf("read the answer: %w", err)
-	}
-	return a, nil
+	return a, err
 }
 
 // refusal is what an answer means that is no success. What is wrong with the notice is
 // final; a wrong key or address is not, since somebody may mend it.
-func (s *service) refusal(a answer) *alert.Refusal {
-	r := &alert.Refusal{Status: a.status, Said: short(string(a.body), 300)}
-	switch a.status {
+func (s *service) refusal(a hook.Answer) *alert.Refusal {
+	r := &alert.Refusal{Status: a.Status, Said: short(string(a.Body), 300)}
+	switch a.Status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		r.Final = true
 	}
-	r.After = retryAfter(a.header.Get("Retry-After"), s.now())
+	r.After = hook.RetryAfter(a.Header.Get("Retry-After"), s.now())
 	return r
-}
-
-// retryAfter reads the header: seconds, also with a fraction, or a date; 0 = it says
-// nothing.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 && seconds < 1e6 {
-		return time.Duration(seconds * float64(time.Second))
-	}
-	if t, err := http.ParseTime(text); err == nil && t.After(now) {
-		return t.Sub(now)
-	}
-	return 0
 }
 
 // short cuts text to a number of characters, with a mark.

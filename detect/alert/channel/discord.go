@@ -80,11 +80,11 @@ func (d *Discord) Notify(ctx context.Context, n *alert.Notice) error {
 	to.RawQuery = q.Encode()
 	a, err := d.post(ctx, to.String(), body)
 	var r *alert.Refusal
-	if errors.As(err, &r) && a.status == http.StatusTooManyRequests && r.After == 0 {
+	if errors.As(err, &r) && a.Status == http.StatusTooManyRequests && r.After == 0 {
 		var said struct {
 			After float64 `json:"retry_after"`
 		}
-		if json.Unmarshal(a.body, &said) == nil {
+		if json.Unmarshal(a.Body, &said) == nil {
 			r.After = time.Duration(said.After * float64(time.Second))
 		}
 	}

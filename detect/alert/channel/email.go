@@ -14,6 +14,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/portcullis/portcullis/detect/alert"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 func init() {
@@ -29,14 +30,14 @@ func init() {
 
 // EmailConfig is the "email" section of a channel.
 type EmailConfig struct {
-	Host     string    `yaml:"host" doc:"the mail server"`
-	Port     int       `yaml:"port" default:"587" min:"1" max:"65535" doc:"its port: 587 with starttls, 465 with tls"`
-	Security string    `yaml:"security" default:"starttls" enum:"starttls,tls,none" doc:"starttls and tls demand encryption with a certificate that is checked; none is only for a server on this machine"`
-	User     string    `yaml:"user" doc:"name to log in with; empty = no login"`
-	Password string    `yaml:"password" secret:"file" doc:"password of that user"`
-	From     string    `yaml:"from" doc:"address of the sender"`
-	To       []string  `yaml:"to" doc:"addresses of the recipients"`
-	TLS      TLSConfig `yaml:"tls" doc:"whom to believe that it is the mail server"`
+	Host     string   `yaml:"host" doc:"the mail server"`
+	Port     int      `yaml:"port" default:"587" min:"1" max:"65535" doc:"its port: 587 with starttls, 465 with tls"`
+	Security string   `yaml:"security" default:"starttls" enum:"starttls,tls,none" doc:"starttls and tls demand encryption with a certificate that is checked; none is only for a server on this machine"`
+	User     string   `yaml:"user" doc:"name to log in with; empty = no login"`
+	Password string   `yaml:"password" secret:"file" doc:"password of that user"`
+	From     string   `yaml:"from" doc:"address of the sender"`
+	To       []string `yaml:"to" doc:"addresses of the recipients"`
+	TLS      hook.TLS `yaml:"tls" doc:"whom to believe that it is the mail server"`
 }
 
 // Check implements validation for the config loader.
@@ -72,7 +73,7 @@ type Email struct {
 
 // NewEmail makes the channel; it connects with each notice.
 func NewEmail(cfg EmailConfig) (*Email, error) {
-	conf, err := cfg.TLS.config()
+	conf, err := cfg.TLS.Client()
 	if err != nil {
 		return nil, err
 	}

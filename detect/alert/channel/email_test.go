@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/alert/alerttest"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 // mailbox is a Mailpit, which shows what it received.
@@ -44,7 +45,7 @@ func newMailbox(t *testing.T, demand string) *mailbox {
 
 func (m *mailbox) config(security string) EmailConfig {
 	return EmailConfig{Host: "127.0.0.1", Port: m.smtp, Security: security, User: "portcullis", Password: "open sesame", From: "Portcullis <portcullis@example.org>",
-		To: []string{"soc@example.org", "Ann <ann@example.org>"}, TLS: TLSConfig{CA: m.ca}}
+		To: []string{"soc@example.org", "Ann <ann@example.org>"}, TLS: hook.TLS{CA: m.ca}}
 }
 
 // message is what Mailpit tells of one.

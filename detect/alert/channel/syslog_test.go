@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/alert/alerttest"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 func listen(t *testing.T) net.Listener {
@@ -98,7 +99,7 @@ log { source(far); destination(here); };
 	want := 0
 	for i, transport := range []string{"tcp", "udp", "tls"} {
 		for _, format := range []string{"cef", "leef"} {
-			s, err := NewSyslog(SyslogConfig{Address: address(p[i]), Transport: transport, Format: format, Hostname: "edge", TLS: TLSConfig{CA: authority.CA}})
+			s, err := NewSyslog(SyslogConfig{Address: address(p[i]), Transport: transport, Format: format, Hostname: "edge", TLS: hook.TLS{CA: authority.CA}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -75,7 +75,7 @@ func (t *Telegram) Notify(ctx context.Context, n *alert.Notice) error {
 				After int `json:"retry_after"`
 			} `json:"parameters"`
 		}
-		if json.Unmarshal(a.body, &said) == nil && said.Parameters.After > 0 {
+		if json.Unmarshal(a.Body, &said) == nil && said.Parameters.After > 0 {
 			r.After = time.Duration(said.Parameters.After) * time.Second
 		}
 	}

@@ -1,4 +1,4 @@
-package channel
+package hook
 
 import (
 	"crypto/tls"
@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// TLSConfig says whom to believe.
-type TLSConfig struct {
+// TLS says whom to believe.
+type TLS struct {
 	CA         string `yaml:"ca" doc:"file of the authorities (PEM) that may have signed the other side's certificate; empty = those of the system"`
 	ServerName string `yaml:"server_name" doc:"name that the certificate must have; empty = the host that is called"`
 }
 
-// config is how connections are made.
-func (c TLSConfig) config() (*tls.Config, error) {
+// Client is how connections are made.
+func (c TLS) Client() (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	if c.CA == "" {
 		return conf, nil

@@ -1,0 +1,82 @@
+package hook
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Syslog is a syslog server. It may be used from any goroutine.
+type Syslog struct {
+	Address   string // HOST:PORT
+	Transport string // tls (RFC 5425), tcp with octet counting (RFC 6587), or udp (RFC 5426)
+	TLS       *tls.Config
+}
+
+// Send delivers messages in order. Over TCP they have arrived when the other side has
+// closed the connection behind them: one that was left open may be dead without anybody
+// knowing. By UDP each is a datagram, and nobody knows.
+func (s *Syslog) Send(ctx context.Context, messages ...[]byte) error {
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("the server cannot be reached: %w", err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes whoever reads or writes
+	defer stop()
+	var frames []byte
+	for _, m := range messages {
+		if s.Transport == "udp" {
+			if _, err := conn.Write(m); err != nil {
+				return fmt.Errorf("send: %w", err)
+			}
+			continue
+		}
+		frames = strconv.AppendInt(frames, int64(len(m)), 10)
+		frames = append(frames, ' ')
+		frames = append(frames, m...)
+	}
+	if s.Transport == "udp" {
+		return nil
+	}
+	if _, err := conn.Write(frames); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return closed(conn)
+}
+
+func (s *Syslog) dial(ctx context.Context) (net.Conn, error) {
+	if s.Transport == "tls" {
+		return (&tls.Dialer{Config: s.TLS}).DialContext(ctx, "tcp", s.Address)
+	}
+	return new(net.Dialer).DialContext(ctx, s.Transport, s.Address)
+}
+
+// lingers is how long a server may keep a connection open that we have ended. One that
+// does so has taken what came before it all the same.
+const lingers = 2 * time.Second
+
+// closed says that nothing more comes, and waits for the other side to do so too.
+func closed(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		return nil
+	}
+	if err := half.CloseWrite(); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(lingers)); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	_, err := io.Copy(io.Discard, io.LimitReader(conn, answerMost))
+	var late net.Error
+	if err == nil || errors.As(err, &late) && late.Timeout() {
+		return nil
+	}
+	return fmt.Errorf("the server closed the connection before it took the messages: %w", err)
+}
