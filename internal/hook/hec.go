@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // HEC is Splunk's HTTP Event Collector, by
@@ -57,13 +54,11 @@ const ackEvery = 500 * time.Millisecond
 func (h *HEC) Send(ctx context.Context, events []byte) error {
 	var header []string
 	if h.Gzip {
-		var packed bytes.Buffer
-		w, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // there is such a level
-		_, err := w.Write(events)
-		if err = errors.Join(err, w.Close()); err != nil {
-			return fmt.Errorf("compress: %w", err)
+		packed, err := Gzip(events)
+		if err != nil {
+			return err
 		}
-		events, header = packed.Bytes(), []string{"Content-Encoding", "gzip"}
+		events, header = packed, []string{"Content-Encoding", "gzip"}
 	}
 	a, err := h.call(ctx, "/services/collector/event", events, header...)
 	if err != nil {

@@ -16,6 +16,9 @@ type Syslog struct {
 	Address   string // HOST:PORT
 	Transport string // tls (RFC 5425), tcp with octet counting (RFC 6587), or udp (RFC 5426)
 	TLS       *tls.Config
+	// Lingers is how long a server may keep a connection open that we have ended, and
+	// still counts as having taken what came before. 0: it must close it.
+	Lingers time.Duration
 }
 
 // Send delivers messages in order. Over TCP they have arrived when the other side has
@@ -47,7 +50,7 @@ func (s *Syslog) Send(ctx context.Context, messages ...[]byte) error {
 	if _, err := conn.Write(frames); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	return closed(conn)
+	return s.closed(ctx, conn)
 }
 
 func (s *Syslog) dial(ctx context.Context) (net.Conn, error) {
@@ -57,12 +60,8 @@ func (s *Syslog) dial(ctx context.Context) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, s.Transport, s.Address)
 }
 
-// lingers is how long a server may keep a connection open that we have ended. One that
-// does so has taken what came before it all the same.
-const lingers = 2 * time.Second
-
 // closed says that nothing more comes, and waits for the other side to do so too.
-func closed(conn net.Conn) error {
+func (s *Syslog) closed(ctx context.Context, conn net.Conn) error {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
 		return nil
@@ -70,12 +69,17 @@ func closed(conn net.Conn) error {
 	if err := half.CloseWrite(); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(lingers)); err != nil {
-		return fmt.Errorf("send: %w", err)
+	if s.Lingers > 0 && ctx.Err() == nil {
+		if err := conn.SetReadDeadline(time.Now().Add(s.Lingers)); err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
 	}
 	_, err := io.Copy(io.Discard, io.LimitReader(conn, answerMost))
 	var late net.Error
-	if err == nil || errors.As(err, &late) && late.Timeout() {
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("the server has not closed the connection behind the messages in time, which alone would say that it took them")
+	case err == nil, s.Lingers > 0 && errors.As(err, &late) && late.Timeout():
 		return nil
 	}
 	return fmt.Errorf("the server closed the connection before it took the messages: %w", err)

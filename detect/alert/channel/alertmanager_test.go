@@ -12,15 +12,16 @@ import (
 
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/alert/alerttest"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // manager is a real Alertmanager.
 type manager struct{ url string }
 
 func newManager(t *testing.T) *manager {
-	path := found(t, "prometheus-alertmanager")
+	path := testbed.Found(t, "prometheus-alertmanager")
 	if path == "" {
-		path = found(t, "alertmanager")
+		path = testbed.Found(t, "alertmanager")
 	}
 	if path == "" {
 		t.Skip("SKIPPED, no Alertmanager: apt-get install prometheus-alertmanager, or deploy/testbed/fetch.sh alertmanager")
@@ -28,8 +29,8 @@ func newManager(t *testing.T) *manager {
 	dir, p := t.TempDir(), ports(t, 1)
 	m := &manager{"http://" + address(p[0])}
 	conf := writeFile(t, filepath.Join(dir, "alertmanager.yml"), "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
-	server := launch(t, path, "--config.file="+conf, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address(p[0]), "--cluster.listen-address=")
-	await(t, "alertmanager is ready", server.said, func() bool { return get(t, m.url+"/api/v2/alerts", &[]any{}) == nil })
+	server := testbed.Launch(t, path, "--config.file="+conf, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address(p[0]), "--cluster.listen-address=")
+	await(t, "alertmanager is ready", server.Said, func() bool { return get(t, m.url+"/api/v2/alerts", &[]any{}) == nil })
 	return m
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/alert/alerttest"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 	"github.com/portcullis/portcullis/internal/hook"
 )
@@ -27,7 +28,7 @@ type mailbox struct {
 
 // newMailbox starts one that wants STARTTLS, or TLS from the beginning, and a login.
 func newMailbox(t *testing.T, demand string) *mailbox {
-	path := found(t, "mailpit")
+	path := testbed.Found(t, "mailpit")
 	if path == "" {
 		t.Skip("SKIPPED, no mail server: go install github.com/axllent/mailpit@v1.27.11, or deploy/testbed/fetch.sh mailpit")
 	}
@@ -37,7 +38,7 @@ func newMailbox(t *testing.T, demand string) *mailbox {
 	m := &mailbox{smtp: p[0], api: "http://" + address(p[1]) + "/api/v1/", ca: authority.CA}
 	sum := sha1.Sum([]byte("open sesame")) // as htpasswd -s writes it
 	login := writeFile(t, filepath.Join(t.TempDir(), "login"), fmt.Sprintf("portcullis:{SHA}%s\n", base64.StdEncoding.EncodeToString(sum[:])))
-	launch(t, path, "--smtp", address(p[0]), "--listen", address(p[1]), "--smtp-tls-cert", cert, "--smtp-tls-key", key, demand, "--smtp-auth-file", login,
+	testbed.Launch(t, path, "--smtp", address(p[0]), "--listen", address(p[1]), "--smtp-tls-cert", cert, "--smtp-tls-key", key, demand, "--smtp-auth-file", login,
 		"--smtp-disable-rdns", "--disable-version-check", "--database", filepath.Join(t.TempDir(), "mail.db"))
 	await(t, "mailpit answers", func() string { return "" }, func() bool { return get(t, m.api+"messages", nil) == nil })
 	return m

@@ -1,17 +1,12 @@
 package channel
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,56 +26,6 @@ func await(t *testing.T, what string, said func() string, ok func() bool) {
 			t.Fatalf("not within %s: %s\n%s", patience, what, said())
 		}
 	}
-}
-
-// program is a real server that a test runs.
-type program struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (p *program) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *program) said() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// launch runs a server until the test ends.
-func launch(t *testing.T, path string, args ...string) *program {
-	t.Helper()
-	p := new(program)
-	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), p, p
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }() // it is killed, and says so
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // gone already where it failed
-		<-ended
-		if t.Failed() {
-			t.Logf("%s said\n%s", filepath.Base(path), p.said())
-		}
-	})
-	return p
-}
-
-// found is the path of a program, "" where it is missing; in CI nothing may be.
-func found(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // ports are free ones of loopback.
@@ -132,17 +77,4 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
-}
-
-// modulesOf finds the modules of a syslog-ng that was unpacked rather than installed.
-func modulesOf(program string) string {
-	real, err := filepath.EvalSymlinks(program)
-	if err != nil {
-		return ""
-	}
-	dirs, err := filepath.Glob(filepath.Join(filepath.Dir(real), "usr/lib/syslog-ng/[0-9]*"))
-	if err != nil || len(dirs) == 0 {
-		return ""
-	}
-	return strings.TrimSuffix(dirs[0], "/")
 }

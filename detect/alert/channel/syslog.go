@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/internal/hook"
@@ -48,7 +49,7 @@ type Syslog struct {
 
 // NewSyslog makes the channel.
 func NewSyslog(cfg SyslogConfig) (*Syslog, error) {
-	s := &Syslog{cfg: cfg, host: cfg.Hostname, server: hook.Syslog{Address: cfg.Address, Transport: cfg.Transport}}
+	s := &Syslog{cfg: cfg, host: cfg.Hostname, server: hook.Syslog{Address: cfg.Address, Transport: cfg.Transport, Lingers: 2 * time.Second}}
 	var err error
 	if s.server.TLS, err = cfg.TLS.Client(); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/detect/alert"
 	"github.com/portcullis/portcullis/detect/alert/alerttest"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 	"github.com/portcullis/portcullis/internal/hook"
 )
@@ -73,16 +74,10 @@ func serveSMTP(l net.Listener, answer string) {
 // TestSyslogNG: the real syslog-ng takes both formats by all transports, and reads the
 // headers as they were meant.
 func TestSyslogNG(t *testing.T) {
-	path := found(t, "syslog-ng")
-	if path == "" {
-		t.Skip("SKIPPED, no syslog-ng: apt-get install syslog-ng-core, or deploy/testbed/fetch.sh syslog-ng")
-	}
 	dir, p, authority := t.TempDir(), ports(t, 3), servetest.NewAuthority(t)
 	cert, key := authority.Issue("127.0.0.1")
 	log := filepath.Join(dir, "received")
-	conf := writeFile(t, filepath.Join(dir, "syslog-ng.conf"), fmt.Sprintf(`@version: 3.35
-options { stats-freq(0); keep-hostname(yes); };
-source far {
+	ng := testbed.SyslogNG(t, fmt.Sprintf(`source far {
   syslog(ip("127.0.0.1") port(%d) transport("tcp"));
   syslog(ip("127.0.0.1") port(%d) transport("udp"));
   syslog(ip("127.0.0.1") port(%d) transport("tls") tls(cert-file(%q) key-file(%q) peer-verify(optional-untrusted)));
@@ -90,12 +85,6 @@ source far {
 destination here { file(%q template("$FACILITY.$LEVEL $HOST $PROGRAM $MSGID $MESSAGE\n")); };
 log { source(far); destination(here); };
 `, p[0], p[1], p[2], cert, key, log))
-	args := []string{"-F", "-e", "-v", "--no-caps", "-f", conf, "-R", filepath.Join(dir, "persist"), "-c", filepath.Join(dir, "ctl"), "-p", filepath.Join(dir, "pid")}
-	if modules := modulesOf(path); modules != "" {
-		args = append(args, "--module-path="+modules)
-	}
-	ng := launch(t, path, args...)
-	await(t, "syslog-ng runs", ng.said, func() bool { return strings.Contains(ng.said(), "syslog-ng starting up") })
 	want := 0
 	for i, transport := range []string{"tcp", "udp", "tls"} {
 		for _, format := range []string{"cef", "leef"} {
@@ -111,7 +100,7 @@ log { source(far); destination(here); };
 			}
 		}
 	}
-	await(t, "all messages are there", func() string { return readFile(t, log) + ng.said() }, func() bool { return strings.Count(readFile(t, log), "\n") >= want })
+	await(t, "all messages are there", func() string { return readFile(t, log) + ng.Said() }, func() bool { return strings.Count(readFile(t, log), "\n") >= want })
 	lines := strings.Split(strings.TrimSpace(readFile(t, log)), "\n")
 	if len(lines) != want {
 		t.Fatalf("%d lines, want %d", len(lines), want)
