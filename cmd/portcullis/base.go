@@ -31,7 +31,9 @@ type base struct {
 	ledger   *enforce.Ledger
 	alerts   *alert.Table
 	alerting *alerting // nil: nobody is told, or not by this process
-	inline   *inline   // what others ask; nil: not in this process
+	outputs  *outputs  // nil: none, or not by this process
+	rejects  rejectedFile
+	inline   *inline // what others ask; nil: not in this process
 	meters   *meters
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made

@@ -112,6 +112,7 @@ func (p *pipeline) trouble(h enforce.Health) []string {
 	p.intake.trouble(add)
 	add("clock", skew(p.engine.Stats().Newest, now()))
 	p.mirror.trouble(add)
+	p.outputs.trouble(add)
 	p.inline.trouble(add)
 	p.alerting.trouble(add)
 	for _, g := range h.Gateways {

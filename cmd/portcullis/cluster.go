@@ -126,6 +126,9 @@ func (c *cluster) open(ctx context.Context) error {
 	if err := c.openIndex(); err != nil {
 		return err
 	}
+	if err := c.openOutputs(); err != nil {
+		return err
+	}
 	if c.roles.has(roleEnforce) {
 		return c.openEnforce()
 	}
@@ -170,6 +173,7 @@ func (c *cluster) run(ctx context.Context) error {
 	if c.index != nil {
 		c.startIndex(start)
 	}
+	c.startOutputs(start)
 	if c.roles.has(roleConsole) || c.settings.Console.Listen != "" {
 		start("console", c.serveConsole)
 	}

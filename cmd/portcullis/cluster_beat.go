@@ -50,7 +50,7 @@ func (c *cluster) keepBooks(ctx context.Context) error {
 // tell says to all others how this process is doing.
 func (c *cluster) tell(ctx context.Context, t time.Time) error {
 	p := task.Process{ID: c.id, Roles: c.roles, Version: buildInfo().Version, Started: c.started.UnixNano(), At: t.UnixNano(),
-		Console: c.consoleURL(), Trouble: append(c.ownTrouble(), c.alerting.troubles()...)}
+		Console: c.consoleURL(), Trouble: slices.Concat(c.ownTrouble(), c.alerting.troubles(), c.outputs.troubles())}
 	if c.collect != nil {
 		p.Rows = c.collect.collector.Rows()
 		c.collect.intake.lags(p.Rows)
@@ -184,7 +184,7 @@ func (c *cluster) latestLayout(processes []task.Process) [2]int {
 
 // trouble is that of all processes, this one's first.
 func (c *cluster) trouble() []string {
-	list := append(c.ownTrouble(), c.alerting.troubles()...)
+	list := slices.Concat(c.ownTrouble(), c.alerting.troubles(), c.outputs.troubles())
 	o := c.view.Load()
 	if o == nil {
 		return list

@@ -12,6 +12,7 @@ import (
 	"github.com/portcullis/portcullis/detect/store/elastic"
 	"github.com/portcullis/portcullis/detect/task"
 	"github.com/portcullis/portcullis/enforce/indexed"
+	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/bus"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
 )
@@ -35,7 +36,10 @@ func (c *cluster) openIndex() error {
 		return err
 	}
 	c.index = index.New(index.Config{
-		Pump: c.elastic.Pump, New: c.converter, Foreign: c.topics.Foreign, Log: c.log,
+		Pump: c.elastic.Pump, Foreign: c.topics.Foreign, Log: c.log,
+		New: func(topic string) (index.Convert, error) {
+			return c.converter(c.elastic, c.settings.Elasticsearch.Keeps, topic)
+		},
 		Read: func(ctx context.Context, p index.Place, from int64, each func(*bus.Message, int64) error, gap func(from, to int64)) error {
 			return c.read(ctx, p.Topic, p.Partition, from, each, nil, gap)
 		},
@@ -50,22 +54,23 @@ func (c *cluster) rejectedDoc(ctx context.Context, d elastic.Doc, reason string)
 	return c.topics.Foreign(ctx, m, errors.New(reason))
 }
 
-// converter makes the converter of a topic.
-func (c *cluster) converter(topic string) (index.Convert, error) {
+// converter makes the converter of a topic into documents of a store; keeps says which
+// requests.
+func (c *cluster) converter(es *elastic.Store, keeps func(ingest.Position, bool) bool, topic string) (index.Convert, error) {
 	switch topic {
 	case kafka.Findings:
-		return index.Findings(c.elastic), nil
+		return index.Findings(es), nil
 	case kafka.Decisions:
-		convert := indexed.New(c.elastic, c.cloak).Records()
+		convert := indexed.New(es, c.cloak).Records()
 		return func(m *bus.Message) ([]elastic.Doc, error) { return convert(recordOf(m)) }, nil
 	case kafka.Access:
-		r, err := c.requestsOf(c.elastic, engineOptions{log: c.quiet, enrich: c.detect.enrich}, c.settings.Kafka.Redact)
+		r, err := c.requestsOf(es, keeps, engineOptions{log: c.quiet, enrich: c.detect.enrich}, c.settings.Kafka.Redact)
 		if err != nil {
 			return nil, err
 		}
 		return r.Convert, nil
 	}
-	return nil, fmt.Errorf("topic %s is not indexed", topic)
+	return nil, fmt.Errorf("topic %s has nothing for Elasticsearch or outputs", topic)
 }
 
 // indexed are the topics that are written to Elasticsearch.

@@ -41,7 +41,7 @@ var byTask = []string{"task"}
 
 // metrics exports the figures of this process, and of the whole where it follows it.
 func (c *cluster) metrics() (*telemetry.Collector, error) {
-	return telemetry.NewCollector(slices.Concat(clusterDescs, elasticDescs, alertMetrics), c.emitMetrics)
+	return telemetry.NewCollector(slices.Concat(clusterDescs, elasticDescs, alertMetrics, outputMetrics), c.emitMetrics)
 }
 
 func (c *cluster) emitMetrics(emit emitter) {
@@ -76,6 +76,7 @@ func (c *cluster) emitMetrics(emit emitter) {
 		emit("portcullis_index_waiting", float64(c.index.Stats().Waiting))
 	}
 	c.alerting.emitMetrics(emit)
+	c.outputs.emitMetrics(emit)
 	c.emitWhole(emit)
 }
 

@@ -35,12 +35,13 @@ type metricRow struct {
 
 // Where a metric is served.
 const (
-	servedAll   = "always"
-	servedOne   = "one process"
-	servedSome  = "several processes"
-	servedAsk   = "authz, lapi, lists"
-	servedIndex = "elasticsearch"
-	servedSends = "alerts"
+	servedAll     = "always"
+	servedOne     = "one process"
+	servedSome    = "several processes"
+	servedAsk     = "authz, lapi, lists"
+	servedIndex   = "elasticsearch"
+	servedSends   = "alerts"
+	servedOutputs = "outputs"
 )
 
 // catalogue lists the metrics of all parts, by name.
@@ -56,6 +57,7 @@ func catalogue() []metricRow {
 	add(servedAsk, inlineDescs)
 	add(servedIndex, elasticDescs)
 	add(servedSends, alertMetrics)
+	add(servedOutputs, outputMetrics)
 	for _, d := range pipelineDescs {
 		served := servedOne
 		if has(clusterDescs, d.Name) {

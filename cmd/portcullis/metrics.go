@@ -54,11 +54,12 @@ var pipelineDescs = []telemetry.Desc{
 // metrics exports the figures of all stages. Labels come from the config and
 // from fixed sets, so their number is bounded.
 func (p *pipeline) metrics() (*telemetry.Collector, error) {
-	return telemetry.NewCollector(slices.Concat(pipelineDescs, elasticDescs, alertMetrics), p.emitMetrics)
+	return telemetry.NewCollector(slices.Concat(pipelineDescs, elasticDescs, alertMetrics, outputMetrics), p.emitMetrics)
 }
 
 func (p *pipeline) emitMetrics(emit emitter) {
 	p.alerting.emitMetrics(emit)
+	p.outputs.emitMetrics(emit)
 	for _, row := range p.books.Load().rows {
 		emit("portcullis_lines_total", float64(row.Read), row.Source)
 		emit("portcullis_events_total", float64(row.Processed), row.Source)

@@ -73,7 +73,7 @@ func TestRegistryIsTheCatalogue(t *testing.T) {
 		t.Fatal(err)
 	}
 	nothing := func(emitter) {}
-	for _, descs := range [][]telemetry.Desc{slices.Concat(pipelineDescs, elasticDescs, alertMetrics), slices.Concat(clusterDescs, elasticDescs, alertMetrics), inlineDescs} {
+	for _, descs := range [][]telemetry.Desc{slices.Concat(pipelineDescs, elasticDescs, alertMetrics, outputMetrics), slices.Concat(clusterDescs, elasticDescs, alertMetrics, outputMetrics), inlineDescs} {
 		c, err := telemetry.NewCollector(descs, nothing)
 		if err != nil {
 			t.Fatal(err)

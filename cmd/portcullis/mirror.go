@@ -3,10 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -59,7 +56,9 @@ const (
 func newMirror(p *pipeline) (*mirror, error) {
 	m := &mirror{p: p, findings: map[string]detect.Finding{}, rollups: map[[2]string]detect.Rollup{}}
 	var err error
-	if m.store, err = p.newElastic(m.rejected); err != nil || m.store == nil {
+	if m.store, err = p.newElastic(func(_ context.Context, d elastic.Doc, reason string) error {
+		return p.rejects.add(p.settings.StateDir, "", d, reason)
+	}); err != nil || m.store == nil {
 		return nil, err
 	}
 	m.index = indexed.New(m.store, p.cloak)
@@ -187,14 +186,12 @@ func (m *mirror) once(ctx context.Context) error {
 }
 
 func (m *mirror) write(ctx context.Context, findings []detect.Finding, rollups []detect.Rollup) error {
-	docs := make([]elastic.Doc, 0, len(findings)+len(rollups))
-	for _, f := range findings {
-		d, err := m.store.FindingDoc(f)
-		if err != nil {
-			return err
-		}
-		d.Again = true
-		docs = append(docs, d)
+	docs, err := each(findings, m.store.FindingDoc)
+	if err != nil {
+		return err
+	}
+	for i := range docs {
+		docs[i].Again = true
 	}
 	for _, r := range rollups {
 		d, err := m.store.TrafficDoc(r, "")
@@ -217,34 +214,11 @@ func (m *mirror) steps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		list, err := m.p.ledger.Steps(ctx, from, stepsAtOnce)
-		if err != nil || len(list) == 0 {
+		docs, next, err := m.p.changedDecisions(ctx, m.index, from)
+		if err != nil || len(docs) == 0 {
 			return err
 		}
-		docs, seen := make([]elastic.Doc, 0, 2*len(list)), map[string]int64{}
-		for _, s := range list {
-			d, err := m.index.ChangeDoc(s.Decision, s.Change, s.Seq)
-			if err != nil {
-				return err
-			}
-			docs = append(docs, d)
-			seen[s.Decision] = s.Seq
-		}
-		for id, seq := range seen {
-			d, ok, err := m.p.ledger.Decision(ctx, id)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue // past its time
-			}
-			doc, err := m.index.DecisionDoc(d, seq)
-			if err != nil {
-				return err
-			}
-			docs = append(docs, doc)
-		}
-		if err := m.copied(ctx, docs, mirroredSteps, list[len(list)-1].Seq); err != nil {
+		if err := m.copied(ctx, docs, mirroredSteps, next); err != nil {
 			return err
 		}
 	}
@@ -256,19 +230,11 @@ func (m *mirror) commands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := m.p.ledger.Answered(ctx, from, stepsAtOnce)
-	if err != nil || len(list) == 0 {
+	docs, next, err := m.p.answeredCommands(ctx, m.index, from)
+	if err != nil || len(docs) == 0 {
 		return err
 	}
-	docs := make([]elastic.Doc, 0, len(list))
-	for _, c := range list {
-		d, err := m.index.CommandDoc(c)
-		if err != nil {
-			return err
-		}
-		docs = append(docs, d)
-	}
-	return m.copied(ctx, docs, mirroredCommands, list[len(list)-1].ID)
+	return m.copied(ctx, docs, mirroredCommands, next)
 }
 
 // copied writes documents that may have been written before, and notes how far that is.
@@ -292,7 +258,7 @@ func (m *mirror) noted(ctx context.Context, key string) (int64, error) {
 
 // copyRequests copies the requests that the settings keep.
 func (m *mirror) copyRequests(ctx context.Context) {
-	r, err := m.p.requestsOf(m.store, engineOptions{formats: formatsOf(m.p.settings), log: m.p.quiet, enrich: m.p.enrich}, m.p.settings.Identity.Redact.Bus)
+	r, err := m.p.requestsOf(m.store, m.p.settings.Elasticsearch.Keeps, engineOptions{formats: formatsOf(m.p.settings), log: m.p.quiet, enrich: m.p.enrich}, m.p.settings.Identity.Redact.Bus)
 	if err != nil {
 		m.p.log.Error("requests are not copied to Elasticsearch", "error", err)
 		return
@@ -320,7 +286,7 @@ func (m *mirror) copyRequests(ctx context.Context) {
 }
 
 // requestsOf makes what turns lines into documents of requests.
-func (b *base) requestsOf(es *elastic.Store, o engineOptions, sealed bool) (*index.Requests, error) {
+func (b *base) requestsOf(es *elastic.Store, keeps func(ingest.Position, bool) bool, o engineOptions, sealed bool) (*index.Requests, error) {
 	_, ident, err := identityOf(b.settings, false)
 	if err != nil {
 		return nil, err
@@ -338,7 +304,7 @@ func (b *base) requestsOf(es *elastic.Store, o engineOptions, sealed bool) (*ind
 	if err != nil {
 		return nil, err
 	}
-	return &index.Requests{Store: es, Keeps: b.settings.Elasticsearch.Keeps, Decoder: decoder, Inspect: inspect.New(b.settings.Inspect), Redact: redact.Line}, nil
+	return &index.Requests{Store: es, Keeps: keeps, Decoder: decoder, Inspect: inspect.New(b.settings.Inspect), Redact: redact.Line}, nil
 }
 
 // trouble is what an operator should know of it.
@@ -350,34 +316,4 @@ func (m *mirror) trouble(add func(what, why string)) {
 	if n := m.leftOut.Load(); n > 0 {
 		add("elasticsearch", fmt.Sprintf("%d requests were not copied, because it did not keep up; findings and decisions are", n))
 	}
-}
-
-// rejectedMost bounds the file of rejected documents; when it is full the one before
-// it is lost.
-const rejectedMost = 16 << 20
-
-// rejected keeps a document that Elasticsearch refuses for good, in a file of the
-// state folder.
-func (m *mirror) rejected(_ context.Context, d elastic.Doc, reason string) error {
-	path := filepath.Join(m.p.settings.StateDir, "rejected.ndjson")
-	line, err := json.Marshal(map[string]any{"at": now().UTC(), "kind": d.Kind, "id": d.ID, "reason": reason, "document": json.RawMessage(d.Source)})
-	if err != nil {
-		return fmt.Errorf("rejected document: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if info, err := os.Stat(path); err == nil && info.Size() > rejectedMost {
-		if err := os.Rename(path, path+".1"); err != nil {
-			return fmt.Errorf("rejected documents: %w", err)
-		}
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("rejected documents: %w", err)
-	}
-	if _, err = f.Write(append(line, '\n')); err != nil {
-		_ = f.Close() // the write's error is the one that matters
-		return fmt.Errorf("rejected documents: %w", err)
-	}
-	return f.Close()
 }

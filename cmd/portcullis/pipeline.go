@@ -69,6 +69,10 @@ func openPipeline(ctx context.Context, s *Settings, log *slog.Logger) (*pipeline
 		p.close()
 		return nil, err
 	}
+	if err = p.openOutputs(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
 	if p.alerting, err = p.newAlerting(); err != nil {
 		p.close()
 		return nil, err
@@ -128,6 +132,7 @@ func (p *pipeline) close() {
 	if p.intake != nil {
 		p.intake.close(p.log)
 	}
+	p.outputs.close()
 	p.base.close()
 }
 
@@ -163,6 +168,9 @@ func (p *pipeline) run(ctx context.Context) error {
 	if p.mirror != nil {
 		start(&rest, "elasticsearch", p.mirror.run)
 	}
+	if p.outputs != nil {
+		start(&rest, "outputs", p.sendOutputs)
+	}
 	p.log.Info("running", "sources", len(p.intake.sources), "gateways", p.settings.gateways(), "state", p.settings.StateDir)
 	detectErr := p.detect(ctx, reader)
 	cancel(detectErr)
@@ -192,6 +200,7 @@ func (p *pipeline) farewell(save bool) error {
 func (p *pipeline) startSources(start func(string, func(context.Context) error)) {
 	p.intake.start(start, p.marks, func(ctx context.Context, b *ingest.Batch) error {
 		p.mirror.tap(b)
+		p.outputs.tap(b)
 		m, err := bus.FromBatch(accessTopic, b)
 		if err != nil {
 			return err

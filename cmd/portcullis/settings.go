@@ -11,6 +11,7 @@ import (
 	_ "github.com/portcullis/portcullis/detect/rule" // registers the detectors
 	"github.com/portcullis/portcullis/detect/store"
 	"github.com/portcullis/portcullis/detect/store/elastic"
+	"github.com/portcullis/portcullis/detect/store/output"
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/ingest/bus/kafka"
 	"github.com/portcullis/portcullis/ingest/enrich"
@@ -37,6 +38,7 @@ type Settings struct {
 
 	Kafka         KafkaSettings   `yaml:"kafka" doc:"the log between the processes of an installation that has several"`
 	Elasticsearch elastic.Config  `yaml:"elasticsearch" doc:"where findings, decisions, traffic and requests are written for Kibana"`
+	Outputs       []output.Config `yaml:"outputs" doc:"where else requests, findings and decisions are sent: any kinds, several of a kind"`
 	Console       console.Config  `yaml:"console" doc:"the web page and the API"`
 	Alerts        alert.Config    `yaml:"alerts" doc:"whom to tell of what was found, and how"`
 	Retention     store.Retention `yaml:"retention" doc:"how long things are kept"`
@@ -79,6 +81,7 @@ func (s *Settings) Check(report func(key, message string)) {
 		}
 	}
 	s.checkGateways(report)
+	output.CheckAll(s.Outputs, report)
 	if s.Snapshot < 100*time.Millisecond {
 		report("snapshot", "must be at least 100ms")
 	}
