@@ -56,7 +56,7 @@ func ParseSeverity(name string) (Severity, bool) {
 
 // Subject is whom a finding or a decision is about.
 type Subject struct {
-	Kind  string // ip, cidr, consumer, account, key, session, fingerprint, asn, country, route, campaign, global
+	Kind  string // ip, cidr, consumer, account, key, session, fingerprint, asn, country, route, class, campaign, global
 	Value string
 }
 
@@ -108,6 +108,7 @@ type Finding struct {
 	Route      string // the route most concerned, where that is meaningful
 	Standing   Standing
 	Members    string                // who together are the subject, see PackMembers; empty where it is one
+	Suspects   string                // what they have in common and others have not, see PackSuspects
 	Evidence   [MaxEvidence]Evidence // filled from the front; Line == "" ends it
 }
 

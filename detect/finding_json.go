@@ -54,6 +54,7 @@ type findingJSON struct {
 	Tags       []string       `json:"tags"`
 	Standing   standingJSON   `json:"standing"`
 	Members    []MemberJSON   `json:"members,omitempty"`
+	Suspects   []SuspectsJSON `json:"suspects,omitempty"`
 	Evidence   []evidenceJSON `json:"evidence"`
 }
 
@@ -69,6 +70,7 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 		Count: f.Count, Why: f.Why, Route: f.Route, Tags: spec.Tags,
 		Standing: standingJSON{f.Standing.Successes, f.Standing.People, FormatTime(f.Standing.Since)},
 		Members:  f.MembersJSON(),
+		Suspects: f.SuspectsJSON(),
 		Evidence: []evidenceJSON{},
 	}
 	if out.Tags == nil {

@@ -42,6 +42,7 @@ type findingWire struct {
 	Route      exact.Text     `json:"route,omitempty"`
 	Standing   standingWire   `json:"standing"`
 	Members    exact.Text     `json:"members,omitempty"`
+	Suspects   exact.Text     `json:"suspects,omitempty"`
 	Evidence   []evidenceWire `json:"evidence,omitempty"`
 }
 
@@ -74,7 +75,7 @@ func EncodeFinding(f *Finding) ([]byte, error) {
 		Severity: f.Severity.String(), Confidence: exact.Float(f.Confidence),
 		Subject: subjectWire{exact.Text(f.Subject.Kind), exact.Text(f.Subject.Value)},
 		Window:  f.Window, FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, FiredAt: f.FiredAt, Updated: f.Updated, Count: f.Count,
-		Why: exact.Text(f.Why), Route: exact.Text(f.Route), Standing: standingWire(f.Standing), Members: exact.Text(f.Members), Evidence: evidenceOut(f),
+		Why: exact.Text(f.Why), Route: exact.Text(f.Route), Standing: standingWire(f.Standing), Members: exact.Text(f.Members), Suspects: exact.Text(f.Suspects), Evidence: evidenceOut(f),
 	})
 }
 
@@ -98,7 +99,7 @@ func DecodeFinding(data []byte) (Finding, error) {
 		ID: string(in.ID), Rule: string(in.Rule), Version: in.Version, Family: Family(in.Family), Severity: severity,
 		Confidence: float64(in.Confidence), Subject: Subject{string(in.Subject.Kind), string(in.Subject.Value)},
 		Window: in.Window, FirstSeen: in.FirstSeen, LastSeen: in.LastSeen, FiredAt: in.FiredAt, Updated: in.Updated, Count: in.Count,
-		Why: string(in.Why), Route: string(in.Route), Standing: Standing(in.Standing), Members: string(in.Members),
+		Why: string(in.Why), Route: string(in.Route), Standing: Standing(in.Standing), Members: string(in.Members), Suspects: string(in.Suspects),
 	}
 	evidenceIn(in.Evidence, &f)
 	return f, nil

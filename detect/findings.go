@@ -165,7 +165,7 @@ func codeOpen(k *window.Codec, key *windowKey, o *open) {
 	k.I64(&o.told)
 	f := &o.f
 	fam := string(f.Family)
-	for _, s := range []*string{&f.ID, &f.Rule, &fam, &f.Subject.Kind, &f.Subject.Value, &f.Why, &f.Route, &f.Members} {
+	for _, s := range []*string{&f.ID, &f.Rule, &fam, &f.Subject.Kind, &f.Subject.Value, &f.Why, &f.Route, &f.Members, &f.Suspects} {
 		k.String(s)
 	}
 	f.Family = Family(fam)

@@ -115,6 +115,9 @@ func eachNamed(ev *ingest.Event, use func(Subject)) {
 			use(s)
 		}
 	}
+	if ev.Agent != "" {
+		use(Class{Route: routeName(ev), Agent: ev.Agent}.Subject())
+	}
 	if ev.ASN != 0 {
 		use(Subject{"asn", "AS" + strconv.FormatUint(uint64(ev.ASN), 10)})
 	}

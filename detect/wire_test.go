@@ -21,7 +21,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		Severity: detect.Severity(rapid.IntRange(0, 4).Draw(t, "severity")), Confidence: rapid.Float64().Draw(t, "confidence"),
 		Subject: detect.Subject{Kind: drawBytes(t, "kind"), Value: drawBytes(t, "value")},
 		Window:  n.Draw(t, "window"), FirstSeen: n.Draw(t, "first"), LastSeen: n.Draw(t, "last"), FiredAt: n.Draw(t, "fired"), Updated: n.Draw(t, "updated"),
-		Count: n.Draw(t, "count"), Why: drawBytes(t, "why"), Route: drawBytes(t, "route"), Members: drawBytes(t, "members"),
+		Count: n.Draw(t, "count"), Why: drawBytes(t, "why"), Route: drawBytes(t, "route"), Members: drawBytes(t, "members"), Suspects: drawBytes(t, "suspects"),
 		Standing: detect.Standing{Successes: n.Draw(t, "ok"), People: n.Draw(t, "people"), Since: n.Draw(t, "since")},
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {

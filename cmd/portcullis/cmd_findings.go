@@ -213,7 +213,7 @@ func subjectText(s detect.Subject) string {
 }
 
 // kinds are the subjects that may be written as kind:value.
-var kinds = [...]string{"ip", "cidr", "consumer", "account", "key", "session", "fingerprint", "asn", "country", "route", "campaign", "global"}
+var kinds = [...]string{"ip", "cidr", "consumer", "account", "key", "session", "fingerprint", "asn", "country", "route", "class", "campaign", "global"}
 
 // subjectOf reads kind:value, or a value of whatever kind. An IPv6 address holds
 // colons too, hence the list.

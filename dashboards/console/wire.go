@@ -33,24 +33,25 @@ type standingJSON struct {
 }
 
 type findingJSON struct {
-	ID         string              `json:"id"`
-	Rule       string              `json:"rule"`
-	Version    int                 `json:"version"`
-	Family     string              `json:"family" enum:"credential,rate,injection,recon,api"`
-	Severity   string              `json:"severity" enum:"info,low,medium,high,critical"`
-	Confidence float64             `json:"confidence"`
-	Subject    subjectJSON         `json:"subject"`
-	FirstSeen  string              `json:"first_seen" format:"date-time"`
-	LastSeen   string              `json:"last_seen" format:"date-time"`
-	FiredAt    string              `json:"fired_at" format:"date-time"`
-	Window     string              `json:"window_start" format:"date-time"`
-	Count      int64               `json:"count"`
-	Why        string              `json:"why"`
-	Route      string              `json:"route,omitempty"`
-	Tags       []string            `json:"tags"`
-	Standing   standingJSON        `json:"standing"`
-	Members    []detect.MemberJSON `json:"members,omitempty" doc:"Who together are the subject, the surest first."`
-	Evidence   []evidenceJSON      `json:"evidence"`
+	ID         string                `json:"id"`
+	Rule       string                `json:"rule"`
+	Version    int                   `json:"version"`
+	Family     string                `json:"family" enum:"credential,rate,injection,recon,api"`
+	Severity   string                `json:"severity" enum:"info,low,medium,high,critical"`
+	Confidence float64               `json:"confidence"`
+	Subject    subjectJSON           `json:"subject"`
+	FirstSeen  string                `json:"first_seen" format:"date-time"`
+	LastSeen   string                `json:"last_seen" format:"date-time"`
+	FiredAt    string                `json:"fired_at" format:"date-time"`
+	Window     string                `json:"window_start" format:"date-time"`
+	Count      int64                 `json:"count"`
+	Why        string                `json:"why"`
+	Route      string                `json:"route,omitempty"`
+	Tags       []string              `json:"tags"`
+	Standing   standingJSON          `json:"standing"`
+	Members    []detect.MemberJSON   `json:"members,omitempty" doc:"Who together are the subject, the surest first."`
+	Suspects   []detect.SuspectsJSON `json:"suspects,omitempty" doc:"What a fleet's requests have in common and ordinary ones have not."`
+	Evidence   []evidenceJSON        `json:"evidence"`
 }
 
 func (s *Server) findingJSON(f detect.Finding) findingJSON {
@@ -63,6 +64,7 @@ func (s *Server) findingJSON(f detect.Finding) findingJSON {
 		Count: f.Count, Why: f.Why, Route: f.Route, Tags: s.tags(f.Rule),
 		Standing: standingJSON{f.Standing.Successes, f.Standing.People, detect.FormatTime(f.Standing.Since)},
 		Members:  f.MembersJSON(),
+		Suspects: f.SuspectsJSON(),
 		Evidence: []evidenceJSON{},
 	}
 	for _, e := range f.EvidenceLines() {

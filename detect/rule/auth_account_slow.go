@@ -23,7 +23,7 @@ func init() {
 		Config:  func() any { return new(AuthAccountSlowConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &accountSlow{env: env, cfg: cfg.(*AuthAccountSlowConfig)}
-			env.Shape("target1")
+			env.Shape("target2")
 			r.state = detect.NewSparse(env, func(a *target, k *window.Codec) { a.code(env, k) })
 			return r, nil
 		},

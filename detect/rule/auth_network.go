@@ -24,7 +24,7 @@ func init() {
 		Config:  func() any { return new(AuthNetworkConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &authNetwork{env: env, cfg: cfg.(*AuthNetworkConfig)}
-			env.Shape("network1")
+			env.Shape("network2")
 			r.state = detect.NewSparse(env, func(n *neighbours, k *window.Codec) { n.code(env, k) })
 			return r, nil
 		},

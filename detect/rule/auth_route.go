@@ -10,13 +10,13 @@ import (
 
 func init() {
 	detect.Register("auth-route", detect.Spec{
-		Doc:     "many clients that nobody knows are refused by a login, token or reset route and never get in, far more than the logins that work let expect: stuffing or guessing by a fleet, whose members are listed",
+		Doc:     "many clients that nobody knows are refused by a login, token or reset route and never get in, far more than the logins that work let expect: stuffing or guessing by a fleet, whose members are listed, and the user agents by which its requests can be told from ordinary ones",
 		Family:  detect.Credential,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.003", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; the user agent and the history of clients tell members from people",
 		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
 		Helps:   ingest.FieldMethod | ingest.FieldAgent,
-		State:   "per route that takes credentials: 48 bytes and an entry of an index for each client refused within six hours, 32768 of them at most, and 400 kB",
+		State:   "per route that takes credentials: 48 bytes and an entry of an index for each client refused within six hours, 32768 of them at most, 400 kB, and 256 user agents of at most 120 bytes",
 		Evasion: "silent below clients, and while a fleet is smaller than four times the people who ordinarily fail; a fleet whose addresses are used by people who get in is seen, but these are not listed; logins that answer failures with 200 cannot be seen in a log",
 		By:      detect.ByRoute,
 		Concern: detect.Credentials,
@@ -69,6 +69,7 @@ type fleet struct {
 	clients roster
 	minutes []loginMinute // of the last fleetKeep
 	norm    norm
+	names   agentNames   // of clients
 	users   window.Crowd // accounts that were tried since the attack began
 	lines   []window.Sample
 	now     *episode
@@ -116,6 +117,9 @@ func (r *authRoute) Observe(ev *ingest.Event, slot detect.Slot) {
 		f.ask(r.env, slot, sec)
 	}
 	s.add(r.env, ev, kind)
+	if kind != triesAccepted {
+		s.names.add(ev.Agent, namesPerSecond, r.env.Redact)
+	}
 }
 
 // Explain implements detect.Explainer.
@@ -204,6 +208,7 @@ func (f *fleet) take(env *detect.Env, sec int64, s *fleetSecond) {
 		return
 	}
 	f.users.Merge(&s.users)
+	f.names.merge(s.names, namesPerRoute)
 	f.lines = keepLatest(f.lines, s.line)
 	if f.now != nil && len(f.now.evidence) < detect.MaxEvidence {
 		f.now.evidence = append(f.now.evidence, shown(env, &s.line))
@@ -219,6 +224,7 @@ func (f *fleet) clean(sec int64) {
 	if n > 0 {
 		f.minutes = f.minutes[:copy(f.minutes, f.minutes[n:])]
 		f.clients.forget(sec - fleetKeep)
+		f.prune()
 	}
 	if f.now != nil && f.now.start/1e9+detect.FindingWindow <= sec {
 		f.now = nil
@@ -273,6 +279,7 @@ func (f *fleet) code(env *detect.Env, k *window.Codec) {
 		k.U32(&f.minutes[i].refused)
 	}
 	f.norm.code(k)
+	f.names.code(k)
 	f.users.Code(k)
 	codeLines(k, &f.lines)
 	codeEpisode(k, &f.now)

@@ -150,7 +150,7 @@ func (r *authRoute) report(f *fleet, slot detect.Slot, sec int64) {
 		out.Severity = detect.High
 	}
 	out.Confidence = surer(0.8, 0.97, e.times, 4)
-	out.Members = detect.PackMembers(members)
+	out.Members, out.Suspects = detect.PackMembers(members), detect.PackSuspects(f.suspects(out.Route, from))
 	accepted, refused := f.logins(from)
 	out.Why = fmt.Sprintf("%d clients that nobody knew were refused and never let in; %d within %s are %.1f times what makes a finding here. In all %.0f refused and %.0f accepted; %d members are listed, of %d networks",
 		e.count, e.level, newSpan(e.shown), e.times, refused, accepted, len(members), networks)

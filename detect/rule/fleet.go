@@ -71,6 +71,7 @@ type attempt struct {
 // clients.
 type fleetSecond struct {
 	list  []attempt // by client
+	names agentNames
 	users window.Crowd
 	line  window.Sample // the earliest refusal
 }
@@ -134,6 +135,7 @@ func (s *fleetSecond) code(k *window.Codec) {
 		k.U32(&a.good)
 		k.Bool(&a.asks)
 	}
+	s.names.code(k)
 	s.users.Code(k)
 	s.line.Code(k)
 }

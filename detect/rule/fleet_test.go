@@ -145,9 +145,19 @@ func TestFleets(t *testing.T) {
 				agent = theirs(w)
 			}
 			fleet := w.fleet(c.from, c.to, c.size, c.tries, agent)
-			members, first := listed(w.run(t, "auth-route"), "auth-route")
+			found := w.run(t, "auth-route")
+			members, first := listed(found, "auth-route")
 			if first == 0 {
 				t.Fatal("not found")
+			}
+			for _, f := range found {
+				got := f.SuspectList()
+				if c.mimics && len(got) != 0 {
+					t.Errorf("people have these agents, too: %+v", got)
+				}
+				if !c.mimics && (len(got) != 1 || got[0].Class != detect.Class{Route: f.Route, Agent: own(0)} || got[0].Clients < 10 || got[0].Standing != detect.Standing{}) {
+					t.Errorf("its own agent tells the fleet from people: %+v", got)
+				}
 			}
 			right := 0
 			for _, m := range fleet {

@@ -12,7 +12,7 @@ import (
 
 const (
 	findingColumns = `id, rule, version, family, severity, confidence, kind, value, win, first_seen, last_seen,
-		fired_at, count, why, route, successes, people, since, evidence, members, updated`
+		fired_at, count, why, route, successes, people, since, evidence, members, updated, suspects`
 	rollupColumns = `minute, source, route, requests, s2xx, s3xx, s4xx, s5xx, refused, denied, bytes_out, nanos`
 )
 
@@ -132,7 +132,7 @@ func scanFinding(r *sql.Rows) (detect.Finding, error) {
 	var family, evidence string
 	err := r.Scan(&f.ID, &f.Rule, &f.Version, &family, &f.Severity, &f.Confidence, &f.Subject.Kind, &f.Subject.Value,
 		&f.Window, &f.FirstSeen, &f.LastSeen, &f.FiredAt, &f.Count, &f.Why, &f.Route,
-		&f.Standing.Successes, &f.Standing.People, &f.Standing.Since, &evidence, &f.Members, &f.Updated)
+		&f.Standing.Successes, &f.Standing.People, &f.Standing.Since, &evidence, &f.Members, &f.Updated, &f.Suspects)
 	if err != nil {
 		return f, err
 	}

@@ -67,6 +67,13 @@ func HideFinding(c Cloak, f *detect.Finding) {
 		}
 		f.Members = detect.PackMembers(list)
 	}
+	if f.Suspects != "" {
+		list := f.SuspectList()
+		for i := range list {
+			list[i].Class = detect.Class{Route: hidden(c, list[i].Class.Route, 0), Agent: hidden(c, list[i].Class.Agent, 0)}
+		}
+		f.Suspects = detect.PackSuspects(list)
+	}
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
 		e.Line, e.Agent, e.Note = hidden(c, e.Line, detect.EvidenceBytes), hidden(c, e.Agent, detect.AgentBytes), hidden(c, e.Note, 0)

@@ -148,7 +148,7 @@ func (db *DB) saveFindings(ctx context.Context, tx *sql.Tx, fs []detect.Finding)
 		db.hideFinding(&f)
 		return []any{f.ID, f.Rule, f.Version, string(f.Family), int(f.Severity), f.Confidence,
 			f.Subject.Kind, f.Subject.Value, f.Window, f.FirstSeen, f.LastSeen, f.FiredAt, f.Count, f.Why, f.Route,
-			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f), f.Members, f.Updated}
+			f.Standing.Successes, f.Standing.People, f.Standing.Since, detect.EncodeEvidence(&f), f.Members, f.Updated, f.Suspects}
 	})
 }
 

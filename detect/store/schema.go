@@ -60,6 +60,8 @@ ALTER TABLE ledger ADD COLUMN carried TEXT NOT NULL DEFAULT '{}';
 -- touch only the findings that they show.
 CREATE INDEX findings_along ON findings (fired_at DESC, id, family, severity, rule, kind);
 DROP INDEX findings_fired;
+`, `
+ALTER TABLE findings ADD COLUMN suspects TEXT NOT NULL DEFAULT '';
 `}
 
 func version(ctx context.Context, db *sql.DB) (int, error) {

@@ -36,6 +36,7 @@ func drawFinding(t *rapid.T) detect.Finding {
 		Window:  n("window"), FirstSeen: n("first"), LastSeen: n("last"), FiredAt: n("fired"), Count: n("count"),
 		Why: hostile(t, "why"), Route: hostile(t, "route"),
 		Members:  detect.PackMembers([]detect.Member{{Subject: detect.Subject{Kind: "account", Value: hostile(t, "member")}, Score: 0.125, Count: 3}}),
+		Suspects: detect.PackSuspects([]detect.Suspects{{Class: detect.Class{Route: hostile(t, "on"), Agent: hostile(t, "with")}, Clients: n("clients")}}),
 		Standing: detect.Standing{Successes: n("successes"), People: n("people"), Since: n("since")},
 	}
 	for i := range rapid.IntRange(0, detect.MaxEvidence).Draw(t, "lines") {

@@ -106,6 +106,7 @@ var fields = []Field{
 	{"portcullis.successes", "long", "good requests of the subject in 24 hours", subjects},
 	{"portcullis.people", "long", "estimated people behind it", subjects},
 	{"portcullis.members", typeKept, "who together are the subject, ranked: kind, value, score, count", []Kind{Finding}},
+	{"portcullis.suspects", typeKept, "what a fleet's requests have in common and ordinary ones have not: route, agent, clients, and the ordinary successes and people", []Kind{Finding}},
 	{"portcullis.evidence", typeKept, "up to five lines, without secrets", []Kind{Finding}},
 	{"portcullis.version", "long", "orders the states of a document", changing},
 	{"portcullis.raw", typeKept, "values that JSON or a keyword cannot hold, by field, in base64", []Kind{Finding, Decision, Audit, Traffic}},

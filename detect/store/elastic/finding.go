@@ -112,6 +112,9 @@ func (s *Store) FindingDoc(f detect.Finding) (Doc, error) {
 	if members := f.MembersJSON(); members != nil {
 		b.JSON("portcullis.members", members)
 	}
+	if suspects := f.SuspectsJSON(); suspects != nil {
+		b.JSON("portcullis.suspects", suspects)
+	}
 	var lines []evidence
 	for _, e := range f.EvidenceLines() {
 		out := evidence{Offset: e.Offset, Time: e.Time}
@@ -208,28 +211,29 @@ func small(n int64) int64 {
 }
 
 type findingDoc struct {
-	ID         string              `json:"event.id"`
-	Severity   int64               `json:"event.severity"`
-	Why        string              `json:"message"`
-	Rule       string              `json:"rule.id"`
-	Version    string              `json:"rule.version"`
-	Family     string              `json:"rule.category"`
-	Kind       string              `json:"portcullis.subject.kind"`
-	Value      string              `json:"portcullis.subject.value"`
-	Route      string              `json:"portcullis.route"`
-	Count      int64               `json:"portcullis.count"`
-	Confidence float64             `json:"portcullis.confidence"`
-	Fired      int64               `json:"portcullis.fired_ns"`
-	First      int64               `json:"portcullis.first_ns"`
-	Last       int64               `json:"portcullis.last_ns"`
-	Judged     int64               `json:"portcullis.judged_ns"`
-	Window     int64               `json:"portcullis.window_ns"`
-	Known      int64               `json:"portcullis.known_ns"`
-	Successes  int64               `json:"portcullis.successes"`
-	People     int64               `json:"portcullis.people"`
-	Members    []detect.MemberJSON `json:"portcullis.members"`
-	Evidence   []evidence          `json:"portcullis.evidence"`
-	Raw        Raw                 `json:"portcullis.raw"`
+	ID         string                `json:"event.id"`
+	Severity   int64                 `json:"event.severity"`
+	Why        string                `json:"message"`
+	Rule       string                `json:"rule.id"`
+	Version    string                `json:"rule.version"`
+	Family     string                `json:"rule.category"`
+	Kind       string                `json:"portcullis.subject.kind"`
+	Value      string                `json:"portcullis.subject.value"`
+	Route      string                `json:"portcullis.route"`
+	Count      int64                 `json:"portcullis.count"`
+	Confidence float64               `json:"portcullis.confidence"`
+	Fired      int64                 `json:"portcullis.fired_ns"`
+	First      int64                 `json:"portcullis.first_ns"`
+	Last       int64                 `json:"portcullis.last_ns"`
+	Judged     int64                 `json:"portcullis.judged_ns"`
+	Window     int64                 `json:"portcullis.window_ns"`
+	Known      int64                 `json:"portcullis.known_ns"`
+	Successes  int64                 `json:"portcullis.successes"`
+	People     int64                 `json:"portcullis.people"`
+	Members    []detect.MemberJSON   `json:"portcullis.members"`
+	Suspects   []detect.SuspectsJSON `json:"portcullis.suspects"`
+	Evidence   []evidence            `json:"portcullis.evidence"`
+	Raw        Raw                   `json:"portcullis.raw"`
 }
 
 // decodeFinding is the inverse of FindingDoc.
@@ -255,6 +259,7 @@ func decodeFinding(source []byte) (detect.Finding, error) {
 		Standing: detect.Standing{Successes: in.Successes, People: in.People, Since: in.Known},
 	}
 	f.SetMembers(in.Members)
+	f.SetSuspects(in.Suspects)
 	for i, e := range in.Evidence[:min(len(in.Evidence), detect.MaxEvidence)] {
 		f.Evidence[i] = detect.Evidence{
 			Source: e.Raw.Text("source", e.Source), Offset: e.Offset, Time: e.Time,

@@ -83,6 +83,7 @@ func Findings() []detect.Finding {
 			LastSeen: start + int64(n)*9e9 + int64(n), Count: int64(n) * 1000, Updated: start + int64(n)*9e9,
 			Why: fmt.Sprintf("%d refused logins \"<b>\" \xfe", n), Route: []string{"", "/login", "/b\n\xff"}[n%3],
 			Members:  []string{"", detect.PackMembers([]detect.Member{{Subject: detect.Subject{Kind: "ip", Value: "192.0.2.9"}, Score: 0.25, Count: int64(n)}, {Subject: detect.Subject{Kind: "account", Value: "a b\n"}, Score: 0.5, Count: 1}})}[n%2],
+			Suspects: []string{"", detect.PackSuspects([]detect.Suspects{{Class: detect.Class{Route: "/login", Agent: "curl/8 \"x\""}, Clients: int64(n), Standing: detect.Standing{Successes: 1, People: 1}}})}[n%2],
 			Standing: detect.Standing{Successes: int64(n % 4), People: int64(n % 3), Since: start - int64(n)},
 		}
 		f.ID = detect.FindingID(f.Rule, f.Subject, f.Window)
