@@ -180,6 +180,7 @@ func (e *Enforcer) allow(b *batch, c Command, now time.Time) string {
 	e.mem.allows = append(e.mem.allows, a)
 	b.allows = append(b.allows, a)
 	b.disallows = slices.DeleteFunc(b.disallows, func(v string) bool { return v == a.Value })
+	e.mem.dirty = true // classes spare it from now on
 	var gone []*Decision
 	for _, d := range e.sorted(anyDecision) {
 		if sel.matches(d.Subject) {
@@ -205,6 +206,7 @@ func (e *Enforcer) disallow(b *batch, c Command) string {
 	if len(e.mem.allows) == before {
 		return fmt.Sprintf("error: %s is not on the allow-list of the ledger (entries of the configuration are changed there)", value)
 	}
+	e.mem.dirty = true
 	b.disallows = append(b.disallows, value)
 	b.allows = slices.DeleteFunc(b.allows, func(a Allow) bool { return a.Value == value })
 	return "removed " + value + " from the allow-list"

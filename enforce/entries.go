@@ -16,6 +16,11 @@ func targetOf(s detect.Subject, route string) (Target, error) {
 	case "ip", "cidr":
 		p, err := Prefix(s)
 		return Target{Prefix: p, Route: route}, err
+	case "class":
+		if _, ok := detect.ParseClass(s); !ok {
+			return Target{}, fmt.Errorf("enforce: %s is no class: want a route and a quoted user agent", quoted(s.Value))
+		}
+		return Target{Subject: s}, nil
 	case "consumer", "account", "key", "session", "fingerprint", "asn", "country", "route":
 		if s.Value == "" {
 			return Target{}, fmt.Errorf("enforce: a subject of kind %s has no value", quoted(s.Kind))
@@ -29,8 +34,8 @@ func targetOf(s detect.Subject, route string) (Target, error) {
 }
 
 // entries is what the gateways should hold: one entry a target, the strongest; of equally
-// strong ones the first.
-func entries(live []*Decision) []Entry {
+// strong ones the first. Classes spare those prefixes.
+func entries(live []*Decision, spare string) []Entry {
 	all := make([]Entry, 0, len(live))
 	order := make([]int32, 0, len(live))
 	for _, d := range live {
@@ -41,6 +46,9 @@ func entries(live []*Decision) []Entry {
 		order = append(order, int32(len(all)))
 		all = append(all, Entry{Decision: d.ID, Prefix: t.Prefix, Subject: t.Subject, Route: t.Route,
 			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Until: d.Expires, Why: d.Why})
+		if d.Subject.Kind == "class" {
+			all[len(all)-1].Spare = spare
+		}
 	}
 	slices.SortFunc(order, func(i, j int32) int {
 		a, b := &all[i], &all[j]

@@ -25,7 +25,7 @@ func TestEntriesAreTheStrongest(t *testing.T) {
 				best[target] = d
 			}
 		}
-		got := entries(live)
+		got := entries(live, "")
 		if len(got) != len(best) {
 			t.Fatalf("%d entries of %d targets: %+v", len(got), len(best), got)
 		}

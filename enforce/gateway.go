@@ -20,6 +20,7 @@ type Entry struct {
 	Rate     float64 // requests a second, with Throttle
 	Burst    int     // requests above Rate let through at once, with Throttle
 	Until    int64   // when it is over, Unix nanoseconds; 0 = not said. Only for gateways that let it lapse by themselves: it is removed in time
+	Spare    string  // of a class of requests: prefixes that it does not hit, separated by blanks
 	Why      string  // in words, for people; holds text that an attacker chose
 }
 

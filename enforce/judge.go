@@ -17,7 +17,10 @@ const policyName = "policy"
 
 // judge counts a finding and decides what it leads to.
 func (e *Enforcer) judge(ctx context.Context, b *batch, f *detect.Finding, now time.Time) error {
-	if err := e.judgeOne(ctx, b, f, false, now); err != nil || f.Members == "" {
+	if err := e.judgeOne(ctx, b, f, false, now); err != nil {
+		return err
+	}
+	if err := e.judgeClasses(ctx, b, f, now); err != nil || f.Members == "" {
 		return err
 	}
 	list := f.MemberList()
@@ -161,7 +164,7 @@ func (e *Enforcer) draft(w wanted, action Action, route string, now time.Time) D
 		d.Collateral += "; " + w.ruling.Why
 	}
 	if action == Throttle {
-		d.Rate, d.Burst = e.cfg.Policy.Rate, e.cfg.Policy.Burst
+		d.Rate, d.Burst = e.policy.pace(f)
 	}
 	return d
 }

@@ -236,7 +236,7 @@ func (e *Enforcer) push() {
 			m.leaving[id] = m.gen
 		}
 	}
-	want := entries(live)
+	want := entries(live, e.guard.spared(m.allows, began.UnixNano()))
 	for _, p := range e.pushers {
 		p.give(push{gen: m.gen, want: fitting(p.gw, want)}, m.urgent)
 	}

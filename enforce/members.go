@@ -14,7 +14,7 @@ const membersJudged = 256
 // part, and without the standing, which is that of all of them.
 func member(f *detect.Finding, m detect.Member) detect.Finding {
 	one := *f
-	one.Subject, one.Members, one.Standing = m.Subject, "", detect.Standing{}
+	one.Subject, one.Members, one.Suspects, one.Standing = m.Subject, "", "", detect.Standing{}
 	one.Confidence *= min(max(m.Score, 0), 1)
 	one.Count = m.Count
 	one.Why = fmt.Sprintf("%s; one of those who take part in it", f.Why)

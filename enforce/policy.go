@@ -218,7 +218,7 @@ func (p *Policy) Judge(r *Record, f *detect.Finding, at int64, live *Decision) V
 	v.Rule = p.heaviest(r, at, v.Enforce)
 	v.For = p.expiry(v.Offence)
 	if v.Action == Throttle {
-		v.Rate, v.Burst = p.cfg.Rate, p.cfg.Burst
+		v.Rate, v.Burst = p.pace(f)
 	}
 	return v
 }
@@ -246,6 +246,8 @@ func (p *Policy) finished(a Action, s detect.Subject, offence int) Action {
 	switch {
 	case a != Block:
 		return a
+	case s.Kind == "class": // whoever else has that agent is only slowed
+		return Throttle
 	case p.cfg.Revoke > 0 && offence >= p.cfg.Revoke && s.Kind == "key":
 		return Revoke
 	case p.cfg.Tarpit:

@@ -16,7 +16,7 @@ type selector struct {
 
 // subjectKinds are the kinds that a person may name as kind:value. An IPv6
 // address holds colons too, hence the list.
-var subjectKinds = [...]string{"ip", "cidr", "consumer", "account", "key", "session", "fingerprint", "asn", "country", "route", "campaign"}
+var subjectKinds = [...]string{"ip", "cidr", "consumer", "account", "key", "session", "fingerprint", "asn", "country", "route", "class", "campaign"}
 
 func newSelector(s string) (selector, error) {
 	s = strings.TrimSpace(s)

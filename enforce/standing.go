@@ -20,8 +20,8 @@ type Standing struct {
 // For is what of it one gateway holds.
 func (s Standing) For(gw Gateway) []Entry { return fitting(gw, s.Entries) }
 
-// Standing reads what should be in force at a moment.
-func (l *Ledger) Standing(ctx context.Context, now time.Time) (s Standing, err error) {
+// Standing reads what should be in force at a moment, for an enforcer with such a guard.
+func (l *Ledger) Standing(ctx context.Context, guard GuardConfig, now time.Time) (s Standing, err error) {
 	if s.Panic, err = l.Panic(ctx); err != nil {
 		return s, err
 	}
@@ -35,8 +35,13 @@ func (l *Ledger) Standing(ctx context.Context, now time.Time) (s Standing, err e
 			live = append(live, d)
 		}
 	}
-	s.Entries = entries(live)
-	return s, nil
+	g, err := NewGuard(guard)
+	if err != nil {
+		return s, err
+	}
+	allows, err := l.Allowing(ctx, now)
+	s.Entries = entries(live, g.spared(allows, now.UnixNano()))
+	return s, err
 }
 
 // Panic says who switched the panic switch on and why; "" = it is off.

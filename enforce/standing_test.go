@@ -14,7 +14,7 @@ func TestStanding(t *testing.T) {
 		var mark int64
 		same := func(what string, want int) enforce.Standing {
 			t.Helper()
-			s, err := w.ledger.Standing(t.Context(), time.Now())
+			s, err := w.ledger.Standing(t.Context(), enforce.DefaultConfig().Guard, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -215,7 +215,7 @@ func (i *inline) follow(ctx context.Context) error {
 
 // stand gives the parts what the ledger says.
 func (i *inline) stand(ctx context.Context) error {
-	s, err := i.ledger.Standing(ctx, now())
+	s, err := i.ledger.Standing(ctx, i.settings.Enforce.Guard, now())
 	if err != nil {
 		return err
 	}

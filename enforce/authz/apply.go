@@ -43,6 +43,8 @@ func (s *Service) Holds(t enforce.Target, a enforce.Action) error {
 		return nil
 	case t.Subject.Value == "":
 		return fmt.Errorf("gateway authz: a subject of kind %.32q has no value", kind)
+	case kind == "class":
+		return holdsClass(t.Subject, a)
 	case kind == "consumer" && s.cfg.Consumer == "":
 		return errors.New("gateway authz: it cannot tell consumers: set authz.consumer_header")
 	case kind == "account" && !s.accounts:
@@ -118,7 +120,7 @@ func (s *Service) rebuild() (changed int) {
 
 // wantedOf makes a rule of a decision.
 func (s *Service) wantedOf(e *enforce.Entry) (wanted, error) {
-	w := wanted{target: target{e.Prefix, e.Subject, e.Route}, act: actBlock, id: e.Decision}
+	w := wanted{target: target{e.Prefix, e.Subject, e.Route}, act: actBlock, id: e.Decision, spare: e.Spare}
 	if err := s.Holds(e.Target(), e.Action); err != nil {
 		return w, fmt.Errorf("decision %.64q: %w", e.Decision, err)
 	}

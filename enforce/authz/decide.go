@@ -82,7 +82,7 @@ func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
 	}
 	at, rule := way{}, (*rule)(nil)
 	if !own {
-		if snap.routed > 0 || len(snap.routes) > 0 || s.routed {
+		if snap.routed > 0 || len(snap.routes) > 0 || len(snap.classes) > 0 || s.routed {
 			w.routes.Resolve(ev)
 			at = way{ev.Route, enrich.Path(ev.Target)}
 		}
@@ -123,6 +123,7 @@ func (s *Service) rates(w *worker, snap *snapshot, at way, r *rule, now, n int64
 	}
 	if len(snap.others) > 0 {
 		r = snap.everyone(at, s.others(snap, ev, at, r))
+		r = snap.class(ev.Client.Unmap().WithZone(""), ev.Agent, at, r)
 	}
 	if r != nil {
 		*v = s.apply(r, now, n)

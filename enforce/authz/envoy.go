@@ -42,6 +42,7 @@ func (e *extAuthz) Check(ctx context.Context, req *authpb.CheckRequest) (*authpb
 	fields := h.GetHeaders()
 	w.ev.Method, w.ev.Target, w.ev.Host = h.GetMethod(), h.GetPath(), h.GetHost()
 	w.ev.Chain, w.ev.Forwarded, w.ev.RealIP = fields["x-forwarded-for"], fields["forwarded"], fields["x-real-ip"]
+	w.ev.Agent = fields["user-agent"]
 	w.ev.Key, w.ev.Token, w.ev.Session = fields["x-api-key"], fields["authorization"], fields["cookie"]
 	if s.cfg.Consumer != "" {
 		w.ev.Consumer = fields[strings.ToLower(s.cfg.Consumer)]
@@ -182,6 +183,8 @@ func (l *rateLimit) decide(d *rlcommon.RateLimitDescriptor, n int64) verdict {
 			w.ev.Method = e.GetValue()
 		case "x_forwarded_for":
 			w.ev.Chain = e.GetValue()
+		case "user_agent":
+			w.ev.Agent = e.GetValue()
 		case "api_key":
 			w.ev.Key = e.GetValue()
 		case "authorization":

@@ -123,6 +123,7 @@ func (s *Service) fill(ev *ingest.Event, h http.Header) {
 	ev.Method = first(h["X-Forwarded-Method"])
 	ev.Target = first(h["X-Forwarded-Uri"])
 	ev.Host = first(h["X-Forwarded-Host"])
+	ev.Agent = first(h["User-Agent"])
 	ev.Key = first(h["X-Api-Key"])
 	ev.Token = first(h["Authorization"])
 	ev.Session = joinedBy(h["Cookie"], "; ")

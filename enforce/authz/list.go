@@ -36,6 +36,7 @@ type wanted struct {
 	pace  pace // of actThrottle
 	id    string
 	label string // what it is called in the RateLimit fields
+	spare string // of a class: prefixes that it does not hit
 }
 
 // rule is one entry of the list. Only due changes once it is there, and gen, which
@@ -46,11 +47,12 @@ type rule struct {
 	due   atomic.Int64 // of a throttle: shared by all whom it hits
 	id    string
 	label string
+	spare string
 	gen   uint64
 }
 
 func (r *rule) is(w *wanted) bool {
-	return r.act == w.act && r.pace == w.pace && r.id == w.id && r.label == w.label
+	return r.act == w.act && r.pace == w.pace && r.id == w.id && r.label == w.label && r.spare == w.spare
 }
 
 // spot is all rules on one prefix or subject. byRoute is never changed, only replaced.
@@ -85,11 +87,12 @@ func (s spot) with(route string, r *rule) spot {
 
 // snapshot is the list at a moment. It is never changed.
 type snapshot struct {
-	addrs  *bart.Table[spot]
-	others map[detect.Subject]spot
-	routes []everyoneRule // of others, those on a route
-	routed int            // rules that are for one route
-	size   int
+	addrs   *bart.Table[spot]
+	others  map[detect.Subject]spot
+	routes  []everyoneRule // of others, those on a route
+	classes []classRule    // of others, those on a user agent and a route
+	routed  int            // rules that are for one route
+	size    int
 }
 
 var nothing = &snapshot{addrs: new(bart.Table[spot])}
@@ -217,9 +220,9 @@ func (l *list) replace(want []wanted) (changed int) {
 		e.sweep()
 	}
 	if e.changed > 0 {
-		next := &snapshot{addrs: e.addrs, others: e.others, routes: e.old.routes, routed: e.routed, size: e.size}
+		next := &snapshot{addrs: e.addrs, others: e.others, routes: e.old.routes, classes: e.old.classes, routed: e.routed, size: e.size}
 		if e.own {
-			next.routes = routesOf(e.others)
+			next.routes, next.classes = routesOf(e.others), classesOf(e.others)
 		}
 		l.cur.Store(next)
 	}
@@ -294,7 +297,7 @@ func (e *edit) want(w *wanted) {
 		e.seen++
 		return
 	}
-	next := &rule{act: w.act, pace: w.pace, id: w.id, label: w.label, gen: e.gen}
+	next := &rule{act: w.act, pace: w.pace, id: w.id, label: w.label, spare: w.spare, gen: e.gen}
 	switch {
 	case have == nil:
 		e.size, e.seen = e.size+1, e.seen+1

@@ -27,7 +27,7 @@ func init() {
 		Doc:     "NGINX 1.17.6 or later through generated include files: 403 for a block, 429 for a throttle",
 		How:     "generated include files, `nginx -t`, reload",
 		Tested:  "1.22.1 (Debian 12)",
-		Holds:   "addresses and prefixes, throttles too on one route; subjects by a variable of nginx, blocked; 100 000 entries measured",
+		Holds:   "addresses and prefixes, throttles too on one route, or of a user agent on a route; subjects by a variable of nginx, blocked; 100 000 entries measured",
 		Actions: nginxActions,
 		Config:  func() any { return new(NginxConfig) },
 		Open: func(config any) (enforce.Gateway, error) {
@@ -127,7 +127,7 @@ func NewNginx(cfg NginxConfig) (*Nginx, error) {
 	if len(bad) > 0 {
 		return nil, errors.Join(bad...)
 	}
-	return &Nginx{cfg: cfg, ability: ability{name: "nginx", actions: nginxActions, kinds: withRoute(cfg.Subjects), routes: true, longest: cfg.HashBucket - 18}}, nil
+	return &Nginx{cfg: cfg, ability: ability{name: "nginx", actions: nginxActions, kinds: withClass(withRoute(cfg.Subjects)), routes: true, longest: cfg.HashBucket - 18}}, nil
 }
 
 // Name implements enforce.Gateway.
@@ -139,6 +139,9 @@ var nginxName = regexp.MustCompile(`^[A-Za-z0-9_:@/+=(\[<#%&',;|^{-][ !#%&'()*+,
 
 // Holds implements enforce.Holder.
 func (g *Nginx) Holds(t enforce.Target, a enforce.Action) error {
+	if t.Subject.Kind == "class" {
+		return g.holdsClass(t.Subject, a)
+	}
 	if err := g.ability.Holds(t, a); err != nil || t.Prefix.IsValid() || t.Subject.Kind == "route" {
 		return g.blocksOnly(t, a, err)
 	}

@@ -35,6 +35,7 @@ func (s *nginxState) httpFile(cfg NginxConfig) []byte {
 	}
 	b = append(b, "}\n\n"...)
 	b = append(b, s.routesPart()...)
+	b = append(b, s.agentsPart()...)
 	b = append(b, s.namesPart(cfg)...)
 	return append(b, nginxZones(cfg, s.classes)...)
 }
@@ -73,8 +74,8 @@ func (s *nginxState) routesPart() string {
 			fmt.Fprintf(&b, "\t\"p%s r%s\" %s;\n", label(p.prefix.String()), label(p.route), p.class.name())
 		}
 	}
-	b.WriteString("}\nmap $portcullis_pair_class $portcullis_class { \"\" $portcullis_everywhere; default $portcullis_pair_class; }\n")
-	b.WriteString("map $portcullis_pair_class $portcullis_subject { \"\" $portcullis_who; default " + key + "; }\n\n")
+	b.WriteString("}\nmap $portcullis_pair_class $portcullis_narrow { \"\" $portcullis_everywhere; default $portcullis_pair_class; }\n")
+	b.WriteString("map $portcullis_pair_class $portcullis_narrow_who { \"\" $portcullis_who; default " + key + "; }\n\n")
 	return b.String()
 }
 

@@ -80,6 +80,8 @@ type nginxState struct {
 	deny     []netip.Prefix
 	throttle []nginxThrottle
 	pairs    []nginxPair         // prefixes on routes
+	agents   []nginxAgent        // user agents that are throttled on a route
+	spared   []netip.Prefix      // whom these do not hit
 	closed   []string            // routes that are closed for all
 	names    map[string][]string // kind → values that are refused
 	classes  []nginxClass        // to be offered: those in use now or before
@@ -106,6 +108,8 @@ func newNginxState(list []enforce.Entry, old []byte) *nginxState {
 	for i := range list {
 		e := &list[i]
 		switch {
+		case e.Subject.Kind == "class":
+			s.addAgent(e)
 		case e.Subject.Kind == "route":
 			s.closed = append(s.closed, e.Subject.Value)
 		case !e.Prefix.IsValid():
@@ -142,7 +146,8 @@ func newNginxState(list []enforce.Entry, old []byte) *nginxState {
 
 func (s *nginxState) uses(c nginxClass) bool {
 	return slices.ContainsFunc(s.throttle, func(t nginxThrottle) bool { return t.class == c }) ||
-		slices.ContainsFunc(s.pairs, func(p nginxPair) bool { return !p.deny && p.class == c })
+		slices.ContainsFunc(s.pairs, func(p nginxPair) bool { return !p.deny && p.class == c }) ||
+		slices.ContainsFunc(s.agents, func(a nginxAgent) bool { return a.class == c })
 }
 
 // routes lists the routes that entries are confined to, the most precise first.
@@ -150,6 +155,9 @@ func (s *nginxState) routes() []string {
 	out := slices.Clone(s.closed)
 	for _, p := range s.pairs {
 		out = append(out, p.route)
+	}
+	for _, a := range s.agents {
+		out = append(out, a.Route)
 	}
 	slices.SortFunc(out, byRoute)
 	return slices.Compact(out)
