@@ -286,8 +286,8 @@ func SetupTraefik(w io.Writer, cfg TraefikConfig, install bool) error {
 	_, err = fmt.Fprintf(w, `Traefik needs a file provider that watches a folder, in its static configuration:
 
 	providers:
+	  providersThrottleDuration: 100ms   # how long it gathers changes; 2s, its default, are as much later a block
 	  file: {directory: %s, watch: true}
-	  # providersThrottleDuration, 2s by default, is how long it gathers changes
 	api: {}   # so that Portcullis can ask whether a list is in force (setting api)
 
 Behind a load balancer Traefik must be told the client by the PROXY protocol
