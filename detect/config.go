@@ -78,6 +78,7 @@ type Config struct {
 	Redact      func(string) string // replaces the secrets of a line that is kept as evidence; called from several goroutines
 	Hide        func(string) string // a subject's value as it is hashed into a finding's id, where addresses are hidden; nil: as it is
 	NewDecoder  func() (Decoder, error)
+	Costs       *Costs       // adds up what detectors take; nil: none are timed
 	Now         func() int64 // wall clock in Unix seconds, to disbelieve lines from the future; nil in a replay
 }
 

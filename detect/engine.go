@@ -57,6 +57,10 @@ func New(cfg Config) (*Engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("detect: %w", err)
 		}
+		w.meter = newMeter(cfg.Costs, 0, w, nil)
+		if i == 0 && w.meter != nil {
+			w.meter.wide = e.wide
+		}
 		e.workers = append(e.workers, w)
 	}
 	e.seen = &watchSet{}
@@ -119,8 +123,10 @@ func (e *Engine) ceiling() int64 {
 func (e *Engine) inline(b *ingest.Batch) {
 	w := e.workers[0]
 	e.mark.ceiling = e.ceiling()
+	w.meter.begin()
 	q := e.mark.open(b, func() int64 { return e.earliest(b) })
 	p := e.books.page(b)
+	before := p.row.Processed
 	for i := range b.Rejects {
 		p.reject(b.Rejects[i])
 	}
@@ -139,6 +145,7 @@ func (e *Engine) inline(b *ingest.Batch) {
 	b.Release()
 	e.mark.settle()
 	w.closeTo(e.mark.closed())
+	w.meter.end(int(p.row.Processed - before))
 }
 
 // Advance closes the seconds up to sec although no event says so: the caller

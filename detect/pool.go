@@ -139,6 +139,7 @@ func (p *pool) worker(w *worker, in <-chan *job) {
 	defer p.wg.Done()
 	var list [aheadMost]*item
 	for j := range in {
+		w.meter.begin()
 		mine := j.mine[w.number]
 		for len(mine) > 0 {
 			n := min(len(mine), aheadMost)
@@ -155,6 +156,7 @@ func (p *pool) worker(w *worker, in <-chan *job) {
 			}
 		}
 		w.closeTo(j.closed)
+		w.meter.end(len(j.mine[w.number]))
 		if j.left.Add(-1) == 0 {
 			clear(j.items)
 			j.batch.Release()

@@ -24,6 +24,8 @@ type wide struct {
 	closed   int64
 	rollups  map[rollupKey]*rollupState
 	levels   [manyBy]*level // nil for ByClient
+	timed    bool           // see Costs
+	since    int64          // lines seen when that began
 }
 
 // level is the state of one kind of subject: one shard whose slots are those.
@@ -86,6 +88,7 @@ func newLevel(cfg *Config, by By, w *wide) (*level, error) {
 			l.hitters = append(l.hitters, x)
 		}
 	}
+	l.meter = newMeter(cfg.Costs, 1, l.worker, l)
 	return l, nil
 }
 

@@ -47,6 +47,7 @@ type worker struct {
 	lapsing bool      // whether some rule asks for Lapsing
 	touch   []toucher // what every request reads
 	read    uint64    // keeps fetch from being optimised away
+	meter   *meter    // nil: nothing is timed
 	number  int
 	by      By
 	workers int

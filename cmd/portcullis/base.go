@@ -35,13 +35,14 @@ type base struct {
 	rejects  rejectedFile
 	inline   *inline // what others ask; nil: not in this process
 	meters   *meters
+	costs    *detect.Costs // of the detectors in this process
 	started  time.Time
 	web      atomic.Pointer[console.Server] // once it is made
 }
 
 // openBase opens the database in the state folder, which it makes.
 func openBase(ctx context.Context, s *Settings, log *slog.Logger) (*base, error) {
-	b := &base{settings: s, log: log, quiet: log, started: now()}
+	b := &base{settings: s, log: log, quiet: log, started: now(), costs: newCosts()}
 	var err error
 	if b.meters, err = newMeters(now); err != nil {
 		return nil, err
@@ -131,6 +132,7 @@ func (b *base) serve(ctx context.Context, metrics *telemetry.Collector, deps con
 	deps.Alerts = b.alerts
 	deps.Rules, deps.KeysFile = b.settings.consoleRules, b.settings.consoleKeys()
 	deps.SessionsFile = filepath.Join(b.settings.StateDir, consoleSessionsFile)
+	deps.Costs = b.costs.PerLine
 	deps.Metrics = telemetry.MetricsHandler(registry, b.log)
 	desk, err := b.openBacktests()
 	if err != nil {

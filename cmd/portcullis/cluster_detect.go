@@ -83,7 +83,7 @@ func (c *cluster) makeTask(k task.Key) (*task.Task, error) {
 			Wide: c.layout.Wide, Identity: c.identity, Watch: c.detect.watch.join,
 			Engine: func(emit func(detect.Finding), saw func(detect.Sighting)) (*detect.Engine, error) {
 				return newEngine(c.settings, engineOptions{workers: 1, live: true, forward: true, log: c.quiet, hide: c.idText(), enrich: c.detect.enrich,
-					sealed: c.settings.Kafka.Redact, emit: c.meters.counting(emit), saw: saw, now: func() int64 { return now().Unix() }})
+					sealed: c.settings.Kafka.Redact, costs: c.costs, emit: c.meters.counting(emit), saw: saw, now: func() int64 { return now().Unix() }})
 			},
 			Sightings: c.topics.Sightings,
 		}), nil

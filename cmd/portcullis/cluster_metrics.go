@@ -23,6 +23,8 @@ var clusterDescs = []telemetry.Desc{
 	{Name: "portcullis_task_waiting", Help: "Messages that a part of the detection has not taken in.", Kind: telemetry.Gauge, Labels: byTask},
 	{Name: "portcullis_task_lost_total", Help: "Messages that were deleted before a part of the detection read them.", Kind: telemetry.Counter, Labels: byTask},
 	{Name: "portcullis_task_clients", Help: "Clients tracked, by part of the detection.", Kind: telemetry.Gauge, Labels: byTask},
+	describedIn(pipelineDescs, "portcullis_detector_cost_seconds"),
+	describedIn(pipelineDescs, "portcullis_timed_lines_total"),
 	{Name: "portcullis_leads", Help: "1 while this process is the active enforcer. Decisions and gateways are of that one only.", Kind: telemetry.Gauge},
 	describedIn(pipelineDescs, "portcullis_decisions"),
 	describedIn(pipelineDescs, "portcullis_enforce_queue"),
@@ -63,6 +65,7 @@ func (c *cluster) emitMetrics(emit emitter) {
 	}
 	if c.detect != nil {
 		emit("portcullis_tasks", float64(len(c.detect.fleet.Keys())))
+		c.emitCosts(emit)
 	}
 	if c.enforce != nil {
 		e := c.enforce.active.Load()

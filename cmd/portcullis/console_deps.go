@@ -52,3 +52,9 @@ func (s *Settings) modeOf(name string, spec detect.Spec, off bool) string {
 		detect.Recon: policy.Families.Recon, detect.API: policy.Families.API,
 	}[spec.Family]
 }
+
+// newCosts adds up what detectors take, by this machine's clock.
+func newCosts() *detect.Costs {
+	start := now()
+	return detect.NewCosts(func() int64 { return int64(now().Sub(start)) })
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -96,8 +97,39 @@ func TestE2EConsole(t *testing.T) {
 	if made := getJSON[page](r, "/api/v1/decisions").Decisions; len(made) != 2 || made[0].State != "approved" {
 		t.Errorf("decisions: %+v", made)
 	}
+	r.costs()
 	r.release(d.ID, addr, other)
 	r.down()
+}
+
+// costs waits until a batch was timed, and what the detectors take of a line is shown.
+func (r *rig) costs() {
+	r.t.Helper()
+	n := 0
+	await(r.t, "what detectors take", r.words, func() bool {
+		var lines []string // of clients of every worker
+		for range 20 {
+			n++
+			lines = append(lines, line(fmt.Sprintf("192.0.2.%d", n%250), time.Now(), "GET /a", 200, "x"))
+		}
+		write(r.t, r.log, lines...)
+		_, text := r.get("/metrics")
+		return strings.Contains(text, `portcullis_detector_cost_seconds{rule="injection"} `) && strings.Contains(text, `portcullis_detector_cost_seconds{rule="rate-route"} `)
+	})
+	list := getJSON[struct {
+		Rules []struct {
+			Rule string
+			Cost *float64 `json:"cost_ns"`
+		}
+	}](r, "/api/v1/rules").Rules
+	for _, x := range list {
+		if x.Rule == "campaign" || x.Rule == "limit" { // the one reads no lines, the other nothing where no limit is set
+			continue
+		}
+		if x.Cost == nil || *x.Cost < 0 || *x.Cost > 1e6 {
+			r.t.Errorf("%s takes %v of a line", x.Rule, x.Cost)
+		}
+	}
 }
 
 // release is refused to other sites' pages and to who gives no reason, and done

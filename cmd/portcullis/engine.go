@@ -25,6 +25,7 @@ type engineOptions struct {
 	saw     func(detect.Sighting)
 	now     func() int64 // wall clock in Unix seconds; nil in a replay
 	noTime  func() int64
+	costs   *detect.Costs // adds up what detectors take; nil: none are timed
 	log     *slog.Logger
 	clients bool                                          // only whose the lines are is asked: no documents of the API are read
 	sealed  bool                                          // the lines' secrets were replaced before the bus
@@ -72,7 +73,7 @@ func engineConfig(s *Settings, o engineOptions, seed uint64) detect.Config {
 		Rules: rules, Inspect: s.Inspect,
 		LateSeconds: int64(s.Engine.Late.Seconds()), IdleSeconds: int64(s.Engine.Idle.Seconds()),
 		MaxClients: s.Engine.MaxClients, Seed: seed,
-		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now, Hide: o.hide,
+		Live: o.live, Emit: o.emit, Saw: o.saw, Now: o.now, Hide: o.hide, Costs: o.costs,
 	}
 }
 

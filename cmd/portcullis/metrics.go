@@ -37,6 +37,8 @@ var pipelineDescs = []telemetry.Desc{
 	{Name: "portcullis_clients", Help: "Clients tracked.", Kind: telemetry.Gauge},
 	{Name: "portcullis_clients_evicted_total", Help: "Clients forgotten because the table was full.", Kind: telemetry.Counter},
 	{Name: "portcullis_state_bytes", Help: "Memory of the tables and of the detectors' state, estimated.", Kind: telemetry.Gauge},
+	{Name: "portcullis_detector_cost_seconds", Help: "What a detector takes of a line, on average over the lines that were timed since the start.", Kind: telemetry.Gauge, Labels: []string{"rule"}},
+	{Name: "portcullis_timed_lines_total", Help: "Lines for which the detectors were timed: one batch in 512, since the start.", Kind: telemetry.Counter},
 	{Name: "portcullis_findings_open", Help: "Findings whose window is not over.", Kind: telemetry.Gauge},
 	{Name: "portcullis_decisions", Help: "Decisions that have not ended, by state.", Kind: telemetry.Gauge, Labels: []string{"state"}},
 	{Name: "portcullis_enforce_queue", Help: "Findings waiting for the enforcer.", Kind: telemetry.Gauge},
@@ -90,11 +92,20 @@ func (p *pipeline) emitMetrics(emit emitter) {
 	emit("portcullis_clients_evicted_total", float64(stats.Evicted))
 	emit("portcullis_state_bytes", float64(stats.Bytes))
 	emit("portcullis_findings_open", float64(stats.Findings))
+	p.emitCosts(emit)
 	emit("portcullis_state_saved", onOff(p.unsaved.Load() == nil))
 	emitEnforcer(emit, p.enforcer.Health())
 	if p.mirror != nil {
 		emitElastic(emit, p.mirror.store)
 		emit("portcullis_elasticsearch_left_out_total", float64(p.mirror.leftOut.Load()))
+	}
+}
+
+// emitCosts exports what the detectors take; their names are compiled in or in the settings.
+func (b *base) emitCosts(emit emitter) {
+	emit("portcullis_timed_lines_total", float64(b.costs.Lines()))
+	for rule, nanos := range b.costs.PerLine() {
+		emit("portcullis_detector_cost_seconds", nanos/1e9, rule)
 	}
 }
 

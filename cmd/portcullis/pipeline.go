@@ -89,7 +89,7 @@ func (p *pipeline) openState(ctx context.Context) error {
 	if p.enrich, err = newEnricher(s, true, p.quiet); err != nil {
 		return err
 	}
-	if p.engine, err = newEngine(s, engineOptions{formats: formatsOf(s), create: true, live: true, log: p.quiet, hide: p.idText(), enrich: p.enrich, sealed: s.Identity.Redact.Bus,
+	if p.engine, err = newEngine(s, engineOptions{formats: formatsOf(s), create: true, live: true, log: p.quiet, hide: p.idText(), enrich: p.enrich, sealed: s.Identity.Redact.Bus, costs: p.costs,
 		emit: p.emit, saw: p.saw, now: func() int64 { return now().Unix() }, noTime: func() int64 { return now().UnixNano() }}); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (h *house) setReady(err error) {
 func (h *house) deps() console.Deps {
 	return console.Deps{
 		Findings: h.db, Decisions: h.ledger, Audit: h.ledger, Allowed: h.ledger, Poster: h.ledger, Alerts: h.alerts,
-		Rules: consoletest.Rules, Backtests: h.desk, BacktestOffer: consoletest.BacktestOffer,
+		Rules: consoletest.Rules, Costs: consoletest.Costs, Backtests: h.desk, BacktestOffer: consoletest.BacktestOffer,
 		Status: func() console.Status { return consoletest.Status(h.clock()) },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "portcullis_up 1\n")

@@ -196,10 +196,17 @@ func (s *Server) getRules(w http.ResponseWriter, r *http.Request) error {
 	if s.deps.Rules != nil {
 		rules = s.deps.Rules()
 	}
+	var costs map[string]float64
+	if s.deps.Costs != nil {
+		costs = s.deps.Costs()
+	}
 	for _, x := range rules {
 		j := ruleJSON{Rule: x.Name, Version: x.Version, Family: x.Family, Flags: x.Doc, Tags: list(x.Tags), By: x.By, Needs: x.Needs,
 			State: x.State, Evasion: x.Evasion, Enabled: x.Enabled, Mode: x.Mode}
 		j.count(tallies, judged)
+		if nanos, known := costs[x.Name]; known {
+			j.CostNS = &nanos
+		}
 		out.Rules = append(out.Rules, j)
 	}
 	slices.SortFunc(out.Rules, func(a, b ruleJSON) int { return strings.Compare(a.Rule, b.Rule) })
