@@ -53,6 +53,7 @@ type KeysClientIssueCmd struct {
 	Consumer string   `placeholder:"NAME" help:"Whose it is: what the API, the log and findings see. The key's name where it is not given."`
 	Scope    []string `placeholder:"SCOPE" help:"A scope that it has; may be repeated."`
 	Route    []string `sep:"none" placeholder:"ROUTE" help:"A route that it opens, such as \"/orders/*\" or \"GET,POST /orders/{id}\"; may be repeated. Without any it opens all."`
+	Plan     string   `placeholder:"PLAN" help:"A plan, which authz.quotas gives a quota."`
 	Expires  Span     `placeholder:"SPAN" default:"365d" help:"When it ends, such as 30d; 0s means never."`
 }
 
@@ -71,6 +72,7 @@ type KeysClientRevokeCmd struct {
 type clientKey struct {
 	Name     string   `json:"name"`
 	Consumer string   `json:"consumer,omitempty"`
+	Plan     string   `json:"plan,omitempty"`
 	IDs      []string `json:"ids,omitempty"`
 	Scopes   []string `json:"scopes,omitempty"`
 	Routes   []string `json:"routes,omitempty"`
@@ -81,7 +83,7 @@ type clientKey struct {
 }
 
 func clientKeyOf(k *authn.Key) clientKey {
-	x := clientKey{Name: k.Name, Consumer: k.Consumer, Scopes: k.Scopes, Created: k.Created.Format(time.RFC3339), State: "in force"}
+	x := clientKey{Name: k.Name, Consumer: k.Consumer, Plan: k.Plan, Scopes: k.Scopes, Created: k.Created.Format(time.RFC3339), State: "in force"}
 	for _, r := range k.Routes {
 		x.Routes = append(x.Routes, r.String())
 	}
@@ -164,7 +166,7 @@ func (a *App) showClientKey(name, shown, more string) error {
 
 // Run implements the command.
 func (c *KeysClientIssueCmd) Run(app *App) error {
-	key := authn.Key{Name: c.Name, Consumer: c.Consumer, Scopes: c.Scope}
+	key := authn.Key{Name: c.Name, Consumer: c.Consumer, Plan: c.Plan, Scopes: c.Scope}
 	if key.Consumer == "" {
 		key.Consumer = c.Name
 	}

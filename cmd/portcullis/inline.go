@@ -78,7 +78,8 @@ func (i *inline) openAuthz() error {
 		return err
 	}
 	i.authz, err = authz.New(cfg, authz.Deps{Identity: ident, Routes: i.settings.Routes, Log: i.log, Now: now,
-		Authn: authn.Deps{Secret: clientSecret(ring), Keys: i.settings.clientKeys()}})
+		Authn: authn.Deps{Secret: clientSecret(ring), Keys: i.settings.clientKeys(),
+			Quotas: filepath.Join(i.settings.StateDir, "quotas.json")}})
 	return err
 }
 
@@ -316,6 +317,7 @@ var inlineDescs = []telemetry.Desc{
 	{Name: "portcullis_authz_decisions_total", Help: "Requests that authz answered, by outcome.", Kind: telemetry.Counter, Labels: []string{"outcome"}},
 	{Name: "portcullis_authz_credentials_total", Help: "Requests whose credentials authz looked at: known, none where none are needed, or why they were refused.", Kind: telemetry.Counter, Labels: []string{"result"}},
 	{Name: "portcullis_authz_client_keys", Help: "Secrets of client keys that authz knows; two for a key that is being rotated.", Kind: telemetry.Gauge},
+	{Name: "portcullis_authz_quota_skipped_total", Help: "Requests that no quota counted, since there are too many consumers.", Kind: telemetry.Counter},
 	{Name: "portcullis_authz_undecided_total", Help: "Requests that authz could not decide on, by reason.", Kind: telemetry.Counter, Labels: []string{"reason"}},
 	{Name: "portcullis_authz_entries", Help: "Entries of the list of authz.", Kind: telemetry.Gauge},
 	{Name: "portcullis_authz_noted_total", Help: "Requests of clients on lists that are only observed.", Kind: telemetry.Counter},
@@ -342,6 +344,7 @@ func (i *inline) emit(emit func(name string, value float64, labels ...string)) {
 		for result, n := range s.Credentials.Refused {
 			emit("portcullis_authz_credentials_total", float64(n), result)
 		}
+		emit("portcullis_authz_quota_skipped_total", float64(s.Credentials.Skipped))
 		emit("portcullis_authz_client_keys", float64(s.Credentials.Secrets))
 		for reason, n := range s.Undecided {
 			emit("portcullis_authz_undecided_total", float64(n), reason)

@@ -53,11 +53,12 @@ type Stats struct {
 	Nobody  int64            // requests that passed without credentials
 	Refused map[string]int64 // by reason
 	Secrets int              // of client keys, now
+	Skipped int64            // requests that no quota counted for want of room
 }
 
 // Stats returns the counts.
 func (g *Guard) Stats() Stats {
-	s := Stats{Known: g.counts[faultNone].Load(), Nobody: g.noNames.Load(), Refused: map[string]int64{}}
+	s := Stats{Skipped: g.quotas.skips.Load(), Known: g.counts[faultNone].Load(), Nobody: g.noNames.Load(), Refused: map[string]int64{}}
 	for f := faultMissing; f < faults; f++ {
 		s.Refused[f.String()] = g.counts[f].Load()
 	}

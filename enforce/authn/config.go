@@ -34,6 +34,8 @@ type Config struct {
 	TokenCache int      `yaml:"token_cache" default:"65536" doc:"verified tokens that are remembered until they end; about 500 bytes each"`
 	ClientCert string   `yaml:"client_cert_header" default:"" doc:"header in which the gateway tells the client's certificate, for tokens that are bound to one (RFC 8705): X-Forwarded-Client-Cert as Envoy writes it, or the certificate as percent-encoded PEM; only one that the gateway always writes itself"`
 
+	Quotas []Quota `yaml:"quotas" doc:"requests of consumers in a day and a month, beside the rates in limits"`
+
 	Realm  string `yaml:"realm" default:"api" doc:"what WWW-Authenticate calls the API"`
 	Secret string `yaml:"identity_secret" secret:"file" doc:"the secret that signs what an API is told of its client (X-Portcullis-Signature); without it the fields are not signed"`
 }
@@ -82,6 +84,12 @@ func (c *Config) Check(report func(key, message string)) {
 		report("access_default", "token needs an issuer in tokens")
 	}
 	c.checkTokens(report)
+	if len(c.Quotas) > maxQuotas {
+		report("quotas", fmt.Sprintf("has more than %d entries", maxQuotas))
+	}
+	for i := range c.Quotas {
+		c.Quotas[i].check(func(key, message string) { report(fmt.Sprintf("quotas[%d].%s", i, key), message) })
+	}
 }
 
 func (c *Config) checkTokens(report func(key, message string)) {

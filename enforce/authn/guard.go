@@ -14,6 +14,7 @@ import (
 // Identity is who a client turned out to be.
 type Identity struct {
 	Consumer string
+	Plan     string   // of the key, for quotas
 	KeyID    string   // of the key, or a name of the token: neither is a secret
 	Kind     string   // key or token; "" = nobody
 	Scopes   []string // never changed
@@ -70,6 +71,7 @@ type Result struct {
 type Deps struct {
 	Secret [SecretBytes]byte // of the installation, under which keys are stored
 	Keys   string            // file of keys where Config.Keys is empty
+	Quotas string            // file of what consumers have used of their quotas; "" = it is forgotten at the end
 	Log    *slog.Logger
 }
 
@@ -90,6 +92,7 @@ type Guard struct {
 	on       bool
 	keys     *keyring
 	tokens   *tokens
+	quotas   *quotas
 	rules    []rule
 	fallback rule
 	work     sync.Pool
@@ -134,6 +137,7 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 	if path != "" {
 		g.keys = newKeyring(path, deps.Secret, deps.Log)
 	}
+	g.quotas = newQuotas(cfg.Quotas, deps.Quotas, deps.Log)
 	var err error
 	g.tokens, err = newTokens(&cfg, deps.Log)
 	return g, err
@@ -146,6 +150,12 @@ func orAny(need string) string {
 	return need
 }
 
+// Load reads what was counted before; call it before the first request and before Run.
+func (g *Guard) Load() { g.quotas.load() }
+
+// Use counts n requests of a client that is let in against its quota.
+func (g *Guard) Use(who *Identity, now time.Time, n int64) Usage { return g.quotas.take(who, now, n) }
+
 // Run keeps what the guard knows up to date until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
 	var wg sync.WaitGroup
@@ -153,6 +163,7 @@ func (g *Guard) Run(ctx context.Context) {
 		wg.Go(func() { g.keys.follow(ctx) })
 	}
 	wg.Go(func() { g.tokens.run(ctx) })
+	wg.Go(func() { g.quotas.follow(ctx) })
 	wg.Wait()
 }
 

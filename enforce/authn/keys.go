@@ -49,6 +49,7 @@ type Keys struct {
 type Key struct {
 	Name     string    `json:"name"`
 	Consumer string    `json:"consumer"`
+	Plan     string    `json:"plan,omitempty"` // names a quota
 	Scopes   []string  `json:"scopes,omitempty"`
 	Routes   []Route   `json:"routes,omitempty"` // none = every route
 	Created  time.Time `json:"created"`
@@ -145,6 +146,8 @@ func (k *Key) check() error {
 		return errors.New("a name has letters, digits and ._- only, 64 at most")
 	case !plainText(k.Consumer):
 		return fmt.Errorf("the consumer %.40q must be up to 128 printable ASCII characters without quotes: it stands in headers", k.Consumer)
+	case k.Plan != "" && !plainText(k.Plan):
+		return fmt.Errorf("the plan %.40q must be up to 128 printable ASCII characters without quotes", k.Plan)
 	case len(k.Scopes) > maxScopes || len(k.Routes) > maxRoutes:
 		return fmt.Errorf("at most %d scopes and %d routes", maxScopes, maxRoutes)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+
+	"github.com/portcullis/portcullis/enforce/authn"
 )
 
 // The problem types of draft-ietf-httpapi-ratelimit-headers-11, section 5.
@@ -44,6 +46,11 @@ const retryClosed = "5"
 // answerOf puts a verdict into words.
 func answerOf(v verdict) answer {
 	a := answer{status: http.StatusOK}
+	if v.quota.Over || v.policy == "" {
+		v.policy, v.left, v.wait = v.quota.Name, v.quota.Left, v.quota.Wait
+	} else {
+		v.quota = authn.Usage{}
+	}
 	if v.policy != "" {
 		a.add("RateLimit-Policy", policyField(v))
 		a.add("RateLimit", limitField(v))
@@ -86,13 +93,22 @@ func instance(r *rule) string {
 // policyField is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers-11,
 // section 3): the quota from rest, and in how many seconds all of it comes back.
 func policyField(v verdict) string {
+	var quota, window int64
+	switch v.quota.Name {
+	case "day":
+		quota, window = v.quota.Max, 24*60*60
+	case "month":
+		quota, window = v.quota.Max, 30*24*60*60 // the calendar's months differ: Retry-After is exact
+	default:
+		quota, window = v.pace.Quota(), v.pace.Window()
+	}
 	b := make([]byte, 0, 48)
 	b = append(b, '"')
 	b = append(b, v.policy...)
 	b = append(b, `";q=`...)
-	b = strconv.AppendInt(b, v.pace.Quota(), 10)
+	b = strconv.AppendInt(b, quota, 10)
 	b = append(b, ";w="...)
-	return string(strconv.AppendInt(b, max(v.pace.Window(), 1), 10))
+	return string(strconv.AppendInt(b, max(window, 1), 10))
 }
 
 // limitField is the RateLimit field (section 4 there): what is left now, and in how

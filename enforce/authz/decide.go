@@ -62,6 +62,7 @@ type verdict struct {
 	left    int64
 	wait    time.Duration // until there is one more
 	auth    authn.Result  // who asks, and for refused what is said
+	quota   authn.Usage   // of whom asks, where one counted the request
 }
 
 // decide answers the request in the worker's event, which holds what the gateway told
@@ -95,8 +96,14 @@ func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
 	if !own {
 		s.rates(w, snap, at, rule, now.UnixNano(), n, &v)
 	}
-	if v.outcome == allowed && v.auth.Status != 0 {
+	switch {
+	case v.outcome != allowed:
+	case v.auth.Status != 0:
 		v.outcome = refused
+	default:
+		if v.quota = s.guard.Use(&v.auth.Who, now, n); v.quota.Over {
+			v.outcome = throttled
+		}
 	}
 	return s.count(v)
 }

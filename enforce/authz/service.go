@@ -138,6 +138,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.door == nil {
 		return nil
 	}
+	s.guard.Load()
 	// Both listen before either serves: a port that is taken is an error at once.
 	listeners, err := s.listen(ctx)
 	if err != nil {
