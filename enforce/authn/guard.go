@@ -150,6 +150,9 @@ func orAny(need string) string {
 	return need
 }
 
+// Identifies reports whether clients are told by their credentials.
+func (g *Guard) Identifies() bool { return g.on || len(g.tokens.issuers) > 0 }
+
 // Load reads what was counted before; call it before the first request and before Run.
 func (g *Guard) Load() { g.quotas.load() }
 

@@ -45,8 +45,8 @@ func (s *Service) Holds(t enforce.Target, a enforce.Action) error {
 		return fmt.Errorf("gateway authz: a subject of kind %.32q has no value", kind)
 	case kind == "class":
 		return holdsClass(t.Subject, a)
-	case kind == "consumer" && s.cfg.Consumer == "":
-		return errors.New("gateway authz: it cannot tell consumers: set authz.consumer_header")
+	case kind == "consumer" && s.cfg.Consumer == "" && !s.guard.Identifies():
+		return errors.New("gateway authz: it cannot tell consumers: set authz.access or authz.consumer_header")
 	case kind == "account" && !s.accounts:
 		return errors.New("gateway authz: it cannot tell accounts, other than those of Basic credentials with identity.basic_user")
 	case kind == "key", kind == "session", kind == "route", kind == "consumer", kind == "account":

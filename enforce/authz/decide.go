@@ -124,7 +124,8 @@ func (s *Service) rates(w *worker, snap *snapshot, at way, r *rule, now, n int64
 	who := v.auth
 	if len(snap.others) > 0 || s.named {
 		w.identity.Resolve(ev)
-		if who.Who.Consumer != "" {
+		// What a token only claims counts for nothing where tokens are verified.
+		if who.Who.Consumer != "" || ev.Flags&ingest.FlagClaimed != 0 && s.guard.Identifies() {
 			ev.Consumer, ev.Flags = who.Who.Consumer, ev.Flags&^ingest.FlagClaimed
 		}
 	}

@@ -50,7 +50,8 @@ func TestQuotaAnswers(t *testing.T) {
 	} {
 		got := s.forwarded("127.0.0.1:9", "192.0.2.1", x.path, "X-Api-Key", x.key, "X-Forwarded-Method", "GET")
 		h := got.Header()
-		if got.Code != x.status || first(h["RateLimit"]) != x.limit || first(h["RateLimit-Policy"]) != x.policy || h.Get("Retry-After") != x.retry {
+		told := func(name string) string { return first(h[name]) } // as it is written, not as Go would
+		if got.Code != x.status || told("RateLimit") != x.limit || told("RateLimit-Policy") != x.policy || h.Get("Retry-After") != x.retry {
 			t.Errorf("request %d: %d %v, want %+v", i+1, got.Code, h, x)
 		}
 	}
