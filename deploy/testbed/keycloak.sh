@@ -10,7 +10,7 @@
 # "console-secret", which demands PKCE, and the people vera (group watchers), otto (oncall),
 # ada (leads) and nora, who is in no group; their password is their name and "-secret". For
 # access tokens it knows the clients orders-batch, orders-short (tokens of a second), orders-es256, orders-hs256,
-# other-batch (another API), orders-app (for people), gateway, which may ask about tokens, and
+# other-batch (another API), orders-app (for people), orders, which may ask about tokens, and
 # keeper, which may change the realm; their secret is their name and "-secret", too.
 # What it keeps is in memory. With TESTBED_OWNER=PID it also ends with that process,
 # however that ends. What goes wrong is said aloud, with the line that helps.
@@ -66,5 +66,5 @@ case "${1:-}:$#" in
   fetch:1) fetch ;;
   start:3) start "$2" "$3" ;;
   stop:2) stop "$2" ;;
-  *) sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
