@@ -2,6 +2,8 @@ package authn
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,6 +20,7 @@ type Identity struct {
 	KeyID    string   // of the key, or a name of the token: neither is a secret
 	Kind     string   // key or token; "" = nobody
 	Scopes   []string // never changed
+	joined   string   // Scopes with blanks between
 }
 
 // fault is why credentials are not taken.
@@ -96,6 +99,7 @@ type Guard struct {
 	rules    []rule
 	fallback rule
 	work     sync.Pool
+	macs     sync.Pool // for signatures
 
 	counts  [faults]atomic.Int64 // refusals; 0: requests of somebody who is known
 	noNames atomic.Int64         // requests that passed without credentials
@@ -127,6 +131,7 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 		g.rules = append(g.rules, rule{p, orAny(r.Need), r.Scopes})
 	}
 	g.work.New = func() any { return new(work) }
+	g.macs.New = func() any { return hmac.New(sha256.New, []byte(cfg.Secret)) }
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}

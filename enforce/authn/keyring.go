@@ -102,7 +102,7 @@ func addKey(table map[string]*entry, key *Key) {
 	}
 	for _, s := range key.Secrets {
 		e := &entry{until: s.Until, key: key, routes: routes,
-			who: Identity{Consumer: key.Consumer, Plan: key.Plan, KeyID: s.ID, Kind: NeedKey, Scopes: key.Scopes}}
+			who: Identity{Consumer: key.Consumer, Plan: key.Plan, KeyID: s.ID, Kind: NeedKey, Scopes: key.Scopes, joined: strings.Join(key.Scopes, " ")}}
 		sum, err := hex.DecodeString(s.MAC)
 		if err == nil && copy(e.mac[:], sum) == len(e.mac) {
 			table[s.ID] = e

@@ -1,11 +1,10 @@
 package authn
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -26,19 +25,30 @@ func (g *Guard) Headers(who *Identity, now time.Time) (values [4]string) {
 	if who.Kind == "" {
 		return values
 	}
-	values[0], values[1], values[2] = who.Consumer, who.KeyID, strings.Join(who.Scopes, " ")
+	values[0], values[1], values[2] = who.Consumer, who.KeyID, who.joined
 	if g.cfg.Secret != "" {
-		values[3] = Signature([]byte(g.cfg.Secret), who.Consumer, who.KeyID, values[2], now)
+		mac, _ := g.macs.Get().(hash.Hash)
+		mac.Reset()
+		values[3] = signature(mac, who.Consumer, who.KeyID, values[2], now)
+		g.macs.Put(mac)
 	}
 	return values
 }
 
-// Signature signs what an API is told of its client: t=SECONDS,v1=HEX, where HEX is the
+// signature signs what an API is told of its client: t=SECONDS,v1=HEX, where HEX is the
 // HMAC-SHA-256 of "v1", the seconds, the consumer, the key id and the scopes, with newlines
 // between.
-func Signature(secret []byte, consumer, keyID, scopes string, now time.Time) string {
-	at := strconv.FormatInt(now.Unix(), 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("v1\n" + at + "\n" + consumer + "\n" + keyID + "\n" + scopes))
-	return "t=" + at + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+func signature(mac hash.Hash, consumer, keyID, scopes string, now time.Time) string {
+	var room [512]byte
+	b := append(room[:0], "v1\n"...)
+	b = strconv.AppendInt(b, now.Unix(), 10)
+	at := len(b)
+	for _, s := range [...]string{consumer, keyID, scopes} {
+		b = append(append(b, '\n'), s...)
+	}
+	_, _ = mac.Write(b) // a hash takes everything
+	var sum [sha256.Size]byte
+	out := append(make([]byte, 0, 96), "t="...)
+	out = append(out, b[len("v1\n"):at]...)
+	return string(hex.AppendEncode(append(out, ",v1="...), mac.Sum(sum[:0])))
 }

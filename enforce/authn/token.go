@@ -234,6 +234,7 @@ func (s *source) claimed(body []byte, now time.Time, ends bool) (*verified, faul
 		return nil, faultUnknown
 	}
 	v := &verified{from: s, ends: now.Add(s.cfg.Keep), who: Identity{Kind: NeedToken, KeyID: c.ID, Consumer: s.consumer(body), Scopes: c.scopes()}}
+	v.who.joined = strings.Join(v.who.Scopes, " ")
 	if c.Expiry != nil {
 		v.ends = c.Expiry.Time()
 	}

@@ -38,7 +38,7 @@ func (s *Service) Handler() http.Handler {
 
 // forward answers a gateway's question about a request.
 func (s *Service) forward(w http.ResponseWriter, r *http.Request, nginx bool) {
-	if s.door != nil {
+	if s.door != nil && s.cfg.Access.Keys != "" {
 		if v := s.door.AdmitHTTP(keyOf(r)); !v.OK {
 			// 500 is no refusal of the client's request: gateways that fail open let it pass.
 			serve.Write(w, http.StatusInternalServerError, v.Wait, serve.NewProblem(http.StatusInternalServerError,
@@ -54,9 +54,13 @@ func (s *Service) forward(w http.ResponseWriter, r *http.Request, nginx bool) {
 	}
 	h["Cache-Control"] = noStore
 	if a.status == http.StatusOK {
-		for i, value := range s.guard.Headers(&v.auth.Who, s.now()) {
-			if value != "" {
-				h[authn.IdentityHeaders[i]] = []string{value}
+		if v.auth.Who.Kind != "" {
+			values := s.guard.Headers(&v.auth.Who, s.now())
+			kept := values[:]
+			for i, value := range kept {
+				if value != "" {
+					h[authn.IdentityHeaders[i]] = kept[i : i+1 : i+1]
+				}
 			}
 		}
 		w.WriteHeader(http.StatusOK)
