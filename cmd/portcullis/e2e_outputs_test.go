@@ -2,14 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +201,47 @@ func TestE2EOutputs(t *testing.T) {
 	if strings.Contains(r.cli(exitRan, "status"), "output splunk") {
 		t.Error("status still speaks of the output")
 	}
+	r.down()
+}
+
+// TestE2EOutputsReload: outputs come with a reload, and then all that was found before is
+// sent; where addresses are hidden, they are in what is sent.
+func TestE2EOutputsReload(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "lake")
+	r := newRig(t, hiding)
+	const before, after = "203.0.113.5", "203.0.113.6"
+	attack := func(addr string) {
+		for range 3 {
+			write(t, r.log, line(addr, time.Now(), "GET "+attackTarget, 200, "Mozilla/5.0"))
+		}
+	}
+	attack(before)
+	r.up()
+	await(t, "the attack is found", r.words, func() bool { return len(objects[replayedFinding](r, "findings")) == 1 })
+	r.settings(hiding + fmt.Sprintf("outputs: [{type: ndjson, interval: 50ms, ndjson: {dir: %q, gzip: false}}]\n", dir))
+	r.signal(syscall.SIGHUP)
+	r.awaitSaid("settings read anew")
+	hidden := func(k elastic.Kind, n int) {
+		t.Helper()
+		await(t, fmt.Sprintf("%d of %s", n, k), r.words, func() bool { return len(distinct(filed(t, dir), k)) == n })
+	}
+	hidden(elastic.Finding, 1)
+	attack(after)
+	hidden(elastic.Finding, 2)
+	hidden(elastic.Access, 3)
+	for _, d := range filed(t, dir) {
+		if d.is(elastic.Finding) && !hiddenForm.MatchString(d.Subject) {
+			t.Errorf("a finding is about %q", d.Subject)
+		}
+	}
+	text, err := exec.Command("grep", "-rE", "203.0.113.[56]", dir).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 { // it finds nothing
+		t.Errorf("addresses are in %s (%v)", text, err)
+	}
+	r.settings(hiding + "outputs: [{type: ndjsn}]\n")
+	r.signal(syscall.SIGHUP)
+	r.awaitSaid("did you mean ndjson?")
 	r.down()
 }
 

@@ -217,7 +217,7 @@ func TestLogger(t *testing.T) {
 		{"-u", gram},
 	} {
 		text := fmt.Sprintf("message %d", i)
-		if out, err := exec.Command("logger", append(args, "-t", "gw", "-p", "local7.info", text)...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("logger", append(args, "-t", "api_gateway", "-p", "local7.info", text)...).CombinedOutput(); err != nil {
 			t.Fatalf("logger %v: %v: %s", args, err, out)
 		}
 		await(t, text, func() bool { return strings.HasSuffix(in.String(), text+"\n") })
