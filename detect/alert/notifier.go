@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 // Notifier is a channel that can be told.
@@ -55,24 +57,7 @@ func Lookup(kind string) (Spec, error) {
 }
 
 // Refusal is an answer that is no success.
-type Refusal struct {
-	Status int           // as in HTTP or SMTP; 0 = none
-	Said   string        // what the other side answered
-	After  time.Duration // when to come again, as it asked; 0 = it did not say
-	Final  bool          // the same notice would be refused again
-}
-
-// Error implements error.
-func (r *Refusal) Error() string {
-	s := fmt.Sprintf("status %d", r.Status)
-	if r.Status == 0 {
-		s = "refused"
-	}
-	if r.Said != "" {
-		s += fmt.Sprintf(": %.300q", r.Said)
-	}
-	return s
-}
+type Refusal = hook.Refusal
 
 // How long until the next try.
 const (

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -56,6 +57,41 @@ func Post(ctx context.Context, client *http.Client, to string, body []byte, head
 	}
 	return a, nil
 }
+
+// Refusal is an answer that is no success.
+type Refusal struct {
+	Status int           // as in HTTP or SMTP; 0 = none
+	Said   string        // what the other side answered
+	After  time.Duration // when to come again, as it asked; 0 = it did not say
+	Final  bool          // the same would be refused again
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	s := fmt.Sprintf("status %d", r.Status)
+	if r.Status == 0 {
+		s = "refused"
+	}
+	if r.Said != "" {
+		s += fmt.Sprintf(": %.300q", r.Said)
+	}
+	return s
+}
+
+// Refusal is what an answer means that is no success. What is wrong with what was sent is
+// final; a wrong key or address is not, since somebody may mend it.
+func (a Answer) Refusal(now time.Time) *Refusal {
+	r := &Refusal{Status: a.Status, Said: strings.ToValidUTF8(string(a.Body[:min(len(a.Body), saidMost)]), "\uFFFD")}
+	switch a.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		r.Final = true
+	}
+	r.After = RetryAfter(a.Header.Get("Retry-After"), now)
+	return r
+}
+
+// saidMost is how much of an answer is told.
+const saidMost = 300
 
 // RetryAfter reads the header of that name: seconds, also with a fraction, or a date; 0 =
 // it says nothing.

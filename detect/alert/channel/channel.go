@@ -59,17 +59,8 @@ func (s *service) send(ctx context.Context, to string, body []byte, header ...st
 	return a, err
 }
 
-// refusal is what an answer means that is no success. What is wrong with the notice is
-// final; a wrong key or address is not, since somebody may mend it.
-func (s *service) refusal(a hook.Answer) *alert.Refusal {
-	r := &alert.Refusal{Status: a.Status, Said: short(string(a.Body), 300)}
-	switch a.Status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		r.Final = true
-	}
-	r.After = hook.RetryAfter(a.Header.Get("Retry-After"), s.now())
-	return r
-}
+// refusal is what an answer means that is no success.
+func (s *service) refusal(a hook.Answer) *alert.Refusal { return a.Refusal(s.now()) }
 
 // short cuts text to a number of characters, with a mark.
 func short(s string, most int) string {

@@ -31,21 +31,9 @@ func newWeb(url string, t hook.TLS, header ...string) (*web, error) {
 func (w *web) post(ctx context.Context, body []byte, header ...string) (hook.Answer, error) {
 	a, err := hook.Post(ctx, w.client, w.url, body, append(header, w.header...)...)
 	if err == nil && !a.OK() {
-		return a, refusal(a)
+		return a, a.Refusal(time.Now())
 	}
 	return a, err
-}
-
-// refusal is what an answer means that is no success. What is wrong with a document is
-// final. A wrong key or address is not, since somebody may mend it.
-func refusal(a hook.Answer) *Refusal {
-	r := &Refusal{Status: a.Status, Said: strings.ToValidUTF8(string(a.Body[:min(len(a.Body), 300)]), "\uFFFD")}
-	switch a.Status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		r.Final = true
-	}
-	r.After = hook.RetryAfter(a.Header.Get("Retry-After"), time.Now())
-	return r
 }
 
 // checkURL reports the address of a service that may not be called.

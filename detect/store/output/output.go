@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect/store/elastic"
+	"github.com/portcullis/portcullis/internal/hook"
 )
 
 // Batch is what is sent at once: documents of one feed, in its order.
@@ -39,25 +40,9 @@ type Sink interface {
 	Send(ctx context.Context, b *Batch) error
 }
 
-// Refusal is an answer that is no success.
-type Refusal struct {
-	Status int           // as in HTTP; 0 = none
-	Said   string        // what the other side answered
-	After  time.Duration // when to come again, as it asked; 0 = it did not say
-	Final  bool          // the same documents would be refused again: one of them is the reason
-}
-
-// Error implements error.
-func (r *Refusal) Error() string {
-	s := fmt.Sprintf("status %d", r.Status)
-	if r.Status == 0 {
-		s = "refused"
-	}
-	if r.Said != "" {
-		s += fmt.Sprintf(": %.300q", r.Said)
-	}
-	return s
-}
+// Refusal is an answer that is no success; a final one means that one of the documents is
+// the reason.
+type Refusal = hook.Refusal
 
 // Spec describes a kind of output.
 type Spec struct {

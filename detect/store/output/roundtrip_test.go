@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/portcullis/portcullis/detect/store/output"
 	"github.com/portcullis/portcullis/detect/store/output/outputtest"
@@ -51,7 +50,6 @@ func came(t *testing.T, kind string, section any, in *intake, doc func(line stri
 	t.Helper()
 	f := &outputtest.Feed{Docs: outputtest.Docs(t, 2*len(outputtest.Hostile)), Step: 9}
 	c := outputtest.Config(kind, section)
-	c.Timeout = 10 * time.Second
 	r := outputtest.Launch(t, c, f.Output())
 	outputtest.Await(t, "all is sent", func() string { return r.Stats().Error }, func() bool { return f.Noted() == len(f.Docs) })
 	docs := map[string]map[string]any{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/internal/hook"
 )
@@ -65,7 +66,7 @@ func (s *splunk) Send(ctx context.Context, b *Batch) error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	r := refusal(no.Answer)
+	r := no.Refusal(time.Now())
 	r.Final = r.Final && splunkFinal(no.Code)
 	return r
 }

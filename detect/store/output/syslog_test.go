@@ -193,7 +193,6 @@ log { source(far); destination(here); };
 		section := &output.SyslogConfig{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)), Transport: transport, Facility: 13, App: "portcullis"}
 		section.TLS.CA = authority.CA
 		c := outputtest.Config("syslog", section)
-		c.Timeout = 10 * time.Second
 		f := &outputtest.Feed{Docs: docs, Step: 5}
 		r := outputtest.Launch(t, c, f.Output())
 		outputtest.Await(t, transport+": all is sent", func() string { return r.Stats().Error + ng.Said() }, func() bool { return f.Noted() == len(docs) })

@@ -20,7 +20,8 @@ type Far interface {
 	Got() []string
 	// Break makes it misbehave until the next call; "" is well. It knows Faults.
 	Break(fault string)
-	// Faults are those that it can have.
+	// Faults are those that it can have. The name of one that only keeps us waiting begins
+	// with "no".
 	Faults() []string
 	// Poison makes it refuse a document for good; false where it refuses none.
 	Poison(id string) bool

@@ -42,7 +42,7 @@ func Await(t *testing.T, what string, said func() string, ok func() bool) {
 // Config is an output of a kind with the settings of a section, quick enough for tests.
 func Config(kind string, section any) output.Config {
 	c := output.Config{Type: kind, Name: "far", Events: output.EventsAll, Findings: true, Decisions: true, Audit: true,
-		Batch: 32 << 10, Interval: 5 * time.Millisecond, Timeout: 300 * time.Millisecond, Parallel: 2}
+		Batch: 32 << 10, Interval: 5 * time.Millisecond, Timeout: patience, Parallel: 2}
 	c.Start()
 	for i := range c.Kinds {
 		if c.Kinds[i].Name == kind {
@@ -162,6 +162,9 @@ func testOrder(t *testing.T, s Subject) {
 // all arrives by itself.
 func testFault(t *testing.T, s Subject, fault string) {
 	far, c := s.start(t)
+	if strings.HasPrefix(fault, "no") { // only our own patience ends it
+		c.Timeout = time.Second
+	}
 	far.Break(fault)
 	f := &Feed{Docs: Docs(t, 60), Step: 7}
 	r := Launch(t, c, f.Output())
