@@ -21,6 +21,7 @@ var guardedGateways = []struct {
 	open func(t *testing.T) *guarded
 }{
 	{"nginx", 0, openNginx},
+	{"nginx-lua", 0, openNginxLua},
 	{"haproxy", 0, openHAProxy},
 	{"envoy", 0, openEnvoy},
 	{"traefik", 10_000, openTraefik},
@@ -102,6 +103,24 @@ func openNginx(t *testing.T) *guarded {
 	g.set(s.gateway())
 	g.r.up()
 	return g
+}
+
+func openNginxLua(t *testing.T) *guarded {
+	lua := gateways.NeedLua(t)
+	g, api := newGuarded(t)
+	dir := filepath.Join(g.r.dir, "portcullis")
+	g.set(fmt.Sprintf("gateways: [{type: nginx-lua, nginx-lua: {dir: %s, listen: %q}}]\n", dir, freeAddr(t)))
+	g.setup("nginx-lua")
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;\n"
+	}
+	conf := g.file("nginx.conf", fmt.Sprintf("%[1]s%[2]sworker_processes 2;\ndaemon off;\npid %[3]s/nginx.pid;\nerror_log %[3]s/error.log;\nevents { worker_connections 256; }\nhttp {\n"+
+		"\taccess_log off;\n\tclient_body_temp_path %[3]s/body; proxy_temp_path %[3]s/proxy; fastcgi_temp_path %[3]s/fcgi; uwsgi_temp_path %[3]s/uwsgi; scgi_temp_path %[3]s/scgi;\n"+
+		"\tlua_package_path \"%[4]s/?.lua;;\";\n\tset_real_ip_from 127.0.0.1;\n\treal_ip_header X-Forwarded-For;\n\tinclude %[5]s/portcullis-lua-http.conf;\n"+
+		"\tserver {\n\t\tinclude %[5]s/portcullis-lua-server.conf;\n\t\tlisten %[6]s;\n\t\tlocation / { proxy_pass http://%[7]s; }\n\t}\n}\n",
+		lua.Load, user, g.r.dir, lua.Path, dir, g.addr, api))
+	return g.start("env", lua.Env, gateways.Program(t, "nginx"), "-c", conf, "-e", filepath.Join(g.r.dir, "error.log"))
 }
 
 func openHAProxy(t *testing.T) *guarded {

@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/portcullis/portcullis/detect/store"
 )
 
 // guarded is a real gateway in front of an API, and the service that guards it.
@@ -103,11 +106,25 @@ func (g *guarded) fill(n int) {
 		}
 		write(t, g.r.log, lines...)
 		done += len(lines)
-		awaitFor(t, 5*time.Minute, fmt.Sprintf("the gateway holds %d entries", done), func() string { return fmt.Sprintf("%+v\n%.8000s", g.r.status().Service, g.r.said) }, func() bool {
-			s := g.r.status().Service
+		awaitFor(t, 5*time.Minute, fmt.Sprintf("the gateway holds %d entries", done), func() string { return fmt.Sprintf("%+v\n%.8000s", g.r.beat(), g.r.said) }, func() bool {
+			s := g.r.beat()
 			return s != nil && len(s.Gateways) == 1 && s.Gateways[0].Entries >= done && !s.Gateways[0].Behind
 		})
 	}
+}
+
+// beat is what the service said of itself last, read without a process of its own.
+func (r *rig) beat() *heartbeat {
+	db, err := store.OpenReadOnly(filepath.Join(r.state, storeFile))
+	if err != nil {
+		return nil
+	}
+	defer db.Close()
+	b, err := lastHeartbeat(context.Background(), db)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // once writes one attack into the log and asks as that client until it is refused.

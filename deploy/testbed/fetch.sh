@@ -3,7 +3,7 @@
 # Elasticsearch, Keycloak, promtool, Alertmanager, a mail server, chromium, zsh and fish;
 # and gcc, which the race detector and varnish need.
 #
-#   fetch.sh [PART...]     nginx haproxy apache varnish syslog-ng envoy traefik
+#   fetch.sh [PART...]     nginx nginx-lua haproxy apache varnish syslog-ng envoy traefik
 #                          caddy bouncers kafka elastic keycloak promtool alertmanager
 #                          mailpit chromium gcc zsh fish ip; all by default
 #
@@ -21,7 +21,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool alertmanager mailpit chromium gcc zsh fish ip"
+parts="nginx nginx-lua haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool alertmanager mailpit chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -156,6 +156,9 @@ part() {
     nginx) # the program is in "nginx" in Debian 12 and later, elsewhere before
       have nginx || unpack nginx nginx nginx || unpack nginx nginx-core nginx ||
         unpack nginx nginx-light nginx || installServer nginx nginx-light || lacks nginx "apt-get install nginx-light" ;;
+    nginx-lua) # NGINX's Lua module, for the very nginx of the system's packages
+      [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || [ -e "$testbed/nginx-lua/usr/lib/nginx/modules/ngx_http_lua_module.so" ] ||
+        unpack nginx-lua libnginx-mod-http-lua || lacks nginx-lua "apt-get install libnginx-mod-http-lua" ;;
     haproxy)
       have haproxy || unpack haproxy haproxy haproxy || installServer haproxy haproxy ||
         lacks haproxy "apt-get install haproxy" ;;

@@ -73,17 +73,34 @@ func (r *rest) call(ctx context.Context, method, path string, in, out any, heade
 			return nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
+	if in != nil {
+		header = append([]string{"Content-Type", "application/json"}, header...)
+	}
+	fields, answer, err := r.send(ctx, method, path, body, header...)
+	if err != nil || out == nil {
+		return fields, err
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fields, fmt.Errorf("%s %s: the answer is not the JSON that was expected: %w", method, path, err)
+	}
+	return fields, nil
+}
+
+// raw sends a body as it is and returns the answer's.
+func (r *rest) raw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	_, answer, err := r.send(ctx, method, path, body)
+	return answer, err
+}
+
+func (r *rest) send(ctx context.Context, method, path string, body []byte, header ...string) (http.Header, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, r.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -94,23 +111,17 @@ func (r *rest) call(ctx context.Context, method, path string, in, out any, heade
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return resp.Header, &refusal{method, path, resp.StatusCode, string(answer)}
+		return resp.Header, nil, &refusal{method, path, resp.StatusCode, string(answer)}
 	}
-	if out == nil {
-		return resp.Header, nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return resp.Header, fmt.Errorf("%s %s: the answer is not the JSON that was expected: %w", method, path, err)
-	}
-	return resp.Header, nil
+	return resp.Header, answer, nil
 }
 
 // checkURL reports an address that is none.
