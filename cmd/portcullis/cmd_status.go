@@ -177,7 +177,7 @@ func (st *statusObject) showService(app *App, at time.Time) error {
 		lines = append(lines, "console: "+cliout.Safe(s.Console, 200))
 	}
 	if s != nil && s.Panic != "" {
-		lines = append(lines, style.Paint(cliout.BoldRed, "nothing is enforced")+": "+cliout.Safe(s.Panic, 300)+"; \"portcullis decisions resume\" ends it")
+		lines = append(lines, style.Paint(cliout.BoldRed, "nothing is enforced")+": "+cliout.Safe(s.Panic, 300)+"; \"portcullis decisions resume\" ends it; "+lifted(s.Gateways))
 	}
 	if s != nil {
 		for _, t := range s.Trouble {
@@ -186,6 +186,24 @@ func (st *statusObject) showService(app *App, at time.Time) error {
 	}
 	_, err := fmt.Fprintln(app.Out, strings.Join(lines, "\n"))
 	return err
+}
+
+// lifted says whether the panic switch has reached every gateway: each has to confirm that
+// it holds nothing any more, or it is named.
+func lifted(gateways []gatewayBeat) string {
+	var still []string
+	for _, g := range gateways {
+		if g.Entries > 0 || g.Behind || g.Error != "" {
+			still = append(still, fmt.Sprintf("%s (%s entries)", cliout.Safe(g.Name, 40), cliout.Count(int64(g.Entries))))
+		}
+	}
+	switch {
+	case len(gateways) == 0:
+		return "there is no gateway that could hold anything"
+	case len(still) > 0:
+		return "NOT YET LIFTED by " + strings.Join(still, ", ")
+	}
+	return "every gateway has confirmed that it holds nothing"
 }
 
 // sources is the completeness ledger as a table.

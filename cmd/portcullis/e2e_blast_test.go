@@ -18,10 +18,10 @@ func office(addr string, people int, named bool) []string {
 	for i := range 1200 {
 		at := now.Add(-240*time.Second + time.Duration(i)*125*time.Millisecond)
 		lines = append(lines, line(fmt.Sprintf("192.0.2.%d", 1+i%250), at, "GET /api/v1/products", 200, "browser/2"))
-		if people > 0 && i%10 == 0 {
-			l := line(addr, at, "GET /api/v1/orders", 200, fmt.Sprintf("colleague/%d", i/10%people))
+		if people > 0 && i%6 == 0 {
+			l := line(addr, at, "GET /api/v1/orders", 200, fmt.Sprintf("colleague/%d", i/6%people))
 			if named {
-				l = strings.Replace(l, " - - [", fmt.Sprintf(" - colleague%d [", i/10%people), 1)
+				l = strings.Replace(l, " - - [", fmt.Sprintf(" - colleague%d [", i/6%people), 1)
 			}
 			lines = append(lines, l)
 		}
@@ -42,8 +42,8 @@ func TestE2EBlastRadius(t *testing.T) {
 	}{
 		{"alone", "block", "", 0, false},
 		{"among six", "throttle", "", 6, false},
-		{"pretending to be a hundred", "throttle", "", 120, false},
-		{"among a hundred", "", "proposed", 120, true},
+		{"pretending to be two hundred", "throttle", "", 200, false},
+		{"among two hundred", "", "proposed", 200, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -111,21 +112,28 @@ func holds(t *testing.T, r *scenario.Report, wanted []string) {
 	}
 }
 
-// playScenario lets a scenario happen and feeds it to an engine while it does.
+// playScenario lets a scenario happen, feeds it to an engine while it does, and scores it.
 func playScenario(t *testing.T, name string, seed uint64, format string, ipOnly bool) *scenario.Report {
+	t.Helper()
+	settings := scenarioSettings(t)
+	found, truth := runScenario(t, settings, name, seed, format, ipOnly, nil)
+	return truth.Score(asWritten(t, found), scenario.ScoreOptions{IPOnly: ipOnly, Known: secretsOf(t, settings, truth)})
+}
+
+// runScenario returns what is found in a scenario; more are lines that come when it is over.
+func runScenario(t *testing.T, settings *Settings, name string, seed uint64, format string, ipOnly bool, more func(*scenario.Truth) []string) (map[string]detect.Finding, *scenario.Truth) {
 	t.Helper()
 	s, err := scenario.Named(name, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := scenarioSettings(t)
 	log := slog.New(slog.DiscardHandler)
-	more, err := newEnricher(settings, false, log)
+	enricher, err := newEnricher(settings, false, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer more.Close()
-	e, err := newEngine(settings, engineOptions{formats: map[string]string{name: format}, log: log, enrich: more})
+	defer enricher.Close()
+	e, err := newEngine(settings, engineOptions{formats: map[string]string{name: format}, log: log, enrich: enricher})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,15 +147,24 @@ func playScenario(t *testing.T, name string, seed uint64, format string, ipOnly 
 	if err != nil {
 		t.Fatal(err)
 	}
+	lines := int64(truth.Lines)
+	if more != nil {
+		for _, l := range more(truth) {
+			if _, err := io.WriteString(in, l); err != nil {
+				t.Fatal(err)
+			}
+			lines++
+		}
+	}
 	last := e.Finish()
 	merge(in.found, last.Findings)
 	addCampaigns(settings, in.found)
 	for _, row := range last.Ledger {
-		if row.Rejected > 0 || row.Processed != int64(truth.Lines) {
-			t.Errorf("%s: %d of %d lines were read, %d rejected", name, row.Processed, truth.Lines, row.Rejected)
+		if row.Rejected > 0 || row.Processed != lines {
+			t.Errorf("%s: %d of %d lines were read, %d rejected", name, row.Processed, lines, row.Rejected)
 		}
 	}
-	return truth.Score(asWritten(t, in.found), scenario.ScoreOptions{IPOnly: ipOnly, Known: secretsOf(t, settings, truth)})
+	return in.found, truth
 }
 
 // scenarioSettings are the shipped ones with what the shop's operator knows.
