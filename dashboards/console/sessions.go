@@ -16,6 +16,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/portcullis/portcullis/internal/keptfile"
 )
 
 // Bounds of the file of the sessions: its bytes, and of a person's groups how many are
@@ -137,10 +139,7 @@ func (s *sessions) save() error {
 	if err != nil {
 		return fmt.Errorf("console: sessions: %w", err)
 	}
-	err = os.WriteFile(s.path+".new", append(data, '\n'), 0o600)
-	if err == nil {
-		err = os.Rename(s.path+".new", s.path)
-	}
+	err = keptfile.Update(s.path, func([]byte) ([]byte, error) { return append(data, '\n'), nil })
 	if err != nil {
 		return fmt.Errorf("console: sessions: %w", err)
 	}

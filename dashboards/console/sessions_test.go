@@ -92,12 +92,7 @@ func TestSessionsFollowWhatOpenedThem(t *testing.T) {
 	admin, viewer, operator, boss := h.enter(token), h.enter(secrets["viewer"]), h.enter(secrets["operator"]), h.enter(secrets["admin"])
 	change := func(do func(*console.Keys)) {
 		t.Helper()
-		keys, err := console.ReadKeys(h.keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		do(&keys)
-		if err := keys.Save(h.keys); err != nil {
+		if err := console.UpdateKeys(h.keys, func(k *console.Keys) error { do(k); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
