@@ -158,15 +158,7 @@ func FuzzNginxLuaChanges(f *testing.F) {
 	}
 	line := regexp.MustCompile(`^(\+ [0-9a-f]+|m [a-z0-9]+) [0-9a-f]*\n$`)
 	f.Fuzz(func(t *testing.T, value, route string) {
-		on := block("192.0.2.1/32")
-		on.Route = route
-		var want []enforce.Entry
-		for _, e := range []enforce.Entry{on, onSubject("key", value, enforce.Block)} {
-			if enforce.Holds(g, e.Target(), e.Action) == nil {
-				want = append(want, e)
-			}
-		}
-		list, err := g.normal(want)
+		list, err := g.normal(fuzzed(g, value, route))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -104,15 +104,7 @@ func FuzzNginxRender(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, value, route string) {
-		on := block("192.0.2.1/32")
-		on.Route = route
-		var want []enforce.Entry
-		for _, e := range []enforce.Entry{on, onSubject("key", value, enforce.Block)} {
-			if enforce.Holds(g, e.Target(), e.Action) == nil {
-				want = append(want, e)
-			}
-		}
-		list, err := g.normal(want)
+		list, err := g.normal(fuzzed(g, value, route))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -338,6 +338,18 @@ func onSubject(kind, value string, a enforce.Action) enforce.Entry {
 	return e
 }
 
+// fuzzed are an address on a route and a key, so named, as far as the gateway holds them.
+func fuzzed(g enforce.Gateway, key, route string) (want []enforce.Entry) {
+	on := block("192.0.2.1/32")
+	on.Route = route
+	for _, e := range []enforce.Entry{on, onSubject("key", key, enforce.Block)} {
+		if enforce.Holds(g, e.Target(), e.Action) == nil {
+			want = append(want, e)
+		}
+	}
+	return want
+}
+
 // entries makes n distinct subjects of a kind.
 func subjectEntries(kind string, n int) []enforce.Entry {
 	out := make([]enforce.Entry, n)
