@@ -12,7 +12,7 @@ func (g *Guard) refuse(f fault, r *rule) Result {
 	case faultBlind:
 		return Result{Status: statusUnavailable, Detail: "Credentials cannot be checked now."}
 	case faultUnreadable:
-		return Result{Status: statusBad, Detail: "The path can be read in too many ways to tell what it needs."}
+		return Result{Status: statusBad, Detail: "What this request is for, and so what it needs, cannot be told from its path and method."}
 	case faultMissing:
 		return Result{Status: statusUnknown, Challenge: g.challenge(f, r), Detail: "This route needs credentials."}
 	}

@@ -57,6 +57,7 @@ type Request struct {
 	Path          string // without the query
 	Method        string
 	Overrides     []string // other methods that the request asks to be taken for
+	Elsewhere     []string // other paths that it asks to be taken for
 	Key           string   // X-Api-Key
 	Authorization string
 	Cert          string // the client's certificate as the gateway tells it
@@ -93,6 +94,7 @@ const maxMethods = 4
 type Guard struct {
 	cfg      Config
 	on       bool
+	methods  bool // a rule is for some methods only
 	keys     *keyring
 	tokens   *tokens
 	quotas   *quotas
@@ -129,6 +131,7 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 			return nil, fmt.Errorf("authz: access: %s", err.text)
 		}
 		g.rules = append(g.rules, rule{p, orAny(r.Need), r.Scopes})
+		g.methods = g.methods || len(p.methods) > 0
 	}
 	g.work.New = func() any { return new(work) }
 	g.macs.New = func() any { return hmac.New(sha256.New, []byte(cfg.Secret)) }
@@ -234,6 +237,13 @@ func (g *Guard) needs(w *work, r *Request) bool {
 	}
 	var ok bool
 	w.paths, ok = readings(w.paths, path)
+	for _, other := range r.Elsewhere {
+		var more bool
+		w.paths, more = readings(w.paths, other)
+		ok = ok && more
+	}
+	// A gateway that does not tell what is asked for must not open what a rule closes.
+	ok = ok && r.Path != "" && (r.Method != "" || !g.methods)
 	w.methods = append(w.methods, r.Method)
 	for _, list := range r.Overrides {
 		for m := range strings.SplitSeq(list, ",") {

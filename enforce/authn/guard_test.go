@@ -90,6 +90,19 @@ func TestRules(t *testing.T) {
 	if got := k.g.Check(context.Background(), &r, noon).Status; got != 401 {
 		t.Errorf("a method in another field: %d, want 401", got)
 	}
+	for what, c := range map[string]struct {
+		r      Request
+		status int
+	}{
+		"a path in another field":   {Request{Path: "/health", Method: "GET", Elsewhere: []string{"//orders/1"}}, 401},
+		"the same path there":       {Request{Path: "/health", Method: "GET", Elsewhere: []string{"/health"}}, 0},
+		"a gateway tells no path":   {Request{Method: "GET", Key: all}, 400},
+		"a gateway tells no method": {Request{Path: "/health", Key: all}, 400},
+	} {
+		if got := k.g.Check(context.Background(), &c.r, noon).Status; got != c.status {
+			t.Errorf("%s: %d, want %d", what, got, c.status)
+		}
+	}
 	if s := k.g.Stats(); s.Known == 0 || s.Refused["missing"] == 0 || s.Refused["unknown"] != 3 || s.Secrets != 3 {
 		t.Errorf("stats %+v", s)
 	}

@@ -210,6 +210,7 @@ func TestLiveCredentials(t *testing.T) {
 				{"GET", "/api/v1/admin/x", "X-Api-Key", key, 403, `ApiKey realm="api", error="insufficient_scope", scope="admin"`},
 				{"GET", "/api/v1/echo/%2e%2e/orders/1", "", "", 401, `ApiKey realm="api", Bearer realm="api"`},
 				{"POST", gateways.Echo, "", "", 401, `ApiKey realm="api", Bearer realm="api"`},
+				{"GET", gateways.Echo, "X-Original-URL", "/api/v1/orders/1", 401, `ApiKey realm="api", Bearer realm="api"`},
 				{"GET", gateways.Echo, "X-HTTP-Method-Override", "DELETE", 401, `ApiKey realm="api", Bearer realm="api"`},
 			} {
 				resp, _ := g.ask(c.method, c.path, c.field, c.value)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/portcullis/portcullis/enforce/authn"
+	"github.com/portcullis/portcullis/ingest/enrich"
 )
 
 func registerEnvoy(server *grpc.Server, s *Service) {
@@ -51,6 +52,11 @@ func (e *extAuthz) Check(ctx context.Context, req *authpb.CheckRequest) (*authpb
 	for _, name := range overrides {
 		if m, ok := fields[strings.ToLower(name)]; ok {
 			w.asked.Overrides = append(w.asked.Overrides, m)
+		}
+	}
+	for _, name := range elsewhere {
+		if target, ok := fields[strings.ToLower(name)]; ok {
+			w.asked.Elsewhere = append(w.asked.Elsewhere, enrich.Path(target))
 		}
 	}
 	if w.asked.Cert = attrs.GetSource().GetCertificate(); w.asked.Cert == "" && s.cfg.Authn.ClientCert != "" {

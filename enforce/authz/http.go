@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/ingest"
+	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/source/serve"
 	"github.com/portcullis/portcullis/internal/telemetry"
 )
@@ -102,6 +103,11 @@ func (s *Service) ask(r *http.Request) verdict {
 	for _, name := range overrides {
 		w.asked.Overrides = append(w.asked.Overrides, r.Header[name]...)
 	}
+	for _, name := range elsewhere {
+		for _, target := range r.Header[name] {
+			w.asked.Elsewhere = append(w.asked.Elsewhere, enrich.Path(target))
+		}
+	}
 	v := verdict{}
 	if w.identity.Trusted(w.ev.Peer) {
 		if s.cfg.Authn.ClientCert != "" {
@@ -117,6 +123,9 @@ func (s *Service) ask(r *http.Request) verdict {
 
 // overrides are fields by which some servers take a request for one of another method.
 var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// elsewhere are fields by which some servers take a request for one of another path.
+var elsewhere = []string{"X-Original-Url", "X-Rewrite-Url"}
 
 // fill takes over the fields that forward-auth sends. The X-Forwarded ones are written by
 // the gateway; the snippets in docs/authz.md have NGINX write them too.
