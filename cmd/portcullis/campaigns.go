@@ -23,12 +23,26 @@ type campaigns struct {
 	mu      sync.Mutex
 	dirty   map[int64]bool // windows, by their start
 	started bool
-	last    time.Time
+	last    time.Time     // when hours were grouped
+	cost    time.Duration // how long that took
 }
 
 // campaignsEvery is how often hours are grouped anew at the most: a campaign is about
 // minutes, and an hour may hold thousands of findings.
 const campaignsEvery = 2 * time.Second
+
+// Grouping reads all findings of an hour while findings wait: with a hundred thousand of
+// them that takes seconds. So it rests campaignsRest times as long as it took, but no longer
+// than campaignsLate, and what it costs others stays small.
+const (
+	campaignsRest = 20
+	campaignsLate = 2 * time.Minute
+)
+
+// pause is how long to rest after the last grouping.
+func (c *campaigns) pause() time.Duration {
+	return max(campaignsEvery, min(campaignsRest*c.cost, campaignsLate))
+}
 
 // newCampaigns groups what db holds.
 func newCampaigns(s *Settings, db *store.DB) *campaigns {
@@ -76,7 +90,7 @@ func (c *campaigns) due(ctx context.Context, at time.Time) ([]int64, error) {
 		}
 		c.started = true
 	}
-	if len(c.dirty) == 0 || at.Sub(c.last) < campaignsEvery {
+	if len(c.dirty) == 0 || at.Sub(c.last) < c.pause() {
 		return nil, nil
 	}
 	c.last = at
@@ -93,9 +107,16 @@ func (c *campaigns) due(ctx context.Context, at time.Time) ([]int64, error) {
 // for come again.
 func (c *campaigns) group(ctx context.Context, at time.Time, save func([]detect.Finding) error) error {
 	hours, err := c.due(ctx, at)
-	if err != nil {
+	if err != nil || len(hours) == 0 {
 		return err
 	}
+	began := now()
+	defer func() {
+		c.mu.Lock()
+		c.cost = now().Sub(began)
+		c.last = c.last.Add(c.cost)
+		c.mu.Unlock()
+	}()
 	for i, w := range hours {
 		if err := c.groupHour(ctx, w, save); err != nil {
 			c.mu.Lock()
