@@ -51,6 +51,15 @@ func (c *ConfigCheckCmd) Run(app *App) error {
 			fmt.Fprintln(app.Err, w)
 		}
 	}
+	rules, err := s.inlineRules()
+	if err != nil {
+		return err
+	}
+	if rules != nil {
+		for _, w := range rules.Warnings {
+			fmt.Fprintln(app.Err, w)
+		}
+	}
 	if name == "" {
 		name = "no settings file; the defaults and the environment"
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/portcullis/portcullis/enforce/authz/schema"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/openapi"
 )
@@ -14,6 +15,9 @@ import (
 type description struct {
 	api  *openapi.API
 	read bool
+
+	rules    *schema.Rules // the same for authz.validate
+	compiled bool
 }
 
 // described reads the OpenAPI documents, the first time that it is called. It returns nil
@@ -26,8 +30,22 @@ func (s *Settings) described() (*openapi.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.description = description{api, true}
+	s.description.api, s.description.read = api, true
 	return api, nil
+}
+
+// inlineRules reads the documents that authz holds requests against, the first time that it
+// is called. It returns nil where it holds them against none.
+func (s *Settings) inlineRules() (*schema.Rules, error) {
+	if s.description.compiled {
+		return s.description.rules, nil
+	}
+	rules, err := s.Authz.Rules(s.OpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	s.description.rules, s.description.compiled = rules, true
+	return rules, nil
 }
 
 // sayDescribed tells what is known of the API, and what is odd in the documents.
@@ -39,6 +57,18 @@ func (s *Settings) sayDescribed(log *slog.Logger) {
 	log.Info("openapi", "documents", len(s.OpenAPI), "operations", len(api.Operations))
 	for _, w := range api.Warnings {
 		log.Warn("openapi", "warning", w)
+	}
+}
+
+// sayRules tells what requests are held against, and what cannot be looked at.
+func (s *Settings) sayRules(log *slog.Logger) {
+	rules := s.description.rules
+	if rules == nil {
+		return
+	}
+	log.Info("authz: requests are held against documents", "mode", s.Authz.Validate.Mode, "operations", rules.Operations)
+	for _, w := range rules.Warnings {
+		log.Warn("authz: a document", "warning", w)
 	}
 }
 

@@ -77,7 +77,12 @@ func (i *inline) openAuthz() error {
 	if err != nil {
 		return err
 	}
-	i.authz, err = authz.New(cfg, authz.Deps{Identity: ident, Routes: i.settings.Routes, Log: i.log, Now: now,
+	rules, err := i.settings.inlineRules()
+	if err != nil {
+		return err
+	}
+	i.settings.sayRules(i.log)
+	i.authz, err = authz.New(cfg, authz.Deps{Identity: ident, Routes: i.settings.Routes, Rules: rules, Inspect: i.settings.Inspect, Log: i.log, Now: now,
 		Authn: authn.Deps{Secret: clientSecret(ring), Keys: i.settings.clientKeys(),
 			Quotas: filepath.Join(i.settings.StateDir, "quotas.json")}})
 	return err
@@ -296,6 +301,9 @@ func (s *Settings) inlineListens() map[string]string {
 
 // inlineBindable tries the addresses that old settings do not hold already.
 func inlineBindable(s, old *Settings) error {
+	if _, err := s.inlineRules(); err != nil {
+		return err
+	}
 	bound := old.inlineListens()
 	for at, key := range s.inlineListens() {
 		if bound[at] != "" {
@@ -321,6 +329,7 @@ var inlineDescs = []telemetry.Desc{
 	{Name: "portcullis_authz_undecided_total", Help: "Requests that authz could not decide on, by reason.", Kind: telemetry.Counter, Labels: []string{"reason"}},
 	{Name: "portcullis_authz_entries", Help: "Entries of the list of authz.", Kind: telemetry.Gauge},
 	{Name: "portcullis_authz_noted_total", Help: "Requests of clients on lists that are only observed.", Kind: telemetry.Counter},
+	{Name: "portcullis_authz_faulty_total", Help: "Requests that were not as they should be, by kind (" + strings.Join(authz.FaultyKinds(), ", ") + ") and by what was done: refused or observed. error: a request that could not be looked at, and passed.", Kind: telemetry.Counter, Labels: []string{"kind", "done"}},
 	{Name: "portcullis_authz_forgotten_total", Help: "Clients whose standing limit was forgotten before it was full again: authz.cells is too small.", Kind: telemetry.Counter},
 	{Name: "portcullis_lapi_bouncers", Help: "Bouncers that asked within ten minutes.", Kind: telemetry.Gauge},
 	{Name: "portcullis_list_entries", Help: "Entries taken of a list of others.", Kind: telemetry.Gauge, Labels: []string{"list"}},
@@ -336,7 +345,7 @@ func (i *inline) metrics() (*telemetry.Collector, error) {
 func (i *inline) emit(emit func(name string, value float64, labels ...string)) {
 	if i.authz != nil {
 		s := i.authz.Stats()
-		for outcome, n := range map[string]int64{"allowed": s.Allowed, "blocked": s.Blocked, "throttled": s.Throttled, "refused": s.Refused, "open": s.Open, "closed": s.Closed} {
+		for outcome, n := range map[string]int64{"allowed": s.Allowed, "blocked": s.Blocked, "throttled": s.Throttled, "refused": s.Refused, "faulty": s.FaultyRefused, "open": s.Open, "closed": s.Closed} {
 			emit("portcullis_authz_decisions_total", float64(n), outcome)
 		}
 		emit("portcullis_authz_credentials_total", float64(s.Credentials.Known), "known")
@@ -348,6 +357,9 @@ func (i *inline) emit(emit func(name string, value float64, labels ...string)) {
 		emit("portcullis_authz_client_keys", float64(s.Credentials.Secrets))
 		for reason, n := range s.Undecided {
 			emit("portcullis_authz_undecided_total", float64(n), reason)
+		}
+		for f, n := range s.Faulty {
+			emit("portcullis_authz_faulty_total", float64(n), f.Kind, f.Done())
 		}
 		emit("portcullis_authz_entries", float64(s.Entries))
 		emit("portcullis_authz_noted_total", float64(s.Noted))

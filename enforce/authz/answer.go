@@ -19,6 +19,7 @@ type problem struct {
 	Detail   string   `json:"detail"`
 	Instance string   `json:"instance,omitempty"` // names the decision, for who asks support
 	Violated []string `json:"violated-policies,omitempty"`
+	Errors   []wrong  `json:"errors,omitempty"` // what is wrong with the request
 }
 
 // header is one field of an answer.
@@ -74,6 +75,11 @@ func answerOf(v verdict) answer {
 	case closed:
 		p.Status, p.Detail = http.StatusServiceUnavailable, "Whether this request may pass cannot be decided now."
 		a.add("Retry-After", retryClosed)
+	case faulty:
+		p.Status, p.Detail, p.Errors = v.refusal.status, v.refusal.detail, v.refusal.errors
+		if v.refusal.allow != "" {
+			a.add("Allow", v.refusal.allow)
+		}
 	default:
 		return a
 	}

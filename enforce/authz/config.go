@@ -35,6 +35,10 @@ type Config struct {
 
 	Authn authn.Config `yaml:",inline"`
 
+	MaxBody  int      `yaml:"max_body" default:"65536" doc:"bytes of a request's body that are read, where the gateway sends it; at most 1 MiB"`
+	Validate Validate `yaml:"validate" doc:"requests are held against OpenAPI documents"`
+	Inspect  Inspect  `yaml:"inspect" doc:"requests are looked at for injection attacks"`
+
 	Access serve.Access `yaml:",inline"`
 }
 
@@ -73,6 +77,7 @@ func (c *Config) Check(report func(key, message string)) {
 	if c.Cells != 0 && (c.Cells < minCells || c.Cells > maxCells) {
 		report("cells", fmt.Sprintf("must be from %d to %d", minCells, maxCells))
 	}
+	c.checkScreen(report)
 	for i, p := range c.FailClosed {
 		if !strings.HasPrefix(p, "/") {
 			report(fmt.Sprintf("fail_closed[%d]", i), "is no path: it begins with /")

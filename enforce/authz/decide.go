@@ -33,6 +33,7 @@ const (
 	open              // passes, since nothing could be decided
 	closed            // 503: the same on a route that fails closed
 	refused           // 401, 403 and others: for its credentials
+	faulty            // 400, 403 and others: the request itself is not as it should be
 	outcomes
 )
 
@@ -63,12 +64,29 @@ type verdict struct {
 	wait    time.Duration // until there is one more
 	auth    authn.Result  // who asks, and for refused what is said
 	quota   authn.Usage   // of whom asks, where one counted the request
+	ours    bool          // it comes from a trusted hop itself, such as the probe of a load balancer
+	refusal *refusal      // for faulty: what is wrong
 }
 
 // decide answers the request in the worker's event, which holds what the gateway told
 // of it, secrets included. It waits for nothing but an issuer of tokens, and allocates only
 // for what it has not seen before, and where it looks at credentials.
 func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
+	return s.settle(w, s.judge(ctx, w, n))
+}
+
+// settle looks at a request that may pass by the list and its credentials, and counts what
+// becomes of it.
+func (s *Service) settle(w *worker, v verdict) verdict {
+	if !v.ours && (v.outcome == allowed || v.outcome == open) {
+		v = s.screen(w, v)
+	}
+	s.counts[v.outcome].Add(1)
+	return v
+}
+
+// judge decides by the list, the credentials and the limits.
+func (s *Service) judge(ctx context.Context, w *worker, n int64) verdict {
 	ev := &w.ev
 	now := s.now()
 	snap := s.list.cur.Load()
@@ -89,10 +107,10 @@ func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
 		}
 		// Who is blocked by address costs no look at credentials.
 		if rule = snap.find(client, at); rule != nil && rule.act == actBlock {
-			return s.count(s.apply(rule, now.UnixNano(), n))
+			return s.apply(rule, now.UnixNano(), n)
 		}
 	}
-	v := verdict{auth: s.identify(ctx, w, now)}
+	v := verdict{auth: s.identify(ctx, w, now), ours: own}
 	if !own {
 		s.rates(w, snap, at, rule, now.UnixNano(), n, &v)
 	}
@@ -105,7 +123,7 @@ func (s *Service) decide(ctx context.Context, w *worker, n int64) verdict {
 			v.outcome = throttled
 		}
 	}
-	return s.count(v)
+	return v
 }
 
 // identify looks at the credentials, where the question is about them.
@@ -244,7 +262,7 @@ func (s *Service) undecided(ctx context.Context, w *worker, why reason) verdict 
 		v.outcome = refused
 	}
 	s.unsure[why].Add(1)
-	return s.count(v)
+	return v
 }
 
 // failsClosed looks at the path as an API would read it, so that another spelling of
@@ -268,9 +286,4 @@ func (s *Service) failsClosed(raw string) bool {
 		}
 	}
 	return false
-}
-
-func (s *Service) count(v verdict) verdict {
-	s.counts[v.outcome].Add(1)
-	return v
 }

@@ -48,6 +48,9 @@ func (e *extAuthz) Check(ctx context.Context, req *authpb.CheckRequest) (*authpb
 	if s.cfg.Consumer != "" {
 		w.ev.Consumer = fields[strings.ToLower(s.cfg.Consumer)]
 	}
+	if s.screens() {
+		w.seen = seenBy(h, s.cfg.MaxBody)
+	}
 	w.guarded = true
 	for _, name := range overrides {
 		if m, ok := fields[strings.ToLower(name)]; ok {
@@ -202,7 +205,7 @@ func (l *rateLimit) decide(d *rlcommon.RateLimitDescriptor, n int64) verdict {
 		}
 	}
 	if !w.ev.Peer.IsValid() {
-		return s.count(verdict{}) // a descriptor that tells of no client is none of ours
+		return s.settle(w, verdict{}) // a descriptor that tells of no client is none of ours
 	}
 	v := s.decide(context.Background(), w, n) // it waits for nothing: credentials are not looked at here
 	s.say(v.reason, "envoy")

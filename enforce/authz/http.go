@@ -27,6 +27,9 @@ const (
 	challengeField = "X-Portcullis-Authenticate"
 )
 
+// problemField is the body for NGINX, which drops that of a refusal.
+const problemField = "X-Portcullis-Problem"
+
 // Handler is the HTTP side: forward-auth, /healthz and /readyz.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -70,6 +73,7 @@ func (s *Service) forward(w http.ResponseWriter, r *http.Request, nginx bool) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	if nginx {
+		h.Set(problemField, string(a.body))
 		h.Set(statusField, strconv.Itoa(a.status))
 		if a.status != http.StatusUnauthorized {
 			a.status = http.StatusForbidden
@@ -99,6 +103,10 @@ func (s *Service) ask(r *http.Request) verdict {
 		w.ev.Peer = peer.Addr().Unmap().WithZone("")
 	}
 	s.fill(&w.ev, r.Header)
+	if s.screens() {
+		w.seen = seen{fields: headerFields(r.Header)}
+		w.seen.read(r, s.cfg.MaxBody)
+	}
 	w.guarded = true
 	for _, name := range overrides {
 		w.asked.Overrides = append(w.asked.Overrides, r.Header[name]...)
@@ -115,7 +123,7 @@ func (s *Service) ask(r *http.Request) verdict {
 		}
 		v = s.decide(r.Context(), w, 1)
 	} else {
-		v = s.undecided(r.Context(), w, stranger)
+		v = s.settle(w, s.undecided(r.Context(), w, stranger))
 	}
 	s.say(v.reason, r.RemoteAddr)
 	return v

@@ -14,8 +14,10 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/portcullis/portcullis/detect/inspect"
 	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/enforce/authn"
+	"github.com/portcullis/portcullis/enforce/authz/schema"
 	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/enrich"
 	"github.com/portcullis/portcullis/ingest/identity"
@@ -27,6 +29,8 @@ type Deps struct {
 	Identity identity.Config     // trusted hops and pseudonyms, the same as those of the log
 	Routes   enrich.RoutesConfig // route templates, the same as those of the log
 	Authn    authn.Deps          // where credentials are kept; its Log is this one's
+	Rules    *schema.Rules       // what requests are held against; needed for validate
+	Inspect  inspect.Config      // how requests are inspected, the same as for the log
 	Log      *slog.Logger        // nil: slog.Default
 	Now      func() time.Time    // nil: time.Now
 }
@@ -52,6 +56,7 @@ type Service struct {
 	counts [outcomes]atomic.Int64
 	unsure [reasons]atomic.Int64
 	noted  atomic.Int64
+	look   screening
 	told   [reasons]atomic.Bool // said in the log
 
 	mu      sync.Mutex
@@ -67,6 +72,9 @@ type worker struct {
 	ev       ingest.Event
 	guarded  bool // the question is about the whole request, so credentials count
 	asked    authn.Request
+	seen     seen // more of the request, where it is looked at
+	checker  *schema.Checker
+	inspect  *inspect.Inspector
 }
 
 // New checks the settings and reads certificates and keys. It does not listen yet.
@@ -74,9 +82,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := serve.First("authz", cfg.Check); err != nil {
 		return nil, err
 	}
-	if cfg.Cells == 0 {
-		cfg.Cells = 1 << 18
-	}
+	serve.Default(&cfg.Cells, 1<<18)
+	serve.Default(&cfg.MaxBody, 64<<10)
 	s := &Service{cfg: cfg, log: deps.Log, now: deps.Now, list: newList(), accounts: deps.Identity.BasicUser}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -97,12 +104,15 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if len(s.limits) > 0 {
 		s.cells = newCells(cfg.Cells)
 	}
+	if err := s.look.open(cfg, deps); err != nil {
+		return nil, err
+	}
 	if _, err := identity.New(deps.Identity); err != nil {
 		return nil, fmt.Errorf("authz: %w", err)
 	}
 	s.workers.New = func() any {
 		r, _ := identity.New(deps.Identity) // it was made once above
-		return &worker{identity: r, routes: enrich.NewRoutes(deps.Routes)}
+		return s.look.equip(&worker{identity: r, routes: enrich.NewRoutes(deps.Routes)})
 	}
 	if cfg.Enabled() {
 		door, err := serve.NewDoor(cfg.Access, s.log)
@@ -121,7 +131,7 @@ func (s *Service) worker() *worker {
 }
 
 func (s *Service) giveBack(w *worker) {
-	w.ev, w.asked, w.guarded = ingest.Event{}, authn.Request{}, false // it held secrets
+	w.ev, w.asked, w.seen, w.guarded = ingest.Event{}, authn.Request{}, seen{}, false // it held secrets
 	s.workers.Put(w)
 }
 
@@ -129,7 +139,7 @@ func (s *Service) giveBack(w *worker) {
 const (
 	headTime    = 10 * time.Second // for a request to arrive: it has no body
 	grace       = 2 * time.Second  // for answers under way at the end
-	maxMessage  = 1 << 20          // ext_authz may be told to send up to the whole body; it is not read
+	maxMessage  = maxBody + 1<<18  // ext_authz may be told to send the body; a larger one is an error there
 	inFlightCPU = 256              // calls at once for each processor
 )
 
@@ -236,6 +246,8 @@ type Stats struct {
 	Refused                     int64 // for their credentials
 	Credentials                 authn.Stats
 	Open, Closed                int64            // nothing could be decided: passed, refused
+	FaultyRefused               int64            // the request itself was not as it should be
+	Faulty                      map[Faulty]int64 // requests that were not, by kind, refused or only observed
 	Undecided                   map[string]int64 // the two above by reason
 	Noted                       int64            // requests of clients that only an observed list names
 	Forgotten                   int64            // clients whose quota was forgotten before it was full again
@@ -249,6 +261,7 @@ func (s *Service) Stats() Stats {
 		Allowed: s.counts[allowed].Load(), Blocked: s.counts[blocked].Load(), Throttled: s.counts[throttled].Load(),
 		Refused: s.counts[refused].Load(), Credentials: s.guard.Stats(),
 		Open: s.counts[open].Load(), Closed: s.counts[closed].Load(), Noted: s.noted.Load(),
+		FaultyRefused: s.counts[faulty].Load(), Faulty: s.look.stats(),
 		Undecided: map[string]int64{}, Entries: s.list.cur.Load().size, Age: -1,
 	}
 	for r := notReady; r < reasons; r++ {

@@ -83,6 +83,7 @@ type Reader struct {
 	api  *API
 	segs []string
 	buf  []byte
+	last []string // of the path that was looked up
 }
 
 // Reader returns a Reader for one goroutine.
@@ -95,6 +96,7 @@ func (a *API) Reader() *Reader {
 func (r *Reader) Find(host uint8, verb, target string) Match {
 	t := r.api.trees[host]
 	segs, buf := segments(target, r.segs, r.buf)
+	r.last = segs
 	if segs == nil {
 		return Match{}
 	}
@@ -124,6 +126,19 @@ func (r *Reader) Find(host uint8, verb, target string) Match {
 		m.Facts = ingest.APIMethod
 	}
 	return m
+}
+
+// Segments are those of the path that Find looked up last, as it read them; nil where it
+// could not. They are valid until the Reader is used again.
+func (r *Reader) Segments() []string { return r.last }
+
+// Covers reports whether the documents of a number that Host gave speak for a path, with
+// capitals or without: there are servers that do not care.
+func (r *Reader) Covers(host uint8, path string) bool {
+	segs, _ := segments(path, r.segs, r.buf)
+	return segs != nil && slices.ContainsFunc(r.api.trees[host].covers, func(c []string) bool {
+		return len(segs) >= len(c) && slices.EqualFunc(segs[:len(c)], c, strings.EqualFold)
+	})
 }
 
 // fold looks a path up whose documents write it with other capitals.

@@ -18,6 +18,7 @@ type compiler struct {
 	cfg   *Document
 	doc   *openapi3.T
 	trees []*tree // that the document at hand is for
+	each  func(Described) error
 }
 
 // add takes in a document.
@@ -117,6 +118,12 @@ func (c *compiler) operation(full, verb string, x *openapi3.Operation, item *ope
 		return nil
 	}
 	c.api.Operations = append(c.api.Operations, op)
+	if c.each == nil {
+		return nil
+	}
+	if err := c.each(Described{op, segs, c.doc, item, x}); err != nil {
+		return fmt.Errorf("%s: %w", c.where(x.Origin), err)
+	}
 	return nil
 }
 

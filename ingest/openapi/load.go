@@ -19,7 +19,21 @@ const maxFile = 64 << 20
 
 // Open reads the documents. An error names every document that cannot be used, the place and
 // what to do. Without documents there is no API: nil.
-func Open(list []Document) (*API, error) {
+func Open(list []Document) (*API, error) { return OpenEach(list, nil) }
+
+// Described is an operation as its document has it, for who wants to know more of it than an
+// API keeps. It is valid after the call, and must not be changed.
+type Described struct {
+	Op       *Operation
+	Segments []string // of its path, the base path included; parameters in braces
+	Doc      *openapi3.T
+	Item     *openapi3.PathItem
+	Source   *openapi3.Operation
+}
+
+// OpenEach is Open, and hands each operation that is taken in to a function, unless that is
+// nil. An error of the function is one of the document.
+func OpenEach(list []Document, each func(Described) error) (*API, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -32,7 +46,7 @@ func Open(list []Document) (*API, error) {
 	if len(api.hosts) > 255 {
 		return nil, fmt.Errorf("openapi: documents for %d hosts, at most 255 can be told apart", len(api.hosts))
 	}
-	c := &compiler{api: api}
+	c := &compiler{api: api, each: each}
 	var problems []error
 	for i := range list {
 		if err := c.open(&list[i]); err != nil {

@@ -86,6 +86,10 @@ func compareTexts(a, b []string) int {
 	return cmp.Or(cmp.Compare(length(b), length(a)), slices.Compare(a, b))
 }
 
+// Texts are the texts around the parameters of a segment of a template: one where it has
+// none, two empty ones where it is one.
+func Texts(seg string) []string { return textsOf(seg) }
+
 // textsOf are the texts around the parameters of a segment: one where it has none, two empty
 // ones where it is one.
 func textsOf(seg string) (texts []string) {

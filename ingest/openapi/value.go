@@ -12,6 +12,15 @@ var formats = map[string]func(string) bool{
 	"ipv6": func(v string) bool { a, err := netip.ParseAddr(v); return err == nil && a.Is6() },
 }
 
+// Format returns what tells whether a text is of a format, or nil where any text is.
+func Format(name string) func(string) bool { return formats[name] }
+
+// IsInteger reports whether a text is a decimal number of 64 bits, or of 32.
+func IsInteger(v string, small bool) bool { return isInteger(v, small) }
+
+// IsNumber reports whether a text is a number as JSON writes it.
+func IsNumber(v string) bool { return isNumber(v) }
+
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
 // isInteger reads a decimal number of 64 bits, or of 32.
