@@ -63,6 +63,8 @@ func started(t testing.TB, s *Service) (http, grpc string, stop func()) {
 // The snippets are what docs/authz.md shows: TestSnippets holds both together.
 const nginxSnippet = `auth_request /_portcullis;
 auth_request_set $portcullis_status $upstream_http_x_portcullis_status;
+auth_request_set $portcullis_problem $upstream_http_x_portcullis_problem;
+auth_request_set $portcullis_allow $upstream_http_allow;
 auth_request_set $portcullis_retry $upstream_http_retry_after;
 auth_request_set $portcullis_limit $upstream_http_ratelimit;
 auth_request_set $portcullis_policy $upstream_http_ratelimit_policy;
@@ -91,13 +93,16 @@ location @portcullis_open {
 location @portcullis_refused {
     internal;
     default_type application/problem+json;
+    add_header Allow $portcullis_allow always;
     add_header Retry-After $portcullis_retry always;
     add_header RateLimit $portcullis_limit always;
     add_header RateLimit-Policy $portcullis_policy always;
     add_header WWW-Authenticate $portcullis_challenge always;
-    if ($portcullis_status = 400) {
-        return 400 '{"type":"about:blank","title":"Bad Request","status":400}';
-    }
+    if ($portcullis_status = 400) { return 400 $portcullis_problem; }
+    if ($portcullis_status = 404) { return 404 $portcullis_problem; }
+    if ($portcullis_status = 405) { return 405 $portcullis_problem; }
+    if ($portcullis_status = 413) { return 413 $portcullis_problem; }
+    if ($portcullis_status = 415) { return 415 $portcullis_problem; }
     if ($portcullis_status = 401) {
         return 401 '{"type":"about:blank","title":"Unauthorized","status":401}';
     }

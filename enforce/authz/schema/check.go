@@ -14,18 +14,17 @@ type Checker struct {
 	visitor
 	rules  *Rules
 	reader *openapi.Reader
-	buf    []byte
 	faults []Fault
 }
 
 // Checker returns a Checker for one goroutine.
 func (r *Rules) Checker() *Checker {
-	return &Checker{rules: r, reader: r.api.Reader(), buf: make([]byte, 0, 512), faults: make([]Fault, 0, maxFaults)}
+	return &Checker{rules: r, reader: r.api.Reader(), faults: make([]Fault, 0, maxFaults)}
 }
 
 // Check says what is wrong with a request.
 func (c *Checker) Check(q *Request) Verdict {
-	c.visitor, c.faults, c.buf = visitor{}, c.faults[:0], c.buf[:0]
+	c.visitor, c.faults = visitor{}, c.faults[:0]
 	raw, query, _ := strings.Cut(relative(q.Target), "?")
 	host := c.rules.api.Host(q.Host)
 	if odd(raw) && !c.rules.opt.PassSpelling && (c.reader.Covers(host, raw) || c.reader.Covers(host, loosest(raw))) {
@@ -103,13 +102,13 @@ func odd(path string) bool {
 		case c == '/' && dots(path[i+1:]):
 			return true
 		case c == '%':
-			if i+2 >= len(path) || unhex(path[i+1]) > 15 || unhex(path[i+2]) > 15 {
+			if i+2 >= len(path) || openapi.Unhex(path[i+1]) > 15 || openapi.Unhex(path[i+2]) > 15 {
 				return true
 			}
-			switch d := unhex(path[i+1])<<4 | unhex(path[i+2]); {
+			switch d := openapi.Unhex(path[i+1])<<4 | openapi.Unhex(path[i+2]); {
 			case d == '/' || d == '\\' || d == '.' || d < 0x20 || d == 0x7f:
 				return true
-			case d == '%' && i+4 < len(path) && unhex(path[i+3]) < 16 && unhex(path[i+4]) < 16:
+			case d == '%' && i+4 < len(path) && openapi.Unhex(path[i+3]) < 16 && openapi.Unhex(path[i+4]) < 16:
 				return true
 			}
 		}
@@ -133,7 +132,7 @@ const deepPath = 16
 // documents speak for it.
 func loosest(raw string) string {
 	for range 3 {
-		next, _ := unescape(raw, nil, false)
+		next, _ := openapi.Unescape(raw, false)
 		if next == raw {
 			break
 		}
@@ -154,37 +153,4 @@ func loosest(raw string) string {
 		at += 1 + next
 	}
 	return strings.ReplaceAll(clean[:at], "%", "_") // what is still an escape stands in no prefix
-}
-
-func unhex(c byte) byte {
-	switch {
-	case c-'0' <= 9:
-		return c - '0'
-	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10
-	}
-	return 255
-}
-
-// unescape undoes %XX, and with plus also + for a blank. It reports whether there is an
-// escape that cannot be read, which stays as it is.
-func unescape(s string, buf []byte, plus bool) (string, bool) {
-	if strings.IndexByte(s, '%') < 0 && !(plus && strings.IndexByte(s, '+') >= 0) {
-		return s, false
-	}
-	bad := false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '%' && i+2 < len(s) && unhex(s[i+1]) < 16 && unhex(s[i+2]) < 16:
-			c = unhex(s[i+1])<<4 | unhex(s[i+2])
-			i += 2
-		case c == '%':
-			bad = true
-		case c == '+' && plus:
-			c = ' '
-		}
-		buf = append(buf, c)
-	}
-	return string(buf), bad
 }

@@ -20,7 +20,7 @@ type node struct {
 	whole   bool // a number has to be an integer
 	enum    []value
 	only    *value // the one value that it admits
-	partial bool // the schema demands more than is looked at
+	partial bool   // the schema demands more than is looked at
 
 	least, most int // characters; most -1: any
 	pattern     *regexp.Regexp

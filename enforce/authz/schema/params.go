@@ -58,8 +58,8 @@ func (c *Checker) query(o *operation, query string) {
 			return
 		}
 		raw, value, _ := strings.Cut(pair, "=")
-		name, bad := unescape(raw, c.buf, true)
-		value, worse := unescape(value, c.buf, true)
+		name, bad := openapi.Unescape(raw, true)
+		value, worse := openapi.Unescape(value, true)
 		if bad || worse {
 			c.fault("query", plainName(name), "has an escape that cannot be read")
 			continue
@@ -226,8 +226,8 @@ func each(query string, do func(name, value string)) (bad bool) {
 			continue
 		}
 		name, text, _ := strings.Cut(pair, "=")
-		name, bad1 := unescape(name, nil, true)
-		text, bad2 := unescape(text, nil, true)
+		name, bad1 := openapi.Unescape(name, true)
+		text, bad2 := openapi.Unescape(text, true)
 		bad = bad || bad1 || bad2
 		do(name, text)
 	}
