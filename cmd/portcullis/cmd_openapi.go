@@ -9,7 +9,6 @@ import (
 
 	"github.com/portcullis/portcullis/detect"
 	"github.com/portcullis/portcullis/detect/store"
-	"github.com/portcullis/portcullis/ingest"
 	"github.com/portcullis/portcullis/ingest/openapi"
 	"github.com/portcullis/portcullis/ingest/openapi/drift"
 	"github.com/portcullis/portcullis/internal/cliout"
@@ -17,7 +16,8 @@ import (
 
 // OpenAPICmd is "portcullis openapi".
 type OpenAPICmd struct {
-	Drift OpenAPIDriftCmd `cmd:"" group:"sub" help:"Compare what is asked of the API with what its documents say."`
+	Drift    OpenAPIDriftCmd    `cmd:"" group:"sub" help:"Compare what is asked of the API with what its documents say."`
+	Discover OpenAPIDiscoverCmd `cmd:"" group:"sub" help:"Draft a document from what is asked of the API."`
 }
 
 // Help implements kong.HelpProvider.
@@ -27,7 +27,8 @@ func (*OpenAPICmd) Help() string {
 Examples:
 
   portcullis openapi drift
-  portcullis openapi drift --document openapi.yaml /var/log/nginx/access.log`
+  portcullis openapi drift --document openapi.yaml /var/log/nginx/access.log
+  portcullis openapi discover /var/log/nginx/access.log > draft.json`
 }
 
 // OpenAPIDriftCmd is "portcullis openapi drift".
@@ -85,7 +86,7 @@ func (c *OpenAPIDriftCmd) Run(ctx context.Context, app *App) error {
 	if len(c.Files) == 0 {
 		err = c.stored(ctx, app, r)
 	} else {
-		err = c.logs(ctx, app, s, r)
+		err = app.readLogs(ctx, s, c.Files, c.Format, r.Observe)
 	}
 	if err != nil {
 		return err
@@ -94,52 +95,6 @@ func (c *OpenAPIDriftCmd) Run(ctx context.Context, app *App) error {
 		fmt.Fprintf(app.Err, "%s requests more depart in ways that are not listed: %d are the most\n", cliout.Count(r.Left), drift.MaxRows)
 	}
 	return printDrift(app, r.Rows())
-}
-
-// logs reads logs.
-func (c *OpenAPIDriftCmd) logs(ctx context.Context, app *App, s *Settings, r *drift.Report) error {
-	log, err := app.Logger("warn", s.Log.Format)
-	if err != nil {
-		return err
-	}
-	_, ident, err := identityOf(s, false)
-	if err != nil {
-		return err
-	}
-	files, err := (&ReplayCmd{Files: c.Files, Format: c.Format}).open(log)
-	if err != nil {
-		return err
-	}
-	defer closeAll(files)
-	formats := map[string]string{}
-	for _, f := range files {
-		formats[f.Name()] = c.Format
-	}
-	start := now().UnixNano()
-	plan, err := newPlan(s, engineOptions{formats: formats, log: log, noTime: func() int64 { return start }}, ident)
-	if err != nil {
-		return err
-	}
-	d, err := plan.New()
-	if err != nil {
-		return err
-	}
-	events, rejected := 0, 0
-	for _, f := range files {
-		err := f.Run(ctx, nil, func(_ context.Context, b *ingest.Batch) error {
-			rejected += len(b.Rejects)
-			d.Decode(b, func(ev *ingest.Event) { events++; r.Observe(ev) }, func(ingest.Reject) { rejected++ })
-			b.Release()
-			return ctx.Err()
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if events == 0 && rejected > 0 {
-		return errors.New("no line could be read: name the format with --format")
-	}
-	return nil
 }
 
 // stored reads the traffic by route in the database.
