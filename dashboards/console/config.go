@@ -20,6 +20,8 @@ type Config struct {
 	NoLogin      bool     `yaml:"no_login" doc:"Let anybody who reaches a non-loopback address look, without login; what changes something still needs a token, a key or OIDC."`
 	Hosts        []string `yaml:"hosts" doc:"Host names under which browsers reach the console, without port; loopback names and the address itself are always known."`
 	OIDC         OIDC     `yaml:"oidc" doc:"login by an identity provider (OpenID Connect): authorization code with PKCE"`
+
+	Documents []Published `yaml:"documents" doc:"OpenAPI documents of the API behind the gateway, shown to those who are let in"`
 }
 
 // minToken makes guessing hopeless even against many addresses at once: 20 bytes
@@ -45,6 +47,7 @@ func (c Config) Check(report func(key, message string)) {
 		}
 	}
 	c.OIDC.check(report)
+	c.checkDocuments(report)
 	if loopback(host) {
 		return
 	}
@@ -68,6 +71,9 @@ func (c Config) Usable() error {
 		return err
 	}
 	if _, err := c.OIDC.secret(); err != nil {
+		return err
+	}
+	if err := c.readable(); err != nil {
 		return err
 	}
 	if c.KeysFile != "" {

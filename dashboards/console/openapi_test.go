@@ -177,7 +177,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		"/api/v1/status": "", "/api/v1/traffic": "", "/api/v1/findings": "?limit=5", "/api/v1/findings/{id}": "/api/v1/findings/" + finding,
 		"/api/v1/decisions": "?limit=5", "/api/v1/decisions/{id}": "/api/v1/decisions/" + h.of("proposed"),
 		"/api/v1/allow": "", "/api/v1/commands/{id}": "/api/v1/commands/1", "/api/v1/commands": "", "/api/v1/changes": "?limit=3",
-		"/api/v1/summary": "", "/api/v1/subject": "?subject=ip:203.0.113.66", "/api/v1/rules": "", "/api/v1/me": "", "/api/v1/keys": "", "/api/v1/alerts": "", "/api/v1/silences": "",
+		"/api/v1/summary": "", "/api/v1/subject": "?subject=ip:203.0.113.66", "/api/v1/rules": "", "/api/v1/me": "", "/api/v1/keys": "", "/api/v1/alerts": "", "/api/v1/documents": "", "/api/v1/silences": "",
 		"/api/v1/backtests": "", "/api/v1/backtests/{id}": "/api/v1/backtests/" + consoletest.BacktestID,
 	} {
 		if !strings.HasPrefix(url, "/") {

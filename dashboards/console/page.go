@@ -144,7 +144,7 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 
 func (s *Server) docsPage(w http.ResponseWriter, r *http.Request) error {
 	var text bytes.Buffer
-	if err := docsTemplate.Execute(&text, nil); err != nil {
+	if err := docsTemplate.Execute(&text, s.published()); err != nil {
 		return fmt.Errorf("console: docs: %w", err)
 	}
 	w.Header().Set("Content-Security-Policy", docsPolicy)

@@ -116,6 +116,8 @@ func (s *Server) readRoutes() []route {
 		get("/commands/{id}", s.getCommand, operation{id: "getCommand", summary: "What became of a write.", answer: commandJSON{}}),
 		get("/allow", s.getAllowed, operation{id: "getAllowed", summary: "Who is never acted on.", answer: allowsJSON{}}),
 		get("/events", s.events, operation{id: "getEvents", media: "text/event-stream", summary: "What is new, as server-sent events: status once a second, finding and decision as they come, backtest when one begins, is further or ends, resync when the lists should be read again, trouble when the store cannot be read. Read the lists after the stream is open.", status: []int{503}}),
+		get("/documents", s.getDocuments, operation{id: "getDocuments", summary: "The documents of the API behind the gateway.", answer: documentsJSON{}}),
+		get("/documents/{name}", s.getPublished, operation{id: "getDocument", summary: "One of them, as it is in its file: JSON, or YAML (application/yaml).", answer: map[string]any{}, status: []int{404}}),
 		get("/openapi.json", s.openAPI, operation{id: "getOpenAPI", summary: "This document.", answer: map[string]any{}}),
 	}
 	keys := get("/keys", s.getKeys, operation{id: "getKeys", summary: "The API keys: names, roles and ends. No key is shown.", answer: keysJSON{}})
