@@ -28,7 +28,7 @@ func (c *Checker) Check(q *Request) Verdict {
 	raw, query, _ := strings.Cut(relative(q.Target), "?")
 	host := c.rules.api.Host(q.Host)
 	if odd(raw) && !c.rules.opt.PassSpelling && (c.reader.Covers(host, raw) || c.reader.Covers(host, loosest(raw))) {
-		return c.whole(Spelling, http.StatusBadRequest, "path", "is written in a way that servers read differently")
+		return c.whole(Spelling, http.StatusBadRequest, "path", "", "is written in a way that servers read differently")
 	}
 	m := c.reader.Find(host, q.Method, raw)
 	switch {
@@ -38,13 +38,16 @@ func (c *Checker) Check(q *Request) Verdict {
 	case c.rules.opt.PassUnknown:
 		return Verdict{}
 	case m.Facts&ingest.APIMethod != 0:
-		v := c.whole(Method, http.StatusMethodNotAllowed, "", "the path has no such method")
+		v := c.whole(Method, http.StatusMethodNotAllowed, "", "", "the path has no such method")
 		v.Route, v.Allow = m.Template, c.rules.allowed[m.Template]
 		return v
 	case c.reader.Covers(host, loosest(raw)) && raw != "*":
-		return c.whole(Route, http.StatusNotFound, "path", "there is no such path")
+		return c.whole(Route, http.StatusNotFound, "path", "", "there is no such path")
 	default:
 		return Verdict{} // the documents do not speak for it
+	}
+	if name := otherMethod(q); name != "" && !c.rules.opt.PassSpelling {
+		return c.whole(Spelling, http.StatusBadRequest, "header", name, "names another method, which some servers take for the real one")
 	}
 	o := c.rules.ops[m.Op]
 	v := Verdict{Method: m.Op.Method, Route: m.Template}
@@ -59,9 +62,24 @@ func (c *Checker) Check(q *Request) Verdict {
 	return v
 }
 
+// overrides are fields by which some servers let a POST be another method.
+var overrides = [...]struct{ lower, canonical string }{
+	{"x-http-method-override", "X-Http-Method-Override"}, {"x-http-method", "X-Http-Method"}, {"x-method-override", "X-Method-Override"},
+}
+
+// otherMethod is the name of a field that names another method than that of the request.
+func otherMethod(q *Request) string {
+	for _, f := range overrides {
+		if v, there := q.field(f.lower, f.canonical); there && !strings.EqualFold(strings.TrimSpace(v), q.Method) {
+			return f.canonical
+		}
+	}
+	return ""
+}
+
 // whole is a verdict on a request as a whole.
-func (c *Checker) whole(kind Kind, status int, in, why string) Verdict {
-	c.fault(in, "", why)
+func (c *Checker) whole(kind Kind, status int, in, name, why string) Verdict {
+	c.fault(in, name, why)
 	return Verdict{Kind: kind, Status: status, Faults: c.faults}
 }
 

@@ -167,6 +167,8 @@ func TestParameters(t *testing.T) {
 		{fields{}, "400 header X-Trace: is missing"},
 		{fields{"x-trace": "no"}, "400 header X-Trace: must be of the format uuid"},
 		{fields{"x-trace": " " + uuid + " "}, ""},
+		{fields{"x-trace": uuid, "x-http-method-override": "get"}, ""},
+		{fields{"x-trace": uuid, "x-http-method-override": "DELETE"}, "400 header X-Http-Method-Override: names another method, which some servers take for the real one"},
 		{fields{"x-trace": uuid, "cookie": `session=zz`}, "400 cookie session: must fit the pattern of the document"},
 	} {
 		if got := said(c.Check(&Request{Method: "GET", Target: "/api/orders?limit=1", Fields: x.f})); got != x.want {
