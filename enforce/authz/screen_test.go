@@ -3,12 +3,14 @@ package authz
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,6 +153,9 @@ func TestBlockedGoesFirst(t *testing.T) {
 	if w := s.put("GET", "/api/v1/orders/x", "", ""); w.Code != 403 || strings.Contains(w.Body.String(), "errors") {
 		t.Errorf("blocked: %d %s", w.Code, w.Body)
 	}
+	if w := s.forwarded("127.0.0.1:9", "127.0.0.7", "/api/v1/none"); w.Code != 200 {
+		t.Errorf("a hop of our own: %d", w.Code)
+	}
 	cfg, d := screened(t, modeEnforce, "off")
 	fresh, err := New(cfg, d) // without a list
 	if err != nil {
@@ -206,6 +211,29 @@ func TestInspect(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestHonestCredentials: what looks random is no attack: tokens, keys, cookies, ids.
+func TestHonestCredentials(t *testing.T) {
+	s, _ := screenedService(t, "off", modeObserve)
+	r := rand.New(rand.NewPCG(11, 12))
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	b64 := func(n int) string { return base64.StdEncoding.EncodeToString(random(n)) }
+	url := func(n int) string { return base64.RawURLEncoding.EncodeToString(random(n)) }
+	for range 2000 {
+		s.forwarded("127.0.0.1:9", "192.0.2.1", fmt.Sprintf("/api/v1/orders/%x?cursor=%s&sig=%s", random(8), url(30), neturl.QueryEscape(b64(32))),
+			"Authorization", "Bearer "+url(30)+"."+url(120)+"."+url(32), "X-Api-Key", b64(24), "Cookie", "sid="+b64(20)+"; csrf="+url(16),
+			"If-None-Match", `W/"`+url(12)+`"`, "Traceparent", fmt.Sprintf("00-%x-%x-01", random(16), random(8)), "User-Agent", "shop/1.2 (Linux; Android 14) okhttp/4.12.0")
+	}
+	if n := s.Stats().Faulty[Faulty{kindInjection, false}]; n != 0 {
+		t.Errorf("%d of 2000 honest requests would be refused", n)
 	}
 }
 

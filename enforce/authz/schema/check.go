@@ -24,7 +24,7 @@ func (r *Rules) Checker() *Checker {
 
 // Check says what is wrong with a request.
 func (c *Checker) Check(q *Request) Verdict {
-	c.visitor, c.faults = visitor{}, c.faults[:0]
+	c.visitor, c.faults = visitor{most: maxSteps + 2*len(q.Body)}, c.faults[:0]
 	raw, query, _ := strings.Cut(relative(q.Target), "?")
 	host := c.rules.api.Host(q.Host)
 	if odd(raw) && !c.rules.opt.PassSpelling && (c.reader.Covers(host, raw) || c.reader.Covers(host, loosest(raw))) {

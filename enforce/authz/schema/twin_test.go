@@ -170,7 +170,7 @@ func sameValue(t *testing.T, data []byte) (fits bool) {
 	if err != nil {
 		t.Fatalf("%s: %v", v, err)
 	}
-	got := (&visitor{}).visit(n, &parsed)
+	got := (&visitor{most: maxSteps}).visit(n, &parsed)
 	if (want == nil) != (got.why == "") {
 		t.Errorf("schema %s\nvalue %s\nhere %q %q\nthere %v", text, v, got.at, got.why, want)
 	}

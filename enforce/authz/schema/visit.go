@@ -7,13 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxSteps bounds how many values are held against how many schemas for one request: "any of"
-// within "any of" can multiply.
+// maxSteps bounds how many values are held against how many schemas for one request, beside two
+// for each byte of its body: "any of" within "any of" can multiply.
 const maxSteps = 100_000
 
 // visitor holds values against schemas. It is for one goroutine.
 type visitor struct {
 	steps int
+	most  int  // steps
 	quiet int  // within alternatives: nobody will read why
 	deep  int  // schemas within schemas
 	spent bool // the bound was reached
@@ -43,7 +44,7 @@ func (t *visitor) visit(n *node, v *value) fault {
 	if n == nil {
 		return fault{}
 	}
-	if t.steps++; t.steps > maxSteps || t.deep >= maxNested {
+	if t.steps++; t.steps > t.most || t.deep >= maxNested {
 		t.spent = true
 		return tooMuch
 	}
@@ -141,7 +142,7 @@ func (t *visitor) array(n *node, v *value) fault {
 	}
 	for i := range v.list {
 		for j := range i {
-			if t.steps++; t.steps > maxSteps {
+			if t.steps++; t.steps > t.most {
 				t.spent = true
 				return tooMuch
 			}
