@@ -58,7 +58,7 @@ func TestPageInABrowser(t *testing.T) {
 	}{
 		{"headline", headline}, {"hostile evidence stays text", hostile}, {"live finding", live},
 		{"release", release}, {"refusal is shown", refused}, {"nothing spills", spills}, {"every page", pages},
-		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"backtest", backtest}, {"accessible names", named}, {"a viewer", viewer},
+		{"hostile evidence everywhere", hostileEverywhere}, {"filters live in the address", filtered}, {"keyboard", keyboard}, {"backtest", backtest}, {"accessible names", named}, {"on paper and without motion", media}, {"a viewer", viewer},
 	} {
 		t.Run(step.name, func(t *testing.T) { b.T = t; step.run(t, h, b) })
 	}
@@ -310,6 +310,22 @@ func named(t *testing.T, h *house, b *browsertest.Browser) {
 	if b.Eval(`document.querySelectorAll("[aria-live=polite]").length >= 2`) != true {
 		t.Error("nothing is said when the state changes")
 	}
+}
+
+// media looks at a page as it is printed, where nothing that needs a screen is left, and as
+// who asked for no motion sees it.
+func media(t *testing.T, h *house, b *browsertest.Browser) {
+	b.Visit(h.http.URL+"/findings", 1280, 800, false)
+	b.Until("the findings", `document.querySelectorAll("details.finding").length >= 12`)
+	b.Call(b.Session, "Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []any{map[string]any{"name": "prefers-reduced-motion", "value": "reduce"}}})
+	b.Until("paper", `matchMedia("print").matches && matchMedia("(prefers-reduced-motion: reduce)").matches`)
+	if got := b.Eval(`[...document.querySelectorAll("nav, button, form.filter")].filter((e) => e.getClientRects().length).map((e) => e.outerHTML.slice(0, 80)).join("\n")`); got != "" {
+		t.Errorf("on paper there is\n%v", got)
+	}
+	if got := b.Eval(`getComputedStyle(document.getElementById("toast")).transitionDuration`); got != "0s" {
+		t.Errorf("without motion, the toast takes %v", got)
+	}
+	b.Call(b.Session, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []any{}})
 }
 
 // viewer logs in by the form with the key of a viewer, who sees everything and gets no button
