@@ -15,7 +15,8 @@ func (a *App) inlineFacts() *audit.Inline {
 	if err != nil || !s.Authz.Enabled() {
 		return nil
 	}
-	in := &audit.Inline{Addresses: []string{s.Authz.Listen, s.Authz.ListenGRPC}}
+	in := &audit.Inline{Addresses: []string{s.Authz.Listen, s.Authz.ListenGRPC},
+		Inspects: s.Authz.Inspect.Mode == "enforce" || s.Authz.Validate.Mode == "enforce"}
 	for _, l := range s.Authz.Limits {
 		in.Limits = append(in.Limits, audit.InlineLimit{Route: l.Route, Rate: l.Rate})
 	}

@@ -53,8 +53,17 @@ func (c *SetupCmd) Run(ctx context.Context, app *App) error {
 			return usageError{err: fmt.Errorf("--set %s: %w", cliout.Safe(key, 80), err)}
 		}
 	}
-	return spec.Setup(ctx, app.Out, g.section(), c.Install)
+	if err := spec.Setup(ctx, app.Out, g.section(), c.Install); err != nil {
+		return err
+	}
+	if slices.Contains(referenced, c.Gateway) && !c.Install {
+		fmt.Fprintf(app.Out, "\nA whole configuration of %s to start from, with TLS, limits, keys and a log: deploy/gateways/%[1]s in the sources.\n", c.Gateway)
+	}
+	return nil
 }
+
+// referenced are the gateways that deploy/gateways has a reference configuration of.
+var referenced = []string{"nginx", "haproxy", "envoy", "traefik", "caddy"}
 
 // find returns the gateway of the settings, or one with the defaults.
 func (c *SetupCmd) find(s *Settings) (*GatewaySettings, error) {

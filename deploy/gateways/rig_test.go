@@ -6,10 +6,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -18,128 +18,151 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"github.com/portcullis/portcullis/detect/inspect"
 )
 
-// key is one that the map knows.
-var key = map[string]string{"X-Api-Key": "k-2b7e151628aed2a6"}
-
-// edge is a running gateway.
-type edge struct {
-	plain, secure string
-	client        *http.Client
-	syslog        net.PacketConn
-}
-
-func (e *edge) ask(t *testing.T, method, url string, header map[string]string, size int) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(make([]byte, size)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = "api.example.com"
-	for k, v := range header {
-		req.Header.Set(k, v)
-	}
-	resp, err := e.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(body)
-}
-
-// oldTLS: TLS 1.0 and 1.1 are refused, 1.2 is not.
-func (e *edge) oldTLS(t *testing.T) {
-	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		conn, err := tls.Dial("tcp", e.secure, &tls.Config{InsecureSkipVerify: true, ServerName: "api.example.com", MinVersion: version, MaxVersion: version})
-		if (err == nil) != want {
-			t.Errorf("%s: %v", tls.VersionName(version), err)
-		}
-		if err == nil {
-			conn.Close()
-		}
-	}
-}
-
-// limit: one client has ten tries at the login. One was used above.
-func (e *edge) limit(t *testing.T) {
-	var last int
-	for range 10 {
-		resp, _ := e.ask(t, "POST", "https://"+e.secure+"/login", nil, 0)
-		last = resp.StatusCode
-	}
-	if last != 429 {
-		t.Errorf("the eleventh login in a minute gets %d, want 429", last)
-	}
-}
-
-// newClient follows no redirect, and trusts the gateway's own certificate.
-func newClient() *http.Client {
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "api.example.com"}}}
-}
-
-// behind starts the service, which answers with the consumer that it is told, and a
-// decision service that refuses what detection takes for an attack.
-func behind(t *testing.T) (service, decision string) {
+// service starts the API behind the gateway, which answers with the consumer and the
+// credentials that it is told.
+func service(t *testing.T) (address string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, r.Header.Get("X-Consumer"))
+		w.Header().Set("Server", "service/1.2.3")
+		w.Header().Set("X-Powered-By", "tests")
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "consumer=%s key=%s authorization=%s", r.Header.Get("X-Portcullis-Consumer"), r.Header.Get("X-Api-Key"), r.Header.Get("Authorization"))
 	}))
 	t.Cleanup(s.Close)
-	in := inspect.New(inspect.Config{})
-	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method, target := r.Header.Get("X-Forwarded-Method"), r.Header.Get("X-Forwarded-Uri")
-		if target == "" { // Envoy asks with the request's own line
-			method, target = r.Method, r.RequestURI
-		}
-		if v := in.InspectRequest(method, target, nil, ""); v.Score >= in.Threshold() {
-			w.WriteHeader(http.StatusForbidden)
-		}
-	}))
-	t.Cleanup(d.Close)
-	return s.Listener.Addr().String(), d.Listener.Addr().String()
+	return s.Listener.Addr().String()
 }
 
-// run starts a gateway and waits until it accepts connections.
-func run(t *testing.T, address, program string, args ...string) {
+// lines collects what a gateway logs.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// with waits for a line with all of these words.
+func (l *lines) with(t *testing.T, words ...string) string {
+	t.Helper()
+	found := ""
+	waitFor(t, fmt.Sprintf("a line with %q", words), func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		all := l.text.String()
+		for line := range strings.Lines(all) {
+			has := true
+			for _, w := range words {
+				has = has && strings.Contains(line, w)
+			}
+			if has {
+				found = strings.TrimSpace(line)
+				return nil
+			}
+		}
+		return fmt.Errorf("the log has\n%.4000s", all)
+	})
+	return found
+}
+
+// syslog receives what is sent to an address of its own, one datagram a line.
+func syslog(t *testing.T) (address string, l *lines) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = &lines{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 64<<10)
+		for {
+			n, _, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(l, "%s\n", buf[:n])
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-done })
+	return conn.LocalAddr().String(), l
+}
+
+// run starts a program, waits until it accepts connections, and returns what ends it. It
+// ends with the test too. What it writes goes to the writers.
+func run(t *testing.T, address, program string, args ...string) (stop func()) {
+	t.Helper()
+	return runWith(t, io.Discard, nil, address, program, args...)
+}
+
+func runWith(t *testing.T, out io.Writer, env []string, address, program string, args ...string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Env = io.MultiWriter(out, &said), &said, append(os.Environ(), env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
 		cancel()
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { cancel(); <-ended; ended <- nil })
+	ended := make(chan struct{})
+	var failed error
+	go func() { defer close(ended); failed = cmd.Wait() }()
+	stop = sync.OnceFunc(func() { cancel(); <-ended })
+	t.Cleanup(func() {
+		if stop(); t.Failed() {
+			t.Logf("%s said\n%.8000s", program, said.String())
+		}
+	})
+	waitFor(t, filepath.Base(program)+" listens on "+address, func() error {
+		select {
+		case <-ended:
+			t.Fatalf("%s ended: %v\n%s", program, failed, said.String())
+		default:
+		}
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	return stop
+}
+
+// waitFor asks again and again until something holds.
+func waitFor(t *testing.T, what string, holds func() error) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		err := holds()
+		if err == nil {
 			return
 		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%s ended: %v\n%s", program, err, out.String())
-		case <-tick.C:
-		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s does not listen on %s\n%s", program, address, out.String())
+			t.Fatalf("%s: not within 30 s: %v", what, err)
 		}
 	}
+}
+
+// found is a program, or the test is skipped.
+func found(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("%s is not here: make testbed fetches it", program)
+	}
+	return path
 }
 
 func freeAddress(t *testing.T) string {
@@ -152,6 +175,37 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// port is that of an address.
+func port(t *testing.T, address string) string {
+	t.Helper()
+	_, p, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// replaced puts values in; each has to be there, so that no test runs something else
+// than what is shipped.
+func replaced(t *testing.T, text string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("%q is not in the configuration", pairs[i])
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -162,7 +216,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// certificate writes cert.pem and key.pem.
+// certificate writes cert.pem, key.pem, and both as api.pem.
 func certificate(t *testing.T, dir string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -170,7 +224,7 @@ func certificate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "api.example.com"}, DNSNames: []string{"api.example.com"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0)}
 	cert, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +233,9 @@ func certificate(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
-	write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
+	certPEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+	keyPEM := string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	write(t, filepath.Join(dir, "cert.pem"), certPEM)
+	write(t, filepath.Join(dir, "key.pem"), keyPEM)
+	write(t, filepath.Join(dir, "api.pem"), certPEM+keyPEM)
 }
