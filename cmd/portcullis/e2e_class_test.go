@@ -90,8 +90,12 @@ func besiege(t *testing.T, d *door) {
 	}
 	class := "class:/api/v1/login \"" + tool + "\""
 	var list []decisionObject
+	looks := 0
 	await(t, "the class is throttled", func() string { return fmt.Sprintf("%+v\n%s", list, d.r.said) }, func() bool {
-		d.try("198.51.100.1", "Mozilla/5.0 (machine 0)", true) // the log's clock goes by its lines
+		// The log's clock goes by its lines; many logins that work would hide the fleet.
+		if looks++; looks%25 == 1 {
+			d.try("198.51.100.1", "Mozilla/5.0 (machine 0)", true)
+		}
 		list = d.r.decisions(class)
 		return len(list) == 1 && list[0].PushedAt != ""
 	})
