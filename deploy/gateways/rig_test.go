@@ -1,7 +1,6 @@
 package gateways
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -22,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // service starts the API behind the gateway, which answers with the consumer and the
@@ -107,8 +108,8 @@ func runWith(t *testing.T, out io.Writer, env []string, address, program string,
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env = io.MultiWriter(out, &said), &said, append(os.Environ(), env...)
+	said := new(testbed.Program)
+	cmd.Stdout, cmd.Stderr, cmd.Env = io.MultiWriter(out, said), said, append(os.Environ(), env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -121,13 +122,13 @@ func runWith(t *testing.T, out io.Writer, env []string, address, program string,
 	stop = sync.OnceFunc(func() { cancel(); <-ended })
 	t.Cleanup(func() {
 		if stop(); t.Failed() {
-			t.Logf("%s said\n%.8000s", program, said.String())
+			t.Logf("%s said\n%.8000s", program, said.Said())
 		}
 	})
 	waitFor(t, filepath.Base(program)+" listens on "+address, func() error {
 		select {
 		case <-ended:
-			t.Fatalf("%s ended: %v\n%s", program, failed, said.String())
+			t.Fatalf("%s ended: %v\n%s", program, failed, said.Said())
 		default:
 		}
 		conn, err := net.Dial("tcp", address)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -106,6 +107,9 @@ func (r *rest) send(ctx context.Context, method, path string, body []byte, heade
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := r.client.Do(req)
+	if method == http.MethodGet && errors.Is(err, syscall.ECONNRESET) {
+		resp, err = r.client.Do(req) // Caddy drops connections to its API while it takes in a change
+	}
 	if err != nil {
 		var u *url.Error // without the whole address, which is in the settings
 		if errors.As(err, &u) {
