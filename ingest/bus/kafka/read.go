@@ -147,24 +147,30 @@ func (c *Client) ReadAll(ctx context.Context, topic string, partition int, each 
 	return err
 }
 
+// unheard is how long a topic that a broker has not heard of may still be one that was just
+// made: with several brokers each hears of it in its own time.
+const unheard = 5 * time.Second
+
 // endOf asks for the end of a partition until a broker answers.
 func (c *Client) endOf(ctx context.Context, topic string, partition int) (int64, error) {
 	t := kafkanet.Trouble{Log: c.log, Down: "kafka: cannot be read", Up: "kafka: can be read again", Args: []any{"topic", c.Topic(topic), "partition", partition}}
-	pause := pauseShort()
+	pause, began := pauseShort(), time.Now()
 	for {
 		ranges, err := c.Ranges(ctx, topic)
 		r, there := ranges[partition]
-		switch {
-		case err == nil && there:
+		if err == nil && there {
 			t.Well(kafkanet.Everywhere)
 			return r.End, nil
-		case err == nil:
-			return 0, c.explain(topic, kafkago.UnknownTopicOrPartition)
-		case errors.Is(err, kafkago.UnknownTopicOrPartition), errors.Is(err, kafkago.TopicAuthorizationFailed):
+		}
+		if err == nil {
+			err = c.explain(topic, kafkago.UnknownTopicOrPartition)
+		}
+		missing := errors.Is(err, kafkago.UnknownTopicOrPartition)
+		if missing && time.Since(began) > unheard || errors.Is(err, kafkago.TopicAuthorizationFailed) {
 			return 0, err
 		}
 		var p kafkanet.Problem
-		if errors.As(err, &p) && !c.soon(err) {
+		if errors.As(err, &p) && !missing && !c.soon(err) {
 			t.Say(ctx, kafkanet.Everywhere, p)
 		}
 		if !sleep(ctx, pause) {
