@@ -16,10 +16,12 @@ type ahead struct {
 	n     int
 }
 
-// add takes in an event, and observes all when there are enough.
-func (a *ahead) add(w *worker, ev *ingest.Event, k key, h uint64, t timing) {
+// add takes in an event, before which the seconds up to closed are closed, and observes
+// all when there are enough.
+func (a *ahead) add(w *worker, ev *ingest.Event, t timing, closed int64) {
 	it := &a.items[a.n]
-	it.ev, it.k, it.h, it.timing = *ev, k, h, t
+	k := keyOf(ev.Client)
+	*it = item{ev: *ev, k: k, h: k.hash(w.cfg.Seed), timing: t, closed: closed}
 	a.list[a.n] = it
 	if a.n++; a.n == aheadMost {
 		a.flush(w)
@@ -28,11 +30,19 @@ func (a *ahead) add(w *worker, ev *ingest.Event, k key, h uint64, t timing) {
 
 // flush observes what was gathered.
 func (a *ahead) flush(w *worker) {
-	w.fetch(a.list[:a.n])
-	for _, it := range a.list[:a.n] {
+	w.together(a.list[:a.n])
+	a.n = 0
+}
+
+// together observes requests, at most aheadMost of them.
+func (w *worker) together(list []*item) {
+	w.fetch(list)
+	for _, it := range list {
+		if it.closed > w.closed {
+			w.closeTo(it.closed)
+		}
 		w.observe(&it.ev, it.k, it.h, it.timing)
 	}
-	a.n = 0
 }
 
 // toucher is a container with an item for every client.

@@ -119,7 +119,7 @@ func (e *Engine) ceiling() int64 {
 	return e.cfg.Now() + FutureSlack
 }
 
-// inline parses and observes in one go: no event is stored.
+// inline parses and observes in one go: no more events are stored than are observed together.
 func (e *Engine) inline(b *ingest.Batch) {
 	w := e.workers[0]
 	e.mark.ceiling = e.ceiling()
@@ -133,12 +133,7 @@ func (e *Engine) inline(b *ingest.Batch) {
 	e.decoder.Decode(b, func(ev *ingest.Event) {
 		t := q.place(ev)
 		p.take(ev, t)
-		if c := e.mark.closed(); c > w.closed {
-			e.ahead.flush(w)
-			w.closeTo(c)
-		}
-		k := keyOf(ev.Client)
-		e.ahead.add(w, ev, k, k.hash(e.cfg.Seed), t)
+		e.ahead.add(w, ev, t, e.mark.closed())
 	}, p.reject)
 	e.ahead.flush(w)
 	p.close(b, formatOf(e.decoder, b))

@@ -147,13 +147,7 @@ func (p *pool) worker(w *worker, in <-chan *job) {
 				list[i] = &j.items[mine[i]]
 			}
 			mine = mine[n:]
-			w.fetch(list[:n])
-			for _, it := range list[:n] {
-				if it.closed > w.closed {
-					w.closeTo(it.closed)
-				}
-				w.observe(&it.ev, it.k, it.h, it.timing)
-			}
+			w.together(list[:n])
 		}
 		w.closeTo(j.closed)
 		w.meter.end(len(j.mine[w.number]))
