@@ -1,13 +1,12 @@
 package console
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/portcullis/portcullis/ingest/openapi"
 )
 
 // Published is an entry of console.documents: a document of the API that the gateway serves.
@@ -53,25 +52,7 @@ func (c Config) readable() error {
 	return nil
 }
 
-func (d Published) read() ([]byte, error) {
-	f, err := os.Open(d.File)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
-	if err == nil && len(data) > maxDocument {
-		err = fmt.Errorf("it is larger than %d MiB", maxDocument>>20)
-	}
-	return data, err
-}
+func (d Published) read() ([]byte, error) { return openapi.ReadFile(d.File, maxDocument) }
 
 // documentsJSON is the answer of /documents.
 type documentsJSON struct {

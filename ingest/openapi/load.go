@@ -101,7 +101,12 @@ func readLocal(_ *openapi3.Loader, at *url.URL) ([]byte, error) {
 	if at.Scheme != "" && at.Scheme != "file" || at.Host != "" {
 		return nil, fmt.Errorf("it refers to %.120q, which is not fetched: put that file beside it and refer to the file, or bundle both into one document", at.String())
 	}
-	f, err := os.Open(filepath.FromSlash(at.Path))
+	return ReadFile(filepath.FromSlash(at.Path), maxFile)
+}
+
+// ReadFile reads a document that is a regular file of so many bytes at most.
+func ReadFile(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +118,9 @@ func readLocal(_ *openapi3.Loader, at *url.URL) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no regular file")
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("it is larger than %d MiB", most>>20)
 	}
 	return data, err
 }
