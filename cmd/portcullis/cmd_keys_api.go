@@ -69,6 +69,25 @@ func (a *App) changeKeys(change func(*console.Keys) error) (*Settings, error) {
 	return s, console.UpdateKeys(s.consoleKeys(), change)
 }
 
+// keyState is how it stands with a key, whose earlier secret is good until a time.
+func keyState(live bool, earlier time.Time) string {
+	switch {
+	case !live:
+		return "run out"
+	case now().Before(earlier):
+		return "earlier secret good for another " + about2(earlier.Sub(now()))
+	}
+	return "in force"
+}
+
+// earlierOne says what becomes of the secret before a rotation.
+func earlierOne(overlap Span) string {
+	if overlap <= 0 {
+		return " The earlier one is refused from now on."
+	}
+	return " The earlier one is good for another " + about2(time.Duration(overlap)) + "."
+}
+
 // showKey shows a secret, this one time.
 func (a *App) showKey(s *Settings, name, secret, more string) error {
 	if a.JSONL() {
@@ -94,16 +113,15 @@ func (*KeysAPIListCmd) Run(app *App) error {
 	t := app.Table(cliout.Column{Title: "NAME", Keep: true}, cliout.Column{Title: "ROLE", Keep: true}, cliout.Column{Title: "CREATED"}, cliout.Column{Title: "ENDS"}, cliout.Column{Title: "STATE"})
 	j := cliout.NewJSONL(app.Out)
 	for _, k := range keys.Keys {
-		x := apiKey{Name: k.Name, Role: string(k.Role), Created: k.Created.Format(time.RFC3339), State: "in force"}
+		x := apiKey{Name: k.Name, Role: string(k.Role), Created: k.Created.Format(time.RFC3339)}
 		if !k.Expires.IsZero() {
 			x.Expires = k.Expires.Format(time.RFC3339)
 		}
-		switch {
-		case !k.Live(now()):
-			x.State = "run out"
-		case len(k.Secrets) > 1 && now().Before(k.Secrets[1].Until):
-			x.State = "earlier secret good for another " + about2(k.Secrets[1].Until.Sub(now()))
+		var earlier time.Time
+		if len(k.Secrets) > 1 {
+			earlier = k.Secrets[1].Until
 		}
+		x.State = keyState(k.Live(now()), earlier)
 		if app.JSONL() {
 			if err := j.Write(x); err != nil {
 				return err
@@ -155,11 +173,7 @@ func (c *KeysAPIRotateCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	more := " The earlier one is refused from now on."
-	if c.Overlap > 0 {
-		more = " The earlier one is good for another " + about2(time.Duration(c.Overlap)) + "."
-	}
-	return app.showKey(s, c.Name, secret, more)
+	return app.showKey(s, c.Name, secret, earlierOne(c.Overlap))
 }
 
 // Run implements the command.

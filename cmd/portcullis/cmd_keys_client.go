@@ -83,7 +83,7 @@ type clientKey struct {
 }
 
 func clientKeyOf(k *authn.Key) clientKey {
-	x := clientKey{Name: k.Name, Consumer: k.Consumer, Plan: k.Plan, Scopes: k.Scopes, Created: k.Created.Format(time.RFC3339), State: "in force"}
+	x := clientKey{Name: k.Name, Consumer: k.Consumer, Plan: k.Plan, Scopes: k.Scopes, Created: k.Created.Format(time.RFC3339)}
 	for _, r := range k.Routes {
 		x.Routes = append(x.Routes, r.String())
 	}
@@ -93,13 +93,12 @@ func clientKeyOf(k *authn.Key) clientKey {
 	if !k.Expires.IsZero() {
 		x.Expires = k.Expires.Format(time.RFC3339)
 	}
-	switch {
-	case !k.Revoked.IsZero():
+	var earlier time.Time
+	if len(k.Secrets) > 1 {
+		earlier = k.Secrets[1].Until
+	}
+	if x.State = keyState(k.Live(now()), earlier); !k.Revoked.IsZero() {
 		x.State = "revoked " + k.Revoked.Format(time.RFC3339)
-	case !k.Live(now()):
-		x.State = "run out"
-	case len(k.Secrets) > 1 && now().Before(k.Secrets[1].Until):
-		x.State = "earlier secret good for another " + about2(k.Secrets[1].Until.Sub(now()))
 	}
 	return x
 }
@@ -203,11 +202,7 @@ func (c *KeysClientRotateCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	more := " The earlier one is refused from now on."
-	if c.Overlap > 0 {
-		more = " The earlier one is good for another " + about2(time.Duration(c.Overlap)) + "."
-	}
-	return app.showClientKey(c.Name, shown, more)
+	return app.showClientKey(c.Name, shown, earlierOne(c.Overlap))
 }
 
 // Run implements the command.
