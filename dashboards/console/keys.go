@@ -1,11 +1,9 @@
 package console
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,28 +54,21 @@ type Secret struct {
 // Live reports whether the key has not expired.
 func (k Key) Live(now time.Time) bool { return k.Expires.IsZero() || now.Before(k.Expires) }
 
+var keyFile = keptfile.Form{Setting: "console: keys_file", Command: "portcullis keys api", Most: maxKeyFile}
+
 // ReadKeys reads the file; where there is none, there are no keys.
 func ReadKeys(path string) (Keys, error) {
-	var k Keys
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, nil
-	}
-	if err != nil {
-		return k, fmt.Errorf("console: keys_file: %w", err)
-	}
-	if len(data) > maxKeyFile {
-		return k, fmt.Errorf("console: keys_file: %q is larger than %d bytes: is it the right file?", path, maxKeyFile)
+	data, err := keyFile.Read(path)
+	if data == nil || err != nil {
+		return Keys{}, err
 	}
 	return parseKeys(data, path)
 }
 
 func parseKeys(data []byte, path string) (Keys, error) {
 	var k Keys
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&k); err != nil {
-		return Keys{}, fmt.Errorf("console: keys_file: %q is not what \"portcullis keys api\" writes: %w", path, err)
+	if err := keyFile.Parse(data, path, &k); err != nil {
+		return Keys{}, err
 	}
 	return k, k.check()
 }

@@ -1,16 +1,12 @@
 package authn
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -97,27 +93,21 @@ func (k Key) Live(now time.Time) bool {
 	return k.Revoked.IsZero() && (k.Expires.IsZero() || now.Before(k.Expires))
 }
 
+var keyFile = keptfile.Form{Setting: "authn: client_keys_file", Command: "portcullis keys client", Most: maxKeyFile}
+
 // ReadKeys reads the file; where there is none, there are no keys.
 func ReadKeys(path string) (Keys, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Keys{}, nil
-	}
-	if err != nil {
-		return Keys{}, fmt.Errorf("authn: client_keys_file: %w", err)
+	data, err := keyFile.Read(path)
+	if data == nil || err != nil {
+		return Keys{}, err
 	}
 	return parseKeys(data, path)
 }
 
 func parseKeys(data []byte, path string) (Keys, error) {
 	var k Keys
-	if len(data) > maxKeyFile {
-		return k, fmt.Errorf("authn: client_keys_file: %q is larger than %d bytes: is it the right file?", path, maxKeyFile)
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&k); err != nil {
-		return Keys{}, fmt.Errorf("authn: client_keys_file: %q is not what \"portcullis keys client\" writes: %w", path, err)
+	if err := keyFile.Parse(data, path, &k); err != nil {
+		return Keys{}, err
 	}
 	return k, k.check()
 }

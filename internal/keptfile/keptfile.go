@@ -4,6 +4,7 @@
 package keptfile
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,38 @@ func Update(path string, change func(old []byte) ([]byte, error)) error {
 		return err
 	}
 	return replace(path, data)
+}
+
+// Form is a kind of file of JSON, with what its errors say of it.
+type Form struct {
+	Setting string // where its name is set, such as "console: keys_file"
+	Command string // what writes it
+	Most    int    // bytes
+}
+
+// Parse reads JSON strictly: a field that v does not have is an error. path is for errors.
+func (f Form) Parse(data []byte, path string, v any) error {
+	if len(data) > f.Most {
+		return fmt.Errorf("%s: %q is larger than %d bytes: is it the right file?", f.Setting, path, f.Most)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("%s: %q is not what \"%s\" writes: %w", f.Setting, path, f.Command, err)
+	}
+	return nil
+}
+
+// Read returns what stands in a file, nil where there is none.
+func (f Form) Read(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", f.Setting, err)
+	}
+	return data, nil
 }
 
 // UpdateJSON is Update for a file of JSON that parse reads and checks. What parse would
