@@ -66,6 +66,24 @@ func TestStandbyTakesOver(t *testing.T) {
 	})
 }
 
+// TestFirstLeaderDiesAtOnce: what comes while nobody leads is judged by the next leader,
+// also after hours, and where the first one ended before it had judged anything.
+func TestFirstLeaderDiesAtOnce(t *testing.T) {
+	cluster(t, 2, func(t *testing.T, f *fleet) {
+		f.elect(0)
+		f.owner.Store(-1)
+		f.nodes[0].stop()
+		f.nodes[0].start()
+		f.offer(finding("f1", "192.0.2.7"))
+		f.pass(90 * time.Minute)
+		f.elect(1)
+		f.pass(5 * time.Second)
+		if got := f.nodes[1].dump(); !strings.Contains(got, "|f1|auth-burst|") {
+			t.Errorf("the finding was never judged:\n%s", got)
+		}
+	})
+}
+
 // TestStoppedLeaderDoesNoHarm: a leader is stopped in the middle of a push,
 // another leads for a while, and the first one wakes up.
 func TestStoppedLeaderDoesNoHarm(t *testing.T) {

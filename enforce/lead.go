@@ -203,8 +203,11 @@ func (l *Ledger) ready(ctx context.Context) error {
 // unjudged is the moment since when findings may wait for an enforcer.
 func (l *Ledger) unjudged(ctx context.Context, now time.Time) (time.Time, error) {
 	p, ok, err := loadPlace(ctx, l.r)
-	if err != nil || !ok || p.Judged == 0 || p.Judged > now.UnixNano() {
+	if err != nil || !ok || p.Judged > now.UnixNano() {
 		return now, err
+	}
+	if p.Judged == 0 { // nobody led before: whoever is next begins where this one does, however soon it ends
+		p.Judged = now.UnixNano()
 	}
 	l.judgedUntil(time.Unix(0, p.Judged)) // until this one has judged what is left
 	return time.Unix(0, p.Judged), nil
