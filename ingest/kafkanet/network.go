@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -51,7 +52,15 @@ type Link struct {
 	transport *kafkago.Transport
 	dialer    *kafkago.Dialer
 	tls       *tls.Config
+	brokers   int
+
+	mu    sync.Mutex
+	moved time.Time // when another broker was last asked for what there is
 }
+
+// unheard is how long one broker is believed that a topic is not there, where there are
+// several.
+const unheard = 2 * time.Second
 
 // Open prepares connections that end with ctx. What is known of the topics is
 // asked anew after ttl at the latest; a topic that is not named is not known.
@@ -65,7 +74,7 @@ func (n *Network) Open(ctx context.Context, topics []string, ttl time.Duration) 
 		err = c.SetDeadline(time.Now().Add(Patience))
 		return &boundConn{Conn: c, free: context.AfterFunc(ctx, func() { c.Close() })}, err
 	}
-	l := &Link{tls: n.tls}
+	l := &Link{tls: n.tls, brokers: len(n.Brokers), moved: time.Now()}
 	l.transport = &kafkago.Transport{
 		Dial: dial, DialTimeout: Patience, ClientID: ClientID, TLS: n.tls, SASL: n.sasl,
 		MetadataTopics: topics, MetadataTTL: ttl, Context: ctx,
@@ -102,10 +111,28 @@ func (l *Link) Describe(ctx context.Context, topic string) (*kafkago.Topic, erro
 	}
 	for i := range answer.Topics {
 		if t := &answer.Topics[i]; t.Name == topic {
+			l.elsewhere(t.Error)
 			return t, t.Error
 		}
 	}
+	l.elsewhere(kafkago.UnknownTopicOrPartition)
 	return nil, kafkago.UnknownTopicOrPartition
+}
+
+// elsewhere has another broker asked next, by chance, where one has not heard of a topic.
+// The library asks the broker that it happened on for as long as the connection lives,
+// and a broker that lost touch with its controller goes on to answer from what it knew.
+// Requests under way are not disturbed.
+func (l *Link) elsewhere(err error) {
+	if l.brokers < 2 || !errors.Is(err, kafkago.UnknownTopicOrPartition) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.moved) >= unheard {
+		l.moved = now
+		l.transport.CloseIdleConnections()
+	}
 }
 
 // Partitions lists the partitions of a topic.
