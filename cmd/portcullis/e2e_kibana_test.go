@@ -155,7 +155,8 @@ func (k *kibanaRig) mapped(kind elastic.Kind) map[string]bool {
 }
 
 // TestE2EKibana replays a scenario into a real Elasticsearch and runs the query of every
-// panel: all fields are in the mapping, and every figure is that of the database.
+// panel, as the aggregation that Kibana sends and as ES|QL: all fields are in the mapping,
+// and every figure is that of the database.
 // With -update it writes the figures of the run into docs/kibana.md.
 func TestE2EKibana(t *testing.T) {
 	t.Parallel()
@@ -167,7 +168,7 @@ func TestE2EKibana(t *testing.T) {
 		fields[v.Kind] = k.mapped(v.Kind)
 	}
 	table := newPanelTable()
-	empty := 0
+	empty, asked := 0, 0
 	for _, b := range kibana.Boards() {
 		for _, p := range b.Panels {
 			if p.Shape == kibana.Links {
@@ -182,6 +183,12 @@ func TestE2EKibana(t *testing.T) {
 			if why := rowsDiffer(p, got, want); why != "" {
 				t.Errorf("%s: %s", b.Full(p), why)
 			}
+			if p.ESQL() != "" {
+				asked++
+				if why := k.sameByESQL(p, want); why != "" {
+					t.Errorf("%s: %s", b.Full(p), why)
+				}
+			}
 			if firstSum(got) == 0 {
 				empty++
 				t.Logf("%s: nothing in this scenario", b.Full(p))
@@ -192,6 +199,10 @@ func TestE2EKibana(t *testing.T) {
 	if empty > 12 {
 		t.Errorf("%d panels have nothing to show in this scenario: that shows little", empty)
 	}
+	if asked < 100 {
+		t.Errorf("%d panels have a text of ES|QL", asked)
+	}
+	k.rulesByESQL()
 	table.compare(t)
 	k.metricsAreServed()
 	k.down()

@@ -13,8 +13,14 @@ func (p Panel) ESQL() string {
 		return ""
 	}
 	lines := []string{"FROM " + viewOf(p.Over).Pattern()}
-	if len(p.Where) > 0 {
-		lines = append(lines, "WHERE "+esqlWhere(p.Where))
+	where := esqlWhere(p.Where)
+	for _, s := range p.By {
+		if !s.time() { // a panel has no row for what has no value
+			where = append(where, s.Field+" IS NOT NULL")
+		}
+	}
+	if len(where) > 0 {
+		lines = append(lines, "WHERE "+strings.Join(where, " AND "))
 	}
 	stats := make([]string, len(p.Measures))
 	for i, m := range p.Measures {
@@ -37,7 +43,7 @@ func (p Panel) ESQL() string {
 	case len(p.By) > 0 && p.By[0].time():
 		lines = append(lines, "SORT minute")
 	case len(p.By) > 0:
-		lines = append(lines, "SORT "+esqlName(p.Measures[0].Label)+" DESC", "LIMIT "+strconv.Itoa(p.By[0].Size))
+		lines = append(lines, "SORT "+esqlName(p.Measures[0].Label)+" DESC NULLS LAST", "LIMIT "+strconv.Itoa(p.By[0].Size))
 	}
 	return strings.Join(lines, "\n| ")
 }
@@ -59,14 +65,14 @@ func esqlName(label string) string {
 func (m Measure) esql() string {
 	f := map[Op]string{Count: "COUNT(*)", Sum: "SUM(" + m.Field + ")", Max: "MAX(" + m.Field + ")", Unique: "COUNT_DISTINCT(" + m.Field + ")"}[m.Op]
 	if len(m.Where) > 0 {
-		f += " WHERE " + esqlWhere(m.Where)
+		f += " WHERE " + strings.Join(esqlWhere(m.Where), " AND ")
 	}
 	return f
 }
 
-// esqlWhere is a filter. A field without a value is none of the values, which ES|QL
+// esqlWhere is a filter, whose parts must all hold. A field without a value is none of the values, which ES|QL
 // does not say by itself.
-func esqlWhere(terms []Term) string {
+func esqlWhere(terms []Term) []string {
 	parts := make([]string, len(terms))
 	for i, t := range terms {
 		in := fmt.Sprintf("%s IN (%s)", t.Field, strings.Join(t.literals(), ", "))
@@ -75,5 +81,5 @@ func esqlWhere(terms []Term) string {
 		}
 		parts[i] = in
 	}
-	return strings.Join(parts, " AND ")
+	return parts
 }

@@ -128,5 +128,5 @@ func (w watch) esql() string {
 		elastic.Decision: strings.Join([]string{timeField, state, "event.action", subjectKind, subject, route, rule, "portcullis.code", "message"}, ", "),
 		elastic.Audit:    strings.Join([]string{timeField, "user.name", state, "portcullis.decision", "message"}, ", "),
 	}[w.over]
-	return strings.Join([]string{"FROM " + viewOf(w.over).Pattern(), "WHERE " + esqlWhere(w.where), "KEEP " + keep, "SORT " + timeField + " DESC", "LIMIT 100"}, "\n| ")
+	return strings.Join([]string{"FROM " + viewOf(w.over).Pattern(), "WHERE " + strings.Join(esqlWhere(w.where), " AND "), "KEEP " + keep, "SORT " + timeField + " DESC", "LIMIT 100"}, "\n| ")
 }

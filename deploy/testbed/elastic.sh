@@ -12,9 +12,9 @@
 # With TESTBED_OWNER=PID it also ends with that process, however that ends. What goes
 # wrong is said aloud, with the line that helps.
 #
-# It is the core that Elastic publishes for the tests of plug-ins: security, composable
-# templates, bulk, search and aggregations are in it; data streams, ILM, ingest
-# processors, painless and "GET /" are not. It refuses to run as root: then "nobody"
+# It is the core that Elastic publishes for the tests of plug-ins, and the module of
+# ES|QL beside it: security, composable templates, bulk, search and aggregations are in
+# it; data streams, ILM, ingest processors, painless and "GET /" are not. It refuses to run as root: then "nobody"
 # runs it, who may read and write past the file modes, so that DIR can be anywhere.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
@@ -25,7 +25,7 @@ server=$home/elasticsearch-$version
 user=elastic password=elastic-secret
 
 fetch() {
-  [ -e "$home/.complete" ] && [ -d "$server" ] && return 0
+  [ -e "$home/.complete" ] && [ -d "$server/modules/x-pack-esql" ] && return 0
   maven || return 1
   mkdir -p "$home"
   local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
@@ -36,9 +36,47 @@ fetch() {
     return 1
   fi
   rm -rf "$home/\${project.basedir}" # where the plug-in keeps a mark of what it did
+  esql || return 1
   chmod -R a+rX "$server"
   chmod a+x "$server"/bin/*
   touch "$home/.complete"
+}
+
+# esql adds the module of ES|QL, which the core lacks. Of its parents, painless and machine
+# learning are not published: what takes them (CATEGORIZE) fails. The library of hexagons
+# has the newest version that there is.
+esql() {
+  local module=$server/modules/x-pack-esql part group name number
+  local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
+  mkdir -p "$home/esql"
+  {
+    printf '<project><modelVersion>4.0.0</modelVersion><groupId>portcullis</groupId><artifactId>esql</artifactId><version>1</version><dependencies>\n'
+    for part in \
+      org.elasticsearch.plugin:x-pack-{esql,esql-core,esql-compute,esql-compute-ann,kql,mapper-version}:$version \
+      org.elasticsearch.plugin:arrow:$version org.elasticsearch:elasticsearch-dissect:$version org.elasticsearch:elasticsearch-h3:8.19.4 \
+      org.apache.arrow:arrow-{vector,format,memory-core}:18.3.0 com.google.flatbuffers:flatbuffers-java:23.5.26 \
+      com.fasterxml.jackson.core:jackson-{annotations,core,databind}:2.18.9 \
+      org.antlr:antlr4-runtime:4.13.1 org.apache.lucene:lucene-spatial3d:9.12.2; do
+      IFS=: read -r group name number <<<"$part"
+      printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version>' "$group" "$name" "$number"
+      printf '<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>\n'
+    done
+    printf '</dependencies></project>\n'
+  } >"$home/esql/pom.xml"
+  if ! (cd "$home/esql" && mvn -B -q $plugin:copy-dependencies -DoutputDirectory="$module") >>"$home/fetch.log" 2>&1; then
+    loud "MISSING: ES|QL for Elasticsearch $version   Maven could not fetch it; try again with: deploy/testbed/elastic.sh fetch" \
+      "what Maven said: .testbed/elastic/fetch.log"
+    return 1
+  fi
+  cat >"$module/plugin-descriptor.properties" <<TEXT
+name=x-pack-esql
+description=ES|QL
+version=$version
+elasticsearch.version=$version
+java.version=17
+classname=org.elasticsearch.xpack.esql.plugin.EsqlPlugin
+extended.plugins=x-pack-core
+TEXT
 }
 
 # settings writes the node's configuration for a folder and a port. The disk is not
