@@ -56,19 +56,22 @@ func elasticBoard() object {
 }
 
 func optionsOf(shape string) object {
+	o := options(shape)
 	switch shape {
 	case "table":
-		return object{"showHeader": true, "cellHeight": "sm"}
+		return object{"showHeader": true, "cellHeight": "sm", "frameIndex": 0}
 	case "piechart":
-		return object{"reduceOptions": object{"calcs": list{"lastNotNull"}, "fields": "", "values": true}, "pieType": "donut", "legend": object{"displayMode": "table", "placement": "right", "showLegend": true}}
+		o["reduceOptions"], o["pieType"] = object{"calcs": list{"lastNotNull"}, "fields": "", "values": true}, "donut"
+		o["legend"] = object{"displayMode": "table", "placement": "right", "showLegend": true, "calcs": list{}, "values": list{}}
 	case "stat": // one value for each span of time, which are added up
-		o := options(shape)
 		o["reduceOptions"] = object{"calcs": list{"sum"}, "fields": "", "values": false}
-		return o
 	case "barchart":
-		return object{"orientation": "horizontal", "legend": object{"displayMode": "list", "placement": "bottom", "showLegend": false}}
+		o["orientation"], o["legend"] = "horizontal", legend(false)
+		for k, v := range (object{"xTickLabelRotation": 0, "xTickLabelMaxLength": 0, "stacking": "none", "showValue": "auto", "barWidth": 0.97, "groupWidth": 0.7, "fullHighlight": false}) {
+			o[k] = v
+		}
 	}
-	return options(shape)
+	return o
 }
 
 // target is a panel as a query of Grafana's Elasticsearch data source.

@@ -57,11 +57,11 @@ func Files() ([]File, error) {
 // dashboard is what both have in common.
 func dashboard(uid, title, kind string, panels, variables list) object {
 	source := object{"name": "datasource", "label": "Data source", "type": "datasource", "query": kind, "refresh": 1, "hide": 0, "regex": "",
-		"multi": false, "includeAll": false, "options": list{}, "current": object{}}
+		"multi": false, "includeAll": false, "options": list{}, "current": object{"text": "", "value": ""}}
 	return object{
 		"uid": uid, "title": title, "tags": list{"portcullis"}, "schemaVersion": schema, "version": 1, "editable": true, "graphTooltip": 1,
 		"time": object{"from": "now-6h", "to": "now"}, "timezone": "", "refresh": "30s", "annotations": object{"list": list{}},
-		"links":      list{object{"type": "dashboards", "title": "Portcullis", "tags": list{"portcullis"}, "asDropdown": false, "keepTime": true, "includeVars": false}},
+		"links":      list{object{"type": "dashboards", "title": "Portcullis", "tags": list{"portcullis"}, "asDropdown": false, "keepTime": true, "includeVars": false, "targetBlank": false, "icon": "external link", "tooltip": ""}},
 		"templating": object{"list": append(list{source}, variables...)}, "panels": panels,
 	}
 }

@@ -114,8 +114,14 @@ func metricsBoard() object {
 }
 
 func options(shape string) object {
+	o := object{"orientation": "auto", "legend": legend(true), "tooltip": object{"mode": "multi", "sort": "desc"}}
 	if shape == "stat" {
-		return object{"reduceOptions": object{"calcs": list{"lastNotNull"}, "fields": "", "values": false}, "colorMode": "value", "graphMode": "area", "textMode": "auto"}
+		return object{"reduceOptions": object{"calcs": list{"lastNotNull"}, "fields": "", "values": false}, "colorMode": "value", "graphMode": "area", "textMode": "auto",
+			"justifyMode": "auto", "orientation": "auto", "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard"}
 	}
-	return object{"legend": object{"displayMode": "list", "placement": "bottom", "showLegend": true}, "tooltip": object{"mode": "multi", "sort": "desc"}}
+	return o
+}
+
+func legend(shown bool) object {
+	return object{"displayMode": "list", "placement": "bottom", "showLegend": shown, "calcs": list{}}
 }
