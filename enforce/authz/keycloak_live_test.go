@@ -15,14 +15,17 @@ import (
 	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/fixtures/gateways"
 	"github.com/portcullis/portcullis/fixtures/keycloak"
+	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
-func startKeycloak(t *testing.T) *keycloak.Server {
+func startKeycloak(t *testing.T) (*keycloak.Server, *servetest.Authority) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts Keycloak, 15 to 60 s; leave out -short")
 	}
-	kc, err := keycloak.Start(t.TempDir())
+	a := servetest.NewAuthority(t)
+	a.Issue("server")
+	kc, err := keycloak.Start(a.Dir)
 	if errors.Is(err, keycloak.ErrMissing) && os.Getenv("CI") != "true" {
 		t.Skipf("SKIPPED: %v: apt-get install default-jre-headless maven && deploy/testbed/keycloak.sh fetch", err)
 	}
@@ -34,7 +37,7 @@ func startKeycloak(t *testing.T) *keycloak.Server {
 			t.Error(err)
 		}
 	})
-	return kc
+	return kc, a
 }
 
 // behindNginx is a service that takes tokens of a Keycloak, asked by a real NGINX.
@@ -52,7 +55,7 @@ func behindNginx(t *testing.T, kc *keycloak.Server, introspect string) *guarded 
 // TestLiveKeycloak: tokens of a real Keycloak through a real NGINX.
 func TestLiveKeycloak(t *testing.T) {
 	gateways.Need(t, "nginx")
-	kc := startKeycloak(t)
+	kc, authority := startKeycloak(t)
 	g := behindNginx(t, kc, "never")
 	token := func(client string) string {
 		t.Helper()
@@ -91,6 +94,7 @@ func TestLiveKeycloak(t *testing.T) {
 		resp, _ := g.ask("GET", gateways.Echo, "Authorization", "Bearer "+short)
 		return resp.StatusCode == 401
 	})
+	t.Run("bound", func(t *testing.T) { keycloakBound(t, kc, authority) })
 	t.Run("rotation", func(t *testing.T) { rotateUnderLoad(t, kc, g) })
 	t.Run("revoked", func(t *testing.T) {
 		g := behindNginx(t, kc, "always")
