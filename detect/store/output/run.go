@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -75,8 +76,16 @@ const (
 	mostAsked  = 5 * time.Minute
 )
 
-// Run sends feeds until ctx ends. It starts two goroutines a feed, and joins them.
+// Run sends feeds until ctx ends, and closes a sink that can be closed. It starts two
+// goroutines a feed, and joins them.
 func (o *Output) Run(ctx context.Context, feeds ...Feed) {
+	if c, ok := o.sink.(io.Closer); ok {
+		defer func() {
+			if err := c.Close(); err != nil {
+				o.Log.Warn("output: its connection was not closed", "output", o.Common.Name, "error", err.Error())
+			}
+		}()
+	}
 	var wg sync.WaitGroup
 	for _, f := range feeds {
 		wg.Go(func() {
