@@ -35,7 +35,7 @@ type DepartureKind uint8
 const (
 	DepartureNone  DepartureKind = iota
 	DepartureName                // the operation has no such query parameter
-	DepartureValue               // the value is not of the type, format, length or list that is described
+	DepartureValue               // the value is not of the type, format, length, pattern, range or list that is described
 )
 
 // Departs reports whether the request is not as described.

@@ -3,6 +3,7 @@ package openapi
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,7 +19,9 @@ type compiler struct {
 	cfg   *Document
 	doc   *openapi3.T
 	trees []*tree // that the document at hand is for
-	each  func(Described) error
+
+	patterns map[string]*regexp.Regexp // nil for one that cannot be compiled
+	each     func(Described) error
 }
 
 // add takes in a document.
@@ -214,11 +217,11 @@ func (c *compiler) parameters(op *Operation, segs []string, x *openapi3.Operatio
 		}
 		switch p := ref.Value; p.In {
 		case "query":
-			op.queryParam(p)
+			c.queryParam(op, p)
 		case "querystring": // OpenAPI 3.2
 			op.open = true
 		case "path":
-			op.pathParam(p, segs)
+			c.pathParam(op, p, segs)
 		}
 	}
 }

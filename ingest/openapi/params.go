@@ -11,7 +11,7 @@ import (
 var separators = map[string]byte{"": ',', "form": ',', "spaceDelimited": ' ', "pipeDelimited": '|', "simple": ','}
 
 // queryParam takes in a query parameter.
-func (op *Operation) queryParam(p *openapi3.Parameter) {
+func (c *compiler) queryParam(op *Operation, p *openapi3.Parameter) {
 	schema := p.Schema
 	exploded := p.Explode == nil && (p.Style == "" || p.Style == "form") || p.Explode != nil && *p.Explode
 	x := &param{name: p.Name, empty: p.AllowEmptyValue}
@@ -20,7 +20,7 @@ func (op *Operation) queryParam(p *openapi3.Parameter) {
 	case schema == nil || schema.Value == nil:
 	case is(schema.Value, "array"):
 		if only(schema.Value) {
-			x.check = compileSchema(schema.Value.Items, 0)
+			x.check = c.schema(schema.Value.Items, 0)
 		}
 		x.empty = true // a list without items
 		if !exploded {
@@ -29,19 +29,19 @@ func (op *Operation) queryParam(p *openapi3.Parameter) {
 	case is(schema.Value, "object") || len(schema.Value.Properties) > 0:
 		if exploded && p.Style != "deepObject" {
 			delete(op.query, p.Name)
-			op.members(schema.Value)
+			c.members(op, schema.Value)
 		}
 	default:
-		x.check = compileSchema(schema, 0)
+		x.check = c.schema(schema, 0)
 	}
 }
 
 // members takes in the members of an object, which are parameters of their own where it is
 // written exploded.
-func (op *Operation) members(s *openapi3.Schema) {
+func (c *compiler) members(op *Operation, s *openapi3.Schema) {
 	for name, member := range s.Properties {
 		if op.query[name] == nil {
-			op.query[name] = &param{name: name, check: compileSchema(member, 0)}
+			op.query[name] = &param{name: name, check: c.schema(member, 0)}
 		}
 	}
 	more := s.AdditionalProperties
@@ -51,15 +51,15 @@ func (op *Operation) members(s *openapi3.Schema) {
 }
 
 // pathParam takes in a parameter that is a whole segment of the path.
-func (op *Operation) pathParam(p *openapi3.Parameter, segs []string) {
+func (c *compiler) pathParam(op *Operation, p *openapi3.Parameter, segs []string) {
 	at := slices.Index(segs, "{"+p.Name+"}")
 	if at < 0 || p.Schema == nil || p.Schema.Value == nil || p.Style != "" && p.Style != "simple" {
 		return
 	}
-	x := &param{name: p.Name, check: compileSchema(p.Schema, 0)}
+	x := &param{name: p.Name, check: c.schema(p.Schema, 0)}
 	if is(p.Schema.Value, "array") {
 		if x.check = nil; only(p.Schema.Value) {
-			x.check, x.separator = compileSchema(p.Schema.Value.Items, 0), ','
+			x.check, x.separator = c.schema(p.Schema.Value.Items, 0), ','
 		}
 	}
 	op.places = slices.DeleteFunc(op.places, func(o place) bool { return o.segment == at })

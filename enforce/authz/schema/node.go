@@ -3,7 +3,6 @@ package schema
 import (
 	"cmp"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,9 +26,7 @@ type node struct {
 	format      func(string) bool
 	formatName  string
 
-	low, high           float64
-	openLow, openHigh   bool // the bound itself is out
-	multiple            float64
+	span                openapi.Range
 	bits                int // 32 or 64 where the format says so
 	items               *node
 	first               []*node // of a list, by place; then items
@@ -65,7 +62,7 @@ func (c *compiler) node(ref *openapi3.SchemaRef) *node {
 	if n := c.memo[s]; n != nil {
 		return n
 	}
-	n := &node{most: -1, manyItems: -1, manyProps: -1, low: math.Inf(-1), high: math.Inf(1), readOnly: s.ReadOnly}
+	n := &node{most: -1, manyItems: -1, manyProps: -1, span: openapi.RangeOf(s), readOnly: s.ReadOnly}
 	c.memo[s] = n
 	c.all = append(c.all, n)
 	n.never = s.Always != nil && !*s.Always
@@ -88,7 +85,7 @@ func (c *compiler) node(ref *openapi3.SchemaRef) *node {
 		n.enum = append(n.enum, value{kind: kindNull})
 	}
 	c.texts(n, s)
-	c.numbers(n, s)
+	c.integers(n, s)
 	c.lists(n, s)
 	c.objects(n, s)
 	n.all, n.anyOf, n.oneOf, n.not = c.nodes(s.AllOf), c.nodes(s.AnyOf), c.nodes(s.OneOf), c.node(s.Not)
@@ -117,10 +114,9 @@ func (c *compiler) texts(n *node, s *openapi3.Schema) {
 	}
 }
 
-// expression compiles a pattern. Those of JSON Schema are JavaScript's: what looks ahead or
-// back Go does not know.
+// expression compiles a pattern; nil and a warning for one that cannot be.
 func (c *compiler) expression(n *node, text string) *regexp.Regexp {
-	x, err := regexp.Compile(escapes.ReplaceAllString(text, `\x{$1}`))
+	x, err := openapi.Pattern(text)
 	if err != nil {
 		n.partial = true
 		c.warn("the pattern %.120q is not looked at: write it without looking ahead or back, and without back references", text)
@@ -129,26 +125,8 @@ func (c *compiler) expression(n *node, text string) *regexp.Regexp {
 	return x
 }
 
-var escapes = regexp.MustCompile(`\\u([0-9a-fA-F]{4})`)
-
-// numbers takes over what is said of them: exclusive bounds are a word beside the bound in
-// 3.0, and bounds of their own in 3.1.
-func (c *compiler) numbers(n *node, s *openapi3.Schema) {
-	if s.Min != nil {
-		n.low, n.openLow = *s.Min, s.ExclusiveMin.IsTrue()
-	}
-	if s.Max != nil {
-		n.high, n.openHigh = *s.Max, s.ExclusiveMax.IsTrue()
-	}
-	if v := s.ExclusiveMin.Value; v != nil && *v >= n.low {
-		n.low, n.openLow = *v, true
-	}
-	if v := s.ExclusiveMax.Value; v != nil && *v <= n.high {
-		n.high, n.openHigh = *v, true
-	}
-	if s.MultipleOf != nil && *s.MultipleOf > 0 {
-		n.multiple = *s.MultipleOf
-	}
+// integers takes over how large they may be by their format.
+func (c *compiler) integers(n *node, s *openapi3.Schema) {
 	if n.whole {
 		switch s.Format {
 		case "int32":
@@ -244,7 +222,7 @@ func (c *compiler) settle() {
 // either weakens "one of" to "any of", beside what is "any of" already.
 func (n *node) either() []*node {
 	if len(n.anyOf) > 0 {
-		n.all = append(slices.Clone(n.all), &node{most: -1, manyItems: -1, manyProps: -1, low: math.Inf(-1), high: math.Inf(1), anyOf: n.anyOf})
+		n.all = append(slices.Clone(n.all), &node{most: -1, manyItems: -1, manyProps: -1, span: openapi.RangeOf(nil), anyOf: n.anyOf})
 	}
 	return n.oneOf
 }

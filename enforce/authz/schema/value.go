@@ -128,13 +128,3 @@ func fits(text string, bits int) bool {
 	f, edge := number(text), math.Ldexp(1, bits-1)
 	return f >= -edge && f < edge
 }
-
-// multipleOf reports whether a number is a multiple of another, as far as binary fractions
-// can tell: 0.3 is one of 0.1.
-func multipleOf(f, of float64) bool {
-	q := f / of
-	if math.IsInf(q, 0) {
-		return true
-	}
-	return math.Abs(q-math.Round(q)) <= 1e-9*math.Max(1, math.Abs(q))
-}

@@ -114,12 +114,12 @@ func (t *visitor) number(n *node, text string) fault {
 	}
 	f := number(text)
 	switch {
-	case f < n.low || n.openLow && f <= n.low:
-		return t.because(func() string { return bound(n.openLow, "greater than", "at least", n.low) })
-	case f > n.high || n.openHigh && f >= n.high:
-		return t.because(func() string { return bound(n.openHigh, "less than", "at most", n.high) })
-	case n.multiple > 0 && !multipleOf(f, n.multiple):
-		return t.because(func() string { return "must be a multiple of " + plain(n.multiple) })
+	case n.span.Under(f):
+		return t.because(func() string { return bound(n.span.OpenLow, "greater than", "at least", n.span.Low) })
+	case n.span.Over(f):
+		return t.because(func() string { return bound(n.span.OpenHigh, "less than", "at most", n.span.High) })
+	case n.span.Uneven(f):
+		return t.because(func() string { return "must be a multiple of " + plain(n.span.Multiple) })
 	}
 	return fault{}
 }

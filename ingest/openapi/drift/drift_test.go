@@ -3,6 +3,8 @@ package drift
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,6 +58,40 @@ value GET /v2/orders/{orderId} "limit" 1 1 2-2
 value GET /v2/orders/{orderId} "orderId" 1 1 5-5
 unused POST /v2/orders "" 0 0 0-0
 unused GET /v2/status "" 0 0 0-0
+`
+	if got := listed(r); got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+// TestObserveValues: ranges and patterns count as types and lists do.
+func TestObserveValues(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "api.yaml")
+	const text = `openapi: 3.0.3
+info: {title: a, version: '1'}
+paths:
+  /orders/{code}:
+    get:
+      parameters:
+        - {name: code, in: path, required: true, schema: {type: string, pattern: '^[A-Z]{2}-[0-9]+$'}}
+        - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 100}}
+      responses: {default: {description: x}}
+`
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	api, err := openapi.Open([]openapi.Document{{File: name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, routes := New(api), enrich.NewRoutes(enrich.RoutesConfig{}).Describe(api)
+	for i, target := range []string{"/orders/DE-1?limit=100", "/orders/DE-1?limit=101", "/orders/de-1?limit=0", "/orders/DE-1?limit=5"} {
+		ev := ingest.Event{Time: int64(i + 1), Client: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Method: "GET", Target: target, Status: 200}
+		routes.Resolve(&ev)
+		r.Observe(&ev)
+	}
+	const want = `value GET /orders/{code} "limit" 2 2 2-3
+value GET /orders/{code} "code" 1 1 3-3
 `
 	if got := listed(r); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
