@@ -32,25 +32,28 @@ func (s *Syslog) Send(ctx context.Context, messages ...[]byte) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes whoever reads or writes
 	defer stop()
-	var frames []byte
-	for _, m := range messages {
-		if s.Transport == "udp" {
+	if s.Transport == "udp" {
+		for _, m := range messages {
 			if _, err := conn.Write(m); err != nil {
 				return fmt.Errorf("send: %w", err)
 			}
-			continue
 		}
-		frames = strconv.AppendInt(frames, int64(len(m)), 10)
-		frames = append(frames, ' ')
-		frames = append(frames, m...)
-	}
-	if s.Transport == "udp" {
 		return nil
 	}
-	if _, err := conn.Write(frames); err != nil {
+	if _, err := conn.Write(Frames(messages...)); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	return s.closed(ctx, conn)
+}
+
+// Frames puts messages one behind the other as a stream has them, each behind its length
+// (RFC 6587, section 3.4.1).
+func Frames(messages ...[]byte) (out []byte) {
+	for _, m := range messages {
+		out = append(strconv.AppendInt(out, int64(len(m)), 10), ' ')
+		out = append(out, m...)
+	}
+	return out
 }
 
 func (s *Syslog) dial(ctx context.Context) (net.Conn, error) {
