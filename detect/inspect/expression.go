@@ -1,6 +1,9 @@
 package inspect
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // delimiter is a pair of brackets that template engines and expression
 // languages evaluate.
@@ -28,8 +31,13 @@ var expressionWords = []string{
 	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "new java",
 }
 
+var shortestWord = len(slices.MinFunc(expressionWords, func(a, b string) int { return len(a) - len(b) }))
+
 // reaches says whether body holds w as a word of its own.
 func reaches(body []byte, w string) bool {
+	if len(w) > len(body) {
+		return false
+	}
 	i := bytes.Index(body, []byte(w))
 	return i == 0 || i > 0 && (!alpha(w[0]) || !word(body[i-1]))
 }
@@ -69,7 +77,7 @@ func (l *look) expressions() {
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {
 	for _, w := range expressionWords {
-		if l.reached {
+		if l.reached || len(body) < shortestWord {
 			break
 		}
 		if reaches(body, w) {

@@ -114,7 +114,7 @@ func (l *look) jsonBody(s string) {
 				l.field("body (name)", "", pickContext(plainName(v)), v, false)
 				continue
 			}
-			name := strings.Join(path, ".")
+			name := dotted(path)
 			l.field("body", name, ctxValue, v, false)
 			l.base64("body", name, v)
 		}
@@ -122,6 +122,15 @@ func (l *look) jsonBody(s string) {
 			keyNext[d-1] = objectAt(path, d)
 		}
 	}
+}
+
+// dotted is the name of a member: its place from the outside in. Of one that is deeper than
+// jsonDepth the levels between are left out, since each text of a body has to be named.
+func dotted(path []string) string {
+	if len(path) <= jsonDepth {
+		return strings.Join(path, ".")
+	}
+	return strings.Join(path[:jsonDepth-1], ".") + "…" + path[len(path)-1]
 }
 
 func pickContext(plain bool) context {
