@@ -69,6 +69,11 @@ const (
 	traefikHeldFile = ".portcullis-held"
 )
 
+// traefikNobody is the service that the routers name, since each needs one: without a server,
+// and never reached. A service of Traefik's own (noop@internal) would keep what is refused out
+// of the access log, unless accessLog.addInternals is set, and no decision were ever seen to hold.
+const traefikNobody = "portcullis-nobody"
+
 // traefikRule bounds the conditions of one router; the others go into further ones.
 const traefikRule = 500
 
@@ -201,7 +206,7 @@ func (g *Traefik) file(list []enforce.Entry) (text, version string, err error) {
 	version = label(append([]string{fmt.Sprint(g.cfg.TLS, g.cfg.EntryPoints)}, rules...)...)
 	routers := map[string]traefikRouter{}
 	for i, rule := range rules {
-		r := traefikRouter{Rule: rule, Priority: 2_000_000_000, Middlewares: []string{traefikName(version)}, Service: "noop@internal", EntryPoints: g.cfg.EntryPoints}
+		r := traefikRouter{Rule: rule, Priority: 2_000_000_000, Middlewares: []string{traefikName(version)}, Service: traefikNobody, EntryPoints: g.cfg.EntryPoints}
 		routers[fmt.Sprintf("portcullis-%04d", i)] = r
 		if g.cfg.TLS {
 			r.TLS = &struct{}{}
@@ -211,6 +216,7 @@ func (g *Traefik) file(list []enforce.Entry) (text, version string, err error) {
 	http := object{"middlewares": object{traefikName(version): object{"ipAllowList": object{"sourceRange": []string{"255.255.255.255/32"}}}}}
 	if len(routers) > 0 {
 		http["routers"] = routers
+		http["services"] = object{traefikNobody: object{"loadBalancer": object{"servers": []object{}}}}
 	}
 	body, err := json.Marshal(object{"http": http})
 	if err != nil {
