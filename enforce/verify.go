@@ -55,6 +55,8 @@ func (t *track) see(s detect.Sightings) bool {
 		return false
 	case !denied && (t.d.PushedAt == 0 || s.First < t.d.PushedAt+int64(t.cfg.Grace)):
 		return false // too early to tell
+	case !denied && t.d.Expires != 0 && s.Time > t.d.Expires-int64(time.Second):
+		return false // it was over, by a gateway's own clock perhaps, and a log may have whole seconds
 	}
 	epoch := s.Time / int64(t.cfg.Window)
 	if epoch < t.epoch-1 {

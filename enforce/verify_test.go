@@ -45,10 +45,11 @@ func join(ls ...[]look) (out []look) {
 
 func TestVerify(t *testing.T) {
 	for name, c := range map[string]struct {
-		action Action
-		looks  []look
-		states string // every verdict that changed, in order
-		words  []string
+		action  Action
+		expires float64 // seconds after the trigger; 0 = after all that is seen
+		looks   []look
+		states  string // every verdict that changed, in order
+		words   []string
 	}{
 		"nothing seen":                 {},
 		"denied":                       {looks: []look{{1, 403, "/login", "g1"}}, states: "verified", words: []string{"403", "/login", "1s after"}},
@@ -73,25 +74,21 @@ func TestVerify(t *testing.T) {
 		"throttle that does nothing":       {action: Throttle, looks: repeatLook(60, 10, 0.1, 200), states: "wrong_key"},
 		"throttle that leaks": {action: Throttle, looks: join(repeatLook(3, 4, 1, 429), repeatLook(60, 10, 0.1, 200), repeatLook(40, 20, 1, 429)),
 			states: "verified lost stale_node verified"},
-		"403 is no throttle": {action: Throttle, looks: repeatLook(60, 10, 0.1, 403), states: "wrong_key"},
+		"let through when it was over":                  {expires: 60.4, looks: []look{{1, 403, "/a", ""}, {60, 200, "/a", ""}, {61, 200, "/a", ""}}, states: "verified"},
+		"let through when it was over, and none denied": {expires: 60, looks: []look{{60, 200, "/a", ""}, {60.1, 200, "/a", ""}}},
+		"let through before it was over":                {expires: 60, looks: []look{{1, 403, "/a", ""}, {58, 200, "/a", ""}}, states: "verified lost"},
+		"403 is no throttle":                            {action: Throttle, looks: repeatLook(60, 10, 0.1, 403), states: "wrong_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decision{Action: Block, Trigger: base, PushedAt: base + 1e9}
 			if c.action != "" {
 				d.Action, d.Rate, d.Burst = c.action, 2, 10
 			}
-			tr := &track{cfg: DefaultConfig().Verify, d: d}
-			var states []string
-			for _, l := range c.looks {
-				if tr.see(l.sighting()) {
-					s := string(tr.holding.State)
-					if tr.holding.Code != "" {
-						s = tr.holding.Code
-					}
-					states = append(states, s)
-				}
+			if c.expires > 0 {
+				d.Expires = base + int64(c.expires*1e9)
 			}
-			if got := strings.Join(states, " "); got != c.states {
+			got, tr := verdicts(d, c.looks)
+			if got != c.states {
 				t.Errorf("verdicts %q, want %q (%s)", got, c.states, tr.holding.Why)
 			}
 			for _, w := range c.words {
@@ -101,6 +98,22 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+}
+
+// verdicts are those that changed while requests were seen, in order.
+func verdicts(d Decision, looks []look) (string, *track) {
+	tr := &track{cfg: DefaultConfig().Verify, d: d}
+	var states []string
+	for _, l := range looks {
+		if tr.see(l.sighting()) {
+			s := string(tr.holding.State)
+			if tr.holding.Code != "" {
+				s = tr.holding.Code
+			}
+			states = append(states, s)
+		}
+	}
+	return strings.Join(states, " "), tr
 }
 
 func TestTrackerFindsTheNarrowest(t *testing.T) {
