@@ -38,6 +38,8 @@ type Probe struct {
 	// Patience is how long after Apply a request may still be answered by the old
 	// state; 0 = 5 s. The suite polls.
 	Patience time.Duration
+	// Sabotage is what may happen behind the back of whoever pushes.
+	Sabotage Saboteur
 	// Many is how many entries the large set has; 0 = 10 000.
 	Many int
 }
@@ -60,6 +62,7 @@ func Gateway(t *testing.T, open func(t *testing.T) (enforce.Gateway, Probe)) {
 		{"a failure keeps the last good state", failure},
 		{"an ended context", ended},
 		{"a restart that forgot everything", restart},
+		{"sabotage", sabotage},
 		{"check", check},
 		{"other subjects", subjects},
 		{"other subjects, throttled", throttledSubjects},

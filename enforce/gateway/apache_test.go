@@ -94,6 +94,8 @@ func TestApacheContract(t *testing.T) {
 				}
 				r.start()
 			},
+			Sabotage: r.saboteur(replaced(g.path("portcullis-address.txt"), "192.0.2.1 ", "198.51.100.9 "),
+				func(testing.TB) { r.write("portcullis/portcullis-address.txt", "\x00non sense\n192.0.2.1\n") }, nil),
 			Held: func(testing.TB) string {
 				text := ""
 				for name := range g.maps(nil) {

@@ -49,6 +49,7 @@ http://:%s {
 func TestCaddyContract(t *testing.T) {
 	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
 		r, g := newCaddyRig(t)
+		r.drops = true
 		r.start()
 		return g, enforcetest.Probe{
 			Status: r.status,
@@ -59,6 +60,15 @@ func TestCaddyContract(t *testing.T) {
 				g.api.base = "http://127.0.0.1:1"
 				return func() { g.api.base = base }
 			},
+			Sabotage: r.saboteur(func(t testing.TB) {
+				if _, err := g.api.call(t.Context(), "PATCH", "/id/portcullis-srv0/match/0/client_ip/ranges", []string{"198.51.100.9/32", "192.0.2.3/32"}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}, func(t testing.TB) {
+				if _, err := g.api.call(t.Context(), "DELETE", "/id/portcullis-srv0", nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}, hanging(&g.api.base)),
 			Restart: func(testing.TB) { r.stop(); r.start() },
 			Held:    func(t testing.TB) string { return g.config(t) },
 		}

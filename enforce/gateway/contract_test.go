@@ -27,6 +27,8 @@ type contract struct {
 	rest  map[string]enforce.Entry
 	heard string // the last body
 	down  bool
+	edits func()        // what else an edit changes
+	hang  chan struct{} // closed when it answers again; nil = it answers
 }
 
 func newContract(t testing.TB, kinds ...string) *contract {
@@ -39,6 +41,16 @@ func (c *contract) serve(handle func(w http.ResponseWriter, r *http.Request, bod
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			c.t.Error(err)
+		}
+		c.mu.Lock()
+		hang := c.hang
+		c.mu.Unlock()
+		if hang != nil {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+			return
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -96,6 +108,12 @@ func (c *contract) probe(kinds ...string) enforcetest.Probe {
 		Ask:    func(_ testing.TB, a enforcetest.Ask) int { return c.sim.StatusOf(a.Client, a.As, a.Path) },
 		Kinds:  kinds, Patience: 5 * time.Second, Many: 2000,
 		Break: func(testing.TB) func() { set(true); return func() { set(false) } },
+		Sabotage: enforcetest.Saboteur{Edit: c.edit, Hang: func(testing.TB) func() {
+			hang := make(chan struct{})
+			set := func(h chan struct{}) { c.mu.Lock(); c.hang = h; c.mu.Unlock() }
+			set(hang)
+			return func() { set(nil); close(hang) }
+		}, Kill: func(testing.TB) func() { set(true); return func() { set(false) } }},
 		Restart: func(testing.TB) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -109,6 +127,23 @@ func (c *contract) probe(kinds ...string) enforcetest.Probe {
 			return c.heard
 		},
 	}
+}
+
+// edit is somebody else's change of the list.
+func (c *contract) edit(testing.TB) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, list := range c.lists {
+		for i, text := range list {
+			if strings.HasPrefix(text, "192.0.2.1/") || text == "192.0.2.1" {
+				c.lists[name][i] = strings.Replace(text, "192.0.2.1", "198.51.100.9", 1)
+			}
+		}
+	}
+	if c.edits != nil {
+		c.edits()
+	}
+	c.hold()
 }
 
 func reply(w http.ResponseWriter, status int, v any) {

@@ -92,6 +92,10 @@ func TestEnvoyContract(t *testing.T) {
 				}
 				r.start()
 			},
+			Sabotage: r.saboteur(func(t testing.TB) {
+				replaced(g.path(envoyFile), `"version_info":"`, `"version_info":"edited-`)(t)
+				replaced(g.path(envoyFile), `192.0.2.1"`, `198.51.100.9"`)(t)
+			}, func(testing.TB) { r.write("list/"+envoyFile, "nonsense") }, hanging(&g.admin.base)),
 			Held: func(testing.TB) string { return r.held(g.cfg.Dir) },
 		}
 	})

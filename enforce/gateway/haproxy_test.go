@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,25 @@ func haproxyProbe(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
 			move(g.cfg.Socket, g.cfg.Socket+".x")
 			return func() { move(g.cfg.Socket+".x", g.cfg.Socket) }
 		},
+		Sabotage: r.saboteur(func(t testing.TB) {
+			api, file := haproxyAPI{g.cfg.Socket, time.Second}, g.file("address")
+			for _, c := range []string{"clear map " + file, "add map " + file + " 198.51.100.9 block"} {
+				if err := api.do(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, func(testing.TB) { r.write("maps/"+filepath.Base(g.file("address")), "nonsense here\n") }, func(t testing.TB) func() {
+			if err := os.Rename(g.cfg.Socket, g.cfg.Socket+".x"); err != nil {
+				t.Fatal(err)
+			}
+			_, close := silent(t, "unix", g.cfg.Socket)
+			return func() {
+				close()
+				if err := os.Rename(g.cfg.Socket+".x", g.cfg.Socket); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}),
 		Restart: func(testing.TB) {
 			r.stop()
 			if err := os.RemoveAll(g.cfg.Dir); err != nil {

@@ -27,6 +27,17 @@ type kongServer struct {
 // settings that Kong fills in, and consumers that are there or not.
 func newKong(t testing.TB, consumers ...string) (*contract, *Kong) {
 	k := &kongServer{newContract(t, "consumer"), consumers, map[string]object{}}
+	k.edits = func() {
+		for _, p := range k.plugins {
+			if p["name"] == "ip-restriction" {
+				list := []any{}
+				for _, a := range k.lists["deny"] {
+					list = append(list, a)
+				}
+				p["config"].(map[string]any)["deny"] = list
+			}
+		}
+	}
 	base := k.serve(func(w http.ResponseWriter, r *http.Request, body []byte) {
 		parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
 		id := parts[len(parts)-1]

@@ -158,6 +158,19 @@ func (n *netspace) want(status int, clients ...string) {
 	}
 }
 
+// change does something to the gateway's table.
+func (n *netspace) change(g *Nftables, do func(c *nftables.Conn, table *nftables.Table) error) {
+	n.t.Helper()
+	c, err := g.dial()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	err = do(c, &nftables.Table{Family: nftables.TableFamilyINet, Name: "portcullis"})
+	if err := errors.Join(err, c.Flush(), c.CloseLasting()); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // flush deletes every table, as a restart of the machine does.
 func (n *netspace) flush() {
 	n.t.Helper()
@@ -178,6 +191,21 @@ func TestNftablesContract(t *testing.T) {
 		return g, enforcetest.Probe{
 			Status:  n.status,
 			Restart: func(testing.TB) { n.flush() },
+			Sabotage: enforcetest.Saboteur{ // it is the kernel: nobody kills it, and it answers
+				Edit: func(testing.TB) {
+					n.change(g, func(c *nftables.Conn, table *nftables.Table) error {
+						set := &nftables.Set{Table: table, Name: "v4_32", KeyType: nftables.TypeIPAddr, HasTimeout: true}
+						return errors.Join(c.SetDeleteElements(set, []nftables.SetElement{{Key: []byte{192, 0, 2, 1}}}),
+							c.SetAddElements(set, []nftables.SetElement{{Key: []byte{198, 51, 100, 9}}}))
+					})
+				},
+				Corrupt: func(testing.TB) {
+					n.change(g, func(c *nftables.Conn, table *nftables.Table) error {
+						c.FlushChain(&nftables.Chain{Name: "guard", Table: table})
+						return nil
+					})
+				},
+			},
 			Break: func(testing.TB) func() {
 				g.cfg.netns = 1 << 20
 				return func() { g.cfg.netns = n.fd }

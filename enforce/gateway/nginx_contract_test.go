@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/portcullis/portcullis/enforce"
@@ -15,8 +16,10 @@ func TestNginxContract(t *testing.T) {
 	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
 		s := newSite(t, "")
 		s.start()
-		return s.gateway(), enforcetest.Probe{
-			Status: func(_ testing.TB, client netip.Addr) int { return s.get(client.String()) },
+		g := s.gateway()
+		return g, enforcetest.Probe{
+			Sabotage: s.saboteur(g),
+			Status:   func(_ testing.TB, client netip.Addr) int { return s.get(client.String()) },
 			Ask: func(_ testing.TB, a enforcetest.Ask) int {
 				header := map[string]string{"consumer": "X-Consumer", "key": "X-Api-Key"}[a.As.Kind]
 				resp, err := s.requestAs(a.Client.String(), a.Path, header, a.As.Value)
@@ -35,6 +38,28 @@ func TestNginxContract(t *testing.T) {
 			Held:    func(testing.TB) string { return s.held() },
 		}
 	})
+}
+
+// saboteur edits the include and reloads, breaks it without, and has nginx -t hang.
+func (s *site) saboteur(g *Nginx) enforcetest.Saboteur {
+	return enforcetest.Saboteur{
+		Edit: func(t testing.TB) {
+			replaced(g.path(NginxHTTPFile), "192.0.2.1/32", "198.51.100.9/32")(t)
+			if err := s.proc.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Corrupt: func(testing.TB) { s.write("portcullis/"+NginxHTTPFile, "geo $portcullis_deny { nonsense") },
+		Hang: func(testing.TB) func() {
+			g.cfg.TestCommand = []string{"sleep", "60"}
+			return func() { g.cfg.TestCommand = nil }
+		},
+		Kill: func(testing.TB) func() { s.stop(); return s.start },
+		Honest: func(testing.TB) func() (int64, int64) {
+			stop := s.honestTraffic()
+			return func() (int64, int64) { return stop(), 1 }
+		},
+	}
 }
 
 // restartEmpty is a machine replaced by a fresh one: no state, no marker.

@@ -139,6 +139,8 @@ func (g *NginxLua) Apply(ctx context.Context, want []enforce.Entry) (enforce.App
 		if err := now.write(g.path(nginxLuaHeld)); err != nil {
 			return enforce.Applied{}, explainDir(g.name, g.cfg.Dir, err)
 		}
+	} else if err := g.keep(mark, state); err != nil {
+		return enforce.Applied{}, err
 	}
 	done.At = time.Now()
 	done.Took = done.At.Sub(start)
@@ -160,7 +162,7 @@ func (g *NginxLua) push(ctx context.Context, have, mark string, state map[string
 	}
 	lines := nginxLuaChanges(old, state)
 	g.mark, g.last = "", nil
-	unmark, marked := "m mark "+hex.EncodeToString([]byte("changing"))+"\n", "m mark "+hex.EncodeToString([]byte(mark))+"\n"
+	unmark, marked := marking("changing"), marking(mark)
 	send := append(append([]string{unmark}, lines...), marked)
 	if len(lines) < nginxLuaChunk { // all in one message
 		send = append(lines, marked)
@@ -170,14 +172,30 @@ func (g *NginxLua) push(ctx context.Context, have, mark string, state map[string
 			return err
 		}
 	}
+	if err := g.keep(mark, state); err != nil {
+		return err
+	}
+	g.mark, g.last = mark, state
+	return nil
+}
+
+// marking is the line that says which state it is.
+func marking(mark string) string { return "m mark " + hex.EncodeToString([]byte(mark)) + "\n" }
+
+// keep writes what nginx reads when it starts, unless it is there. The lines come in any
+// order: a file that is as long and ends with the mark is taken for it.
+func (g *NginxLua) keep(mark string, state map[string]string) error {
 	text := make([]byte, 0, 64*len(state))
 	for k, v := range state {
 		text = appendNginxLua(text, k, v)
 	}
-	if err := writeAtomic(g.path(nginxLuaList), append(text, marked...)); err != nil {
+	text = append(text, marking(mark)...)
+	if old, err := os.ReadFile(g.path(nginxLuaList)); err == nil && len(old) == len(text) && bytes.HasSuffix(old, []byte(marking(mark))) {
+		return nil
+	}
+	if err := writeAtomic(g.path(nginxLuaList), text); err != nil {
 		return explainDir(g.name, g.cfg.Dir, err)
 	}
-	g.mark, g.last = mark, state
 	return nil
 }
 

@@ -164,7 +164,11 @@ function M.door()
   end
   if ngx.req.get_method() == "POST" then
     ngx.req.read_body()
-    local err = M.change(ngx.req.get_body_data() or "")
+    local lines = ngx.req.get_body_data() or ""
+    local err = M.change(lines)
+    if not lines:find("m mark ", 1, true) then -- the state is no longer the one that the mark names
+      dict:safe_set("mmark", "changed")
+    end
     if err then
       ngx.status = 507
       ngx.print(err)

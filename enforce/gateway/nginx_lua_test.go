@@ -75,6 +75,15 @@ func TestNginxLuaContract(t *testing.T) {
 				}
 				r.start()
 			},
+			Sabotage: r.saboteur(func(t testing.TB) {
+				state := nginxLuaState([]enforce.Entry{block("192.0.2.3/32"), block("198.51.100.9/32")})
+				lines := nginxLuaChanges(nginxLuaState([]enforce.Entry{block("192.0.2.1/32"), block("192.0.2.3/32")}), state)
+				if _, err := g.ask(t.Context(), "POST", "/", []byte(strings.Join(lines, ""))); err != nil {
+					t.Fatal(err)
+				}
+			}, func(t testing.TB) {
+				r.write("portcullis/"+nginxLuaList, "+ zz nonsense\nm mark\n")
+			}, hanging(&g.base)),
 			Held: func(testing.TB) string { return r.held(g.cfg.Dir) },
 		}
 	})
@@ -92,6 +101,13 @@ func TestNginxLuaRestarts(t *testing.T) {
 		r.want(200, "192.0.2.2", "2001:db8:1::1")
 	}
 	check()
+	r.stop()
+	r.start()
+	check()
+	r.write("portcullis/"+nginxLuaList, "nonsense")
+	if again := apply(t, g, block("192.0.2.1/32"), block("2001:db8::/48"), onSubject("key", "a\"b\\c $x", enforce.Block)); again.Changed != 0 {
+		t.Errorf("a broken file, and the same state: %+v", again)
+	}
 	r.stop()
 	r.start()
 	check()

@@ -62,6 +62,8 @@ func TestTraefikContract(t *testing.T) {
 				}
 				r.start()
 			},
+			Sabotage: r.saboteur(replaced(g.path(traefikFile), "192.0.2.1/", "198.51.100.9/"),
+				func(testing.TB) { r.write("dynamic/"+traefikFile, "{{ nonsense") }, hanging(&g.api.base)),
 			Held: func(testing.TB) string { return readString(t, g.path(traefikFile)) },
 		}
 	})
