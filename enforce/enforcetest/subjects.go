@@ -190,9 +190,31 @@ func hostileSubjects(h *harness) {
 				h.wantAs(403, kind, v, "/")
 			}
 		}
+		h.throttlesOnly(kind, set)
 		h.Logf("%d of %d hostile values of kind %s are held, the others refused", len(set), len(HostileValues), kind)
 		h.apply()
 		h.wantAs(200, kind, "a:b", "/")
+	}
+}
+
+// throttlesOnly: where hostile values can be throttled, nobody else is.
+func (h *harness) throttlesOnly(kind string, set []enforce.Entry) {
+	h.Helper()
+	var slow []enforce.Entry
+	for _, e := range set {
+		if e.Action, e.Rate, e.Burst = enforce.Throttle, 0.1, 0; h.can(e) {
+			slow = append(slow, e)
+		}
+	}
+	if len(slow) == 0 {
+		return
+	}
+	h.apply()
+	h.apply(slow...)
+	for range 3 {
+		for _, innocent := range []string{"victim", "bob", "a", "b", "x", "1", "0"} {
+			h.wantAs(200, kind, innocent, "/")
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func init() {
 		Doc:     "NGINX 1.17.6 or later through generated include files: 403 for a block, 429 for a throttle",
 		How:     "generated include files, `nginx -t`, reload",
 		Tested:  "1.22.1 (Debian 12)",
-		Holds:   "addresses and prefixes, throttles too on one route, or of a user agent on a route; subjects by a variable of nginx, blocked; 100 000 entries measured",
+		Holds:   "addresses and prefixes, throttles too on one route, or of a user agent on a route; subjects by a variable of nginx; 100 000 entries measured",
 		Actions: nginxActions,
 		Config:  func() any { return new(NginxConfig) },
 		Open: func(config any) (enforce.Gateway, error) {
@@ -143,7 +143,7 @@ func (g *Nginx) Holds(t enforce.Target, a enforce.Action) error {
 		return g.holdsClass(t.Subject, a)
 	}
 	if err := g.ability.Holds(t, a); err != nil || t.Prefix.IsValid() || t.Subject.Kind == "route" {
-		return g.blocksOnly(t, a, err)
+		return g.blocksRoutes(t, a, err)
 	}
 	switch name := t.Subject.Value; {
 	case t.Route != "":
@@ -151,13 +151,13 @@ func (g *Nginx) Holds(t enforce.Target, a enforce.Action) error {
 	case !nginxName.MatchString(name) || strings.TrimSpace(name) != name, slices.Contains([]string{"default", "hostnames", "include", "volatile"}, name):
 		return fmt.Errorf("gateway nginx: a subject of kind %.32q has bytes that cannot be written for it", t.Subject.Kind)
 	}
-	return g.blocksOnly(t, a, nil)
+	return nil
 }
 
-// blocksOnly adds that throttles are for addresses.
-func (g *Nginx) blocksOnly(t enforce.Target, a enforce.Action, err error) error {
+// blocksRoutes adds that throttles are for somebody, not for a route.
+func (g *Nginx) blocksRoutes(t enforce.Target, a enforce.Action, err error) error {
 	if err == nil && a == enforce.Throttle && !t.Prefix.IsValid() {
-		return fmt.Errorf("gateway nginx: it can throttle addresses, not a subject of kind %.32q", t.Subject.Kind)
+		return fmt.Errorf("gateway nginx: it cannot throttle a subject of kind %.32q", t.Subject.Kind)
 	}
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,6 +36,7 @@ func (s *nginxState) httpFile(cfg NginxConfig) []byte {
 	b = append(b, s.routesPart()...)
 	b = append(b, s.agentsPart()...)
 	b = append(b, s.namesPart(cfg)...)
+	b = append(b, s.slowPart(cfg)...)
 	return append(b, nginxZones(cfg, s.classes)...)
 }
 
@@ -74,40 +74,9 @@ func (s *nginxState) routesPart() string {
 			fmt.Fprintf(&b, "\t\"p%s r%s\" %s;\n", label(p.prefix.String()), label(p.route), p.class.name())
 		}
 	}
-	b.WriteString("}\nmap $portcullis_pair_class $portcullis_narrow { \"\" $portcullis_everywhere; default $portcullis_pair_class; }\n")
-	b.WriteString("map $portcullis_pair_class $portcullis_narrow_who { \"\" $portcullis_who; default " + key + "; }\n\n")
+	b.WriteString("}\nmap $portcullis_pair_class $portcullis_narrow { \"\" $portcullis_wide; default $portcullis_pair_class; }\n")
+	b.WriteString("map $portcullis_pair_class $portcullis_narrow_who { \"\" $portcullis_wide_who; default " + key + "; }\n\n")
 	return b.String()
-}
-
-// namesPart renders subjects that are no addresses. A map takes no notice of case, so what
-// it yields is compared once more: it is the name itself, or a blank, which no name is.
-// All kinds are there, so that the server file never refers to one that is not.
-func (s *nginxState) namesPart(cfg NginxConfig) string {
-	var b strings.Builder
-	b.WriteString("# Subjects that are no addresses.\n")
-	for _, kind := range subjectKinds {
-		place := cfg.Subjects[kind]
-		if place == "" {
-			fmt.Fprintf(&b, "map $host $portcullis_is_%s { default \" \"; }\n", kind)
-			continue
-		}
-		fmt.Fprintf(&b, "map %s $portcullis_is_%s {\n\tdefault \" \";\n", place, kind)
-		folded := map[string][]string{}
-		for _, name := range s.names[kind] {
-			folded[strings.ToLower(name)] = append(folded[strings.ToLower(name)], name)
-		}
-		for _, low := range slices.Sorted(maps.Keys(folded)) {
-			for _, name := range folded[low] {
-				if len(folded[low]) == 1 {
-					fmt.Fprintf(&b, "\t\"%s\" \"%s\";\n", name, name)
-				} else { // two that differ in case only
-					fmt.Fprintf(&b, "\t\"~^%s$\" \"%s\";\n", regexp.QuoteMeta(name), name)
-				}
-			}
-		}
-		b.WriteString("}\n")
-	}
-	return b.String() + "\n"
 }
 
 // nginxZones renders a zone for every class, whose key is empty (and so not

@@ -84,6 +84,7 @@ type nginxState struct {
 	spared   []netip.Prefix      // whom these do not hit
 	closed   []string            // routes that are closed for all
 	names    map[string][]string // kind → values that are refused
+	slow     []nginxSlow         // subjects that are no addresses, throttled
 	classes  []nginxClass        // to be offered: those in use now or before
 }
 
@@ -112,6 +113,8 @@ func newNginxState(list []enforce.Entry, old []byte) *nginxState {
 			s.addAgent(e)
 		case e.Subject.Kind == "route":
 			s.closed = append(s.closed, e.Subject.Value)
+		case !e.Prefix.IsValid() && e.Action == enforce.Throttle:
+			s.slow = append(s.slow, nginxSlow{e.Subject.Kind, e.Subject.Value, classOf(e.Rate, e.Burst)})
 		case !e.Prefix.IsValid():
 			s.names[e.Subject.Kind] = append(s.names[e.Subject.Kind], e.Subject.Value)
 		case e.Route != "":
@@ -147,6 +150,7 @@ func newNginxState(list []enforce.Entry, old []byte) *nginxState {
 func (s *nginxState) uses(c nginxClass) bool {
 	return slices.ContainsFunc(s.throttle, func(t nginxThrottle) bool { return t.class == c }) ||
 		slices.ContainsFunc(s.pairs, func(p nginxPair) bool { return !p.deny && p.class == c }) ||
+		slices.ContainsFunc(s.slow, func(n nginxSlow) bool { return n.class == c }) ||
 		slices.ContainsFunc(s.agents, func(a nginxAgent) bool { return a.class == c })
 }
 

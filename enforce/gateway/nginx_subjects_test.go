@@ -36,6 +36,56 @@ func TestNginxNamesHaveCase(t *testing.T) {
 	}
 }
 
+// TestNginxThrottlesKeys: a key has one budget, wherever it is used from, and one that differs
+// in case has none. An address that is throttled goes by its own.
+func TestNginxThrottlesKeys(t *testing.T) {
+	s := newSite(t, "")
+	s.start()
+	g := s.gateway()
+	slow := func(kind, value string, rate float64, burst int) enforce.Entry {
+		e := onSubject(kind, value, enforce.Throttle)
+		e.Rate, e.Burst = rate, burst
+		return e
+	}
+	set := []enforce.Entry{slow("key", "AbC d", 0.1, 5), slow("key", "x", 0.1, 0), slow("key", "X", 1, 0), slow("consumer", "acme", 0.1, 10),
+		onSubject("key", "bad", enforce.Block), throttle("198.51.100.1/32", 100, 20)}
+	apply(t, g, set...)
+	passed := 0
+	for i := range 20 {
+		resp, err := s.requestAs(fmt.Sprintf("192.0.2.%d", i), fmt.Sprintf("/%d", i), "X-Api-Key", "AbC d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case resp.StatusCode == 200:
+			passed++
+		case resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "10":
+			t.Errorf("beyond the rate: %d %v", resp.StatusCode, resp.Header)
+		}
+	}
+	if passed != 6 { // one, and a burst of five; the next is due after ten seconds
+		t.Errorf("%d of 20 requests passed at 0.1/s with burst 5, want exactly 6", passed)
+	}
+	for range 3 {
+		for _, v := range []string{"abc d", "ABC D", "AbC", "AbC d AbC d", "r0_1b5 AbC d", ""} {
+			s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", v)
+		}
+		s.wantAs(200, "198.51.100.1", "/", "X-Api-Key", "AbC d")
+		s.wantAs(403, "192.0.2.1", "/", "X-Api-Key", "bad")
+	}
+	s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", "x")
+	s.wantAs(429, "192.0.2.2", "/", "X-Api-Key", "x")
+	s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", "X")
+	s.wantAs(200, "192.0.2.1", "/", "X-Consumer", "acme")
+	if again := apply(t, g, set...); again.Changed != 0 {
+		t.Errorf("the same again: %+v", again)
+	}
+	apply(t, g)
+	for range 3 {
+		s.wantAs(200, "192.0.2.1", "/", "X-Api-Key", "AbC d")
+	}
+}
+
 // TestNginxThrottlesOnARoute: with the headers of a 429, and nowhere else.
 func TestNginxThrottlesOnARoute(t *testing.T) {
 	s := newSite(t, "")
@@ -68,7 +118,7 @@ func TestNginxNamesThatDoNotFit(t *testing.T) {
 	on := onSubject("key", "x", enforce.Block)
 	on.Route = "/a"
 	for _, e := range []enforce.Entry{onSubject("key", strings.Repeat("x", 47), enforce.Block), onSubject("key", "default", enforce.Block), onSubject("key", "a\"", enforce.Block),
-		onSubject("key", "x", enforce.Throttle), onSubject("session", "x", enforce.Block), on} {
+		onSubject("route", "/x", enforce.Throttle), onSubject("session", "x", enforce.Block), on} {
 		if enforce.Holds(g, e.Target(), e.Action) == nil {
 			t.Errorf("it says that it can hold %+v", e)
 		}
@@ -108,6 +158,11 @@ func FuzzNginxRender(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(value)%2 == 0 {
+			for i := range list {
+				list[i].Action, list[i].Rate = enforce.Throttle, 1
+			}
+		}
 		parsed, err := nginxconf.Parse(newNginxState(list, nil).httpFile(g.cfg))
 		if err != nil {
 			t.Fatal(err)
@@ -118,6 +173,9 @@ func FuzzNginxRender(f *testing.F) {
 				if len(d.Body) != 2 || d.Body[1].Name != value || len(d.Body[1].Args) != 1 || d.Body[1].Args[0] != value {
 					t.Fatalf("%q became %+v", value, d.Body)
 				}
+			}
+			if d.Name == "map" && last == "$portcullis_slow_key" && (len(d.Body) != 2 || d.Body[1].Name != value || d.Body[1].Args[0] != "r1b0 "+value) {
+				t.Fatalf("%q, throttled, became %+v", value, d.Body)
 			}
 			if d.Name == "map" && last == "$portcullis_route" && len(d.Body) > 2 {
 				t.Fatalf("the route %q became %+v", route, d.Body)
