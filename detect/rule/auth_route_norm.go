@@ -2,7 +2,6 @@ package rule
 
 import (
 	"math"
-	"slices"
 
 	"github.com/portcullis/portcullis/detect/window"
 )
@@ -15,23 +14,16 @@ type norm struct {
 	accepted float64          // logins that worked, fading
 	refused  float64          // clients that were refused
 	luckless [classes]float64 // of those, who never got in, by class
-	agents   []agentShare     // of logins that worked, at most normAgents
-	logins   float64          // that agents divide
+	agents   agentShares      // of logins that worked
 	clients  window.Seen      // who got in within a week or two
 	networks window.Seen      // where from, within a day or two
 	done     int64            // learned up to this second
 }
 
-type agentShare struct {
-	hash uint64
-	n    float64
-}
-
 const (
-	normAgents = 128
-	normSpan   = 600   // seconds that are learned at once
-	normFade   = 0.999 // each: half is forgotten in five days
-	normPrior  = 200   // logins that the prior weighs as much as
+	normSpan  = 600   // seconds that are learned at once
+	normFade  = 0.999 // each: half is forgotten in five days
+	normPrior = 200   // logins that the prior weighs as much as
 
 	priorRefused  = 0.15 // clients refused for each login that works, before anything is learned
 	priorLuckless = 0.02 // of unknown clients that never get in
@@ -83,7 +75,7 @@ func (b *norm) class(m *member) int {
 	case m.refused == 2:
 		c = 1
 	}
-	if !b.familiar(m.agent) {
+	if !b.agents.familiar(m.agent) {
 		c += tryClasses
 	}
 	if !b.networks.Has(int64(m.last), m.who.network(), day) {
@@ -95,16 +87,6 @@ func (b *norm) class(m *member) int {
 	return c
 }
 
-// familiar tells agents that at least one login in a hundred comes from.
-func (b *norm) familiar(agent uint64) bool {
-	i := b.agent(agent)
-	return i >= 0 && b.agents[i].n >= b.logins/100
-}
-
-func (b *norm) agent(hash uint64) int {
-	return slices.IndexFunc(b.agents, func(a agentShare) bool { return a.hash == hash })
-}
-
 // welcome takes in who got in. Who asked for an account that exists did not: that makes
 // nobody known.
 func (b *norm) welcome(sec int64, a *attempt) {
@@ -112,23 +94,7 @@ func (b *norm) welcome(sec int64, a *attempt) {
 		b.clients.Add(sec, a.who.hash(), clientBits, week)
 	}
 	b.networks.Add(sec, a.who.network(), networkBits, day)
-	n := float64(a.accepted)
-	b.logins += n
-	if i := b.agent(a.agent); i >= 0 {
-		b.agents[i].n += n
-		return
-	}
-	if len(b.agents) < normAgents {
-		b.agents = append(b.agents, agentShare{a.agent, n})
-		return
-	}
-	least := 0
-	for i := range b.agents {
-		if b.agents[i].n < b.agents[least].n {
-			least = i
-		}
-	}
-	b.agents[least] = agentShare{a.agent, n}
+	b.agents.add(a.agent, float64(a.accepted))
 }
 
 // learn takes in the clients that were refused last in (from, to], and how many logins
@@ -136,13 +102,10 @@ func (b *norm) welcome(sec int64, a *attempt) {
 func (b *norm) learn(list []member, from, to int64, accepted float64) {
 	b.accepted = b.accepted*normFade + accepted
 	b.refused *= normFade
-	b.logins *= normFade
 	for i := range b.luckless {
 		b.luckless[i] *= normFade
 	}
-	for i := range b.agents {
-		b.agents[i].n *= normFade
-	}
+	b.agents.fade(normFade)
 	for i := range list {
 		m := &list[i]
 		if last := int64(m.last); last <= from || last > to || m.known {
@@ -185,15 +148,7 @@ func (b *norm) code(k *window.Codec) {
 	for i := range b.luckless {
 		k.F64(&b.luckless[i])
 	}
-	n := k.Len(len(b.agents))
-	if k.Reading() {
-		b.agents = make([]agentShare, n)
-	}
-	for i := range b.agents {
-		k.U64(&b.agents[i].hash)
-		k.F64(&b.agents[i].n)
-	}
-	k.F64(&b.logins)
+	b.agents.code(k)
 	b.clients.Code(k)
 	b.networks.Code(k)
 	k.I64(&b.done)

@@ -15,6 +15,7 @@ type crowd struct {
 	load
 	swarm
 	regular hitters
+	kinds   agentShares // of ordinary requests, one of every bucket
 	now     episode
 	worst   verdict
 	members string
@@ -65,7 +66,7 @@ func newCrowded(env *detect.Env, shape string, cfg crowdedLimits, what crowdedBy
 }
 
 // Observe implements detect.Rule. Only routes look at newcomers.
-func (r *crowded) Observe(ev *ingest.Event, slot detect.Slot) { r.state.At(slot).see(ev) }
+func (r *crowded) Observe(ev *ingest.Event, slot detect.Slot) { r.state.At(slot).see(ev, r.env.Redact) }
 
 // Load implements detect.Loader.
 func (r *crowded) Load(x *detect.Load, slot detect.Slot) {
@@ -106,6 +107,7 @@ func (r *crowded) Close(slot detect.Slot, sec int64) {
 		}
 		s.load.learn(sec, r.all(sec), r.cfg.Risk)
 	}
+	s.acquaint(sec)
 	s.forget(sec)
 }
 
@@ -298,6 +300,9 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		s.members = detect.PackMembers(regular)
 	}
 	f.Members = s.members
+	if r.what == crowdedByRoute && s.worst.severity >= detect.Medium {
+		f.Suspects = detect.PackSuspects(s.suspects(f.Route, s.began-90, sec))
+	}
 	r.env.Report(slot, f)
 }
 
@@ -305,6 +310,7 @@ func (s *crowd) code(k *window.Codec) {
 	s.load.code(k)
 	s.swarm.code(k)
 	s.regular.code(k)
+	s.kinds.code(k)
 	s.now.code(k)
 	sev := uint8(s.worst.severity)
 	k.U8(&sev)

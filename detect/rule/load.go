@@ -27,6 +27,7 @@ type bucket struct {
 	s5xx    int64
 	clients window.Crowd
 	pick    detect.Pick // of the newest buckets
+	agent   uint64      // of a line of it, see kind; 0: none was picked
 }
 
 // loadShown seconds before an alarm is what lines of evidence are from at first.
@@ -129,6 +130,7 @@ func (l *load) code(k *window.Codec) {
 		k.I64(&b.s5xx)
 		b.clients.Code(k)
 		b.pick.Code(k)
+		k.U64(&b.agent)
 	}
 	for _, p := range []*int64{&l.folded, &l.alarm, &l.began} {
 		k.I64(p)

@@ -19,7 +19,7 @@ func init() {
 		Concern: detect.Any,
 		Config:  func() any { return new(RateASNConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "asn3", cfg.(*RateASNConfig).limits(), crowdedByASN), nil
+			return newCrowded(env, "asn4", cfg.(*RateASNConfig).limits(), crowdedByASN), nil
 		},
 	})
 }

@@ -19,7 +19,7 @@ func init() {
 		Concern: detect.Any | detect.Hits,
 		Config:  func() any { return new(RateGlobalConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "global3", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
+			return newCrowded(env, "global4", cfg.(*RateGlobalConfig).limits(), crowdedByGlobal), nil
 		},
 	})
 }

@@ -7,19 +7,19 @@ import (
 
 func init() {
 	detect.Register("rate-route", detect.Spec{
-		Doc:     "a route gets far more requests than its own norm and its share of all traffic explain; lists the clients that make the difference",
+		Doc:     "a route gets far more requests than its own norm and its share of all traffic explain; lists the clients that make the difference, and the user agents by which their requests can be told from ordinary ones",
 		Family:  detect.Rate,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "path, time, client address; status, user agent and TLS fingerprint make it surer",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget | ingest.FieldStatus | ingest.FieldAgent | ingest.FieldPrint,
-		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 100 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most), and 250 for each that asks for hardly anything else (4096 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, two at least, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far",
+		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 110 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most), 256 user agents of them of at most 120 bytes, and 250 for each that asks for hardly anything else (4096 at most)",
+		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, two at least, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far; a user agent is named once a hundred buckets of ten seconds with some twenty requests or more have shown what is ordinary",
 		By:      detect.ByRoute,
 		Concern: detect.Fresh | detect.Hits,
 		Config:  func() any { return new(RateRouteConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
-			return newCrowded(env, "route3", crowdedLimits(*cfg.(*RateRouteConfig)), crowdedByRoute), nil
+			return newCrowded(env, "route4", crowdedLimits(*cfg.(*RateRouteConfig)), crowdedByRoute), nil
 		},
 	})
 }

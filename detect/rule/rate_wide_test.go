@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/portcullis/portcullis/detect"
@@ -130,6 +131,7 @@ func TestRateRouteFindsAFleet(t *testing.T) {
 				}
 				took := f.FiredAt/1e9 - townStart - 1800
 				t.Logf("%s after %d s, %d of %d members, %d wrong: %s", f.Severity, took, hits, c.size, false_, f.Why)
+				wantClasses(t, &f, c.agents)
 				if f.Severity < c.least || took > 50 || hits*100 < c.size*80 || false_*100 > hits {
 					t.Errorf("%s after %d s, %d of %d members, %d wrong; want %s within 50 s, 80 %% and 1 %% wrong", f.Severity, took, hits, c.size, false_, c.least)
 				}
@@ -138,6 +140,62 @@ func TestRateRouteFindsAFleet(t *testing.T) {
 				t.Error("not found")
 			}
 		})
+	}
+}
+
+// wantClasses demands the agents of a fleet, of which ordinary people have none; none where
+// it has theirs.
+func wantClasses(t *testing.T, f *detect.Finding, agents int) {
+	t.Helper()
+	list := f.SuspectList()
+	if len(list) != agents {
+		t.Errorf("classes %+v, want %d", list, agents)
+	}
+	for _, s := range list {
+		if !strings.HasPrefix(s.Class.Agent, "python-requests/2.") || s.Class.Route != "/v1/search" || s.Standing.People != 0 {
+			t.Errorf("class %+v", s)
+		}
+	}
+}
+
+// TestRateRouteNamesNoClassOfPeople: an agent that a partner has, too, stands for people, and
+// one whose clients ask for other things as well is no class, however many come at once.
+func TestRateRouteNamesNoClassOfPeople(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and one goroutine after the other: leave out -short")
+	}
+	w := newTown(19)
+	w.people(0, 2400, 1.5, 1)
+	for i := range 240 { // a partner's machine, twice a minute and never at once
+		w.request(float64(i)*10, address(8_000_001), "partner/1", 3, 200)
+	}
+	for i := range 3000 {
+		at, n := 1800+w.rnd.Float64()*300, 6_000_000+i*5
+		switch i % 3 {
+		case 0:
+			w.request(at, address(n), "partner/1", 3, 200)
+		case 1:
+			w.request(at, address(n), "tool/1", 3, 200)
+		default:
+			w.request(at, address(n), "new-app/1", 3, 200)
+			w.request(at+2, address(n), "new-app/1", 0, 200)
+		}
+	}
+	named := map[string]detect.Standing{}
+	for _, f := range w.run(t, "rate-route") {
+		for _, s := range f.SuspectList() {
+			named[s.Class.Route+" "+s.Class.Agent] = s.Standing
+		}
+	}
+	t.Logf("%+v", named)
+	if s, ok := named["/v1/search tool/1"]; !ok || s.People != 0 {
+		t.Errorf("the tool's class: %+v, %v", s, ok)
+	}
+	if s, ok := named["/v1/search partner/1"]; ok && s.People < 51 { // enforce.guard.people_wait
+		t.Errorf("the partner's class stands for %+v", s)
+	}
+	if s, ok := named["/v1/search new-app/1"]; ok {
+		t.Errorf("the application is a class: %+v", s)
 	}
 }
 
@@ -186,7 +244,7 @@ func TestRateRouteLeavesHonestTrafficAlone(t *testing.T) {
 			happen(w)
 			for _, f := range w.run(t, "rate-route") {
 				t.Logf("%s %s: %s", f.Severity, f.Subject.Value, f.Why)
-				if f.Severity > detect.Low {
+				if f.Severity > detect.Low || f.Suspects != "" {
 					t.Errorf("%s is accused: %s", f.Subject.Value, f.Why)
 				}
 			}

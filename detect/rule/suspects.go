@@ -36,6 +36,24 @@ func (l *agentNames) add(agent string, limit int, redact func(string) string) {
 	l.insert(i, agentName{h, strings.Clone(agent)}, limit)
 }
 
+// named is an agent to be kept with its hash, or "" where it would make no class.
+func (l *agentNames) named(hash uint64, agent string, redact func(string) string) string {
+	if i, known := l.find(hash); known {
+		return (*l)[i].name
+	}
+	if !detect.ClassAgent(agent) || redact(agent) != agent {
+		return ""
+	}
+	return strings.Clone(agent)
+}
+
+// keep takes in what named gave.
+func (l *agentNames) keep(hash uint64, name string, limit int) {
+	if i, known := l.find(hash); !known && name != "" && i < limit {
+		l.insert(i, agentName{hash, name}, limit)
+	}
+}
+
 func (l *agentNames) find(hash uint64) (int, bool) {
 	return slices.BinarySearchFunc(*l, hash, func(n agentName, h uint64) int { return cmp.Compare(n.hash, h) })
 }
@@ -47,9 +65,7 @@ func (l *agentNames) insert(i int, n agentName, limit int) {
 
 func (l *agentNames) merge(o agentNames, limit int) {
 	for _, n := range o {
-		if i, known := l.find(n.hash); !known && i < limit {
-			l.insert(i, n, limit)
-		}
+		l.keep(n.hash, n.name, limit)
 	}
 }
 
@@ -74,7 +90,7 @@ const (
 // worked had. Who else has such an agent is counted by those logins of the days before, each
 // as if it were another person's: more than there are, rather than fewer.
 func (f *fleet) suspects(route string, from int64) []detect.Suspects {
-	if f.norm.logins < suspectLogins {
+	if f.norm.agents.all < suspectLogins {
 		return nil
 	}
 	clients, all := map[uint64]int64{}, 0
@@ -86,7 +102,7 @@ func (f *fleet) suspects(route string, from int64) []detect.Suspects {
 	}
 	var list []detect.Suspects
 	for _, n := range f.names {
-		if c := clients[n.hash]; c >= suspectClients && float64(c) >= suspectShare*float64(all) && !f.norm.familiar(n.hash) {
+		if c := clients[n.hash]; c >= suspectClients && float64(c) >= suspectShare*float64(all) && !f.norm.agents.familiar(n.hash) {
 			ordinary := f.norm.ordinary(n.hash)
 			list = append(list, detect.Suspects{Class: detect.Class{Route: route, Agent: n.name}, Clients: c,
 				Standing: detect.Standing{Successes: ordinary, People: ordinary}})
@@ -98,13 +114,7 @@ func (f *fleet) suspects(route string, from int64) []detect.Suspects {
 // ordinary is how many logins with an agent worked within a day, at most: those of five
 // days, faded, and as many as the rarest one kept where the agents are too many to tell.
 func (b *norm) ordinary(agent uint64) int64 {
-	n := 0.0
-	if i := b.agent(agent); i >= 0 {
-		n = b.agents[i].n
-	} else if len(b.agents) == normAgents {
-		n = slices.MinFunc(b.agents, func(a, b agentShare) int { return cmp.Compare(a.n, b.n) }).n
-	}
-	return int64(math.Ceil(n / dayFaded))
+	return int64(math.Ceil(b.agents.most(agent) / dayFaded))
 }
 
 // dayFaded is what is left of a login after a day: normFade to the power of the spans in it.
@@ -119,5 +129,10 @@ func (f *fleet) prune() {
 	for i := range f.clients.list {
 		used[f.clients.list[i].agent] = true
 	}
-	f.names = slices.DeleteFunc(f.names, func(n agentName) bool { return !used[n.hash] })
+	f.names = f.names.only(used)
+}
+
+// only leaves those that are used.
+func (l agentNames) only(used map[uint64]bool) agentNames {
+	return slices.DeleteFunc(l, func(n agentName) bool { return !used[n.hash] })
 }

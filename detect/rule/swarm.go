@@ -18,6 +18,7 @@ type swarm struct {
 	hits   []newcomer // of seconds that are not closed
 	who    map[netip.Addr]newcomer
 	usual  []arrivals // sorted by key
+	names  agentNames // of who came
 	latest int64      // minute that usual knows, its number
 	taught int64      // minutes that it knows
 }
@@ -29,6 +30,8 @@ type newcomer struct {
 	n      int64
 	more   bool // was seen at another route too
 	in     bool // its password was right, so that it is a customer
+	agent  uint64
+	name   string // that agent until the second is closed, if it could make a class
 	keys   [swarmKeys]uint64
 }
 
@@ -51,10 +54,11 @@ const (
 // anybody marks the keys of all newcomers, lonely or not.
 const anybody = 0x5bd1e995 << 20
 
-// see takes in a request of a new client.
-func (s *swarm) see(ev *ingest.Event) {
-	agent := hashText(ev.Agent) ^ hashText(ev.Print)*31
-	s.hits = append(s.hits, newcomer{client: detect.ClientOf(ev.Client), sec: ev.Time / 1e9, n: 1, in: ev.Kind == ingest.RouteLogin && ev.Status < 400, keys: [swarmKeys]uint64{
+// see takes in a request of a new client; redact is what findings do to its agent.
+func (s *swarm) see(ev *ingest.Event, redact func(string) string) {
+	full := hashText(ev.Agent)
+	agent := full ^ hashText(ev.Print)*31
+	s.hits = append(s.hits, newcomer{agent: full, name: s.names.named(full, ev.Agent, redact), client: detect.ClientOf(ev.Client), sec: ev.Time / 1e9, n: 1, in: ev.Kind == ingest.RouteLogin && ev.Status < 400, keys: [swarmKeys]uint64{
 		1, agent, agent ^ hashTarget(ev.Target)*7, agent ^ uint64(ev.ASN+1)*0x9e3779b97f4a7c15}})
 }
 
@@ -66,9 +70,9 @@ func (s *swarm) fold(sec, from int64) {
 	for _, h := range s.hits {
 		if h.sec > sec {
 			kept = append(kept, h)
-		} else {
-			now = append(now, h)
+			continue
 		}
+		now = append(now, h)
 	}
 	s.hits = kept
 	slices.SortFunc(now, func(a, b newcomer) int {
@@ -77,10 +81,15 @@ func (s *swarm) fold(sec, from int64) {
 	if s.who == nil {
 		s.who = map[netip.Addr]newcomer{}
 	}
+	gone := false
 	for c, x := range s.who {
 		if x.sec < from {
 			delete(s.who, c)
+			gone = true
 		}
+	}
+	if gone {
+		s.prune()
 	}
 	for _, h := range now {
 		x, known := s.who[h.client]
@@ -90,6 +99,8 @@ func (s *swarm) fold(sec, from int64) {
 			x.in = x.in || h.in
 			s.who[h.client] = x
 		case len(s.who) < swarmMost && h.sec >= from:
+			s.names.keep(h.agent, h.name, namesPerRoute)
+			h.name = ""
 			s.who[h.client] = h
 		}
 	}
@@ -255,6 +266,7 @@ func (s *swarm) code(k *window.Codec) {
 			s.who[x.client] = x
 		}
 	}
+	s.names.code(k)
 	n := k.Len(len(s.usual))
 	if k.Reading() {
 		s.usual = make([]arrivals, n)
@@ -286,6 +298,8 @@ func codeNewcomers(k *window.Codec, list *[]newcomer) {
 		}
 		k.I64(&x.sec)
 		k.I64(&x.n)
+		k.U64(&x.agent)
+		k.String(&x.name)
 		k.Bool(&x.more)
 		k.Bool(&x.in)
 		for j := range x.keys {
