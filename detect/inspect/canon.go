@@ -76,16 +76,10 @@ func blanksFromPlus(b []byte) {
 	}
 }
 
-// suspect asks the text gate about s, and about its other reading. That a path
-// begins with a slash says nothing.
+// suspect asks the text gate about s, and about its other reading.
 func (c *canon) suspect(s []byte, ctx context) bool {
-	if ctx == ctxPath && len(s) > 0 {
-		if pathGate(unsafe.String(&s[0], len(s))) {
-			return true
-		}
-		if s[0] == '/' {
-			s = s[1:]
-		}
+	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s))) {
+		return true
 	}
 	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }

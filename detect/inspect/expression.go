@@ -45,15 +45,16 @@ func reaches(body []byte, w string) bool {
 // maxExpressions bounds the brackets read in one field.
 const maxExpressions = 16
 
-// expressions weighs what stands inside template brackets.
-func (l *look) expressions() {
+// expressions weighs what stands inside template brackets. In an agent "@(" is ordinary:
+// no gate looks for it there.
+func (l *look) expressions(ctx context) {
 	l.reached = false
 	if !l.seen.any("{(%[") {
 		return
 	}
 	for i := range delimiters {
 		d := &delimiters[i]
-		if !l.seen.has(d.open[0]) || !l.seen.has(d.open[1]) {
+		if !l.seen.has(d.open[0]) || !l.seen.has(d.open[1]) || ctx == ctxAgent && d.open == "@(" {
 			continue
 		}
 		from := 0

@@ -13,6 +13,7 @@ type look struct {
 	left  int  // bytes that may still be looked at
 	cut   bool // there were more
 	tries int  // pattern checks that may still run
+	work  int  // bytes decoded and given to libinjection, and tokens of SQL: a test bounds it
 
 	ev       []evidence // of the current field
 	text     []byte     // the current field, canonical
@@ -63,7 +64,7 @@ func (in *Inspector) begin() *look {
 	l.in = in
 	l.left = in.cfg.MaxBytes
 	l.cut = false
-	l.tries, l.delays = maxTries, 0
+	l.tries, l.delays, l.work = maxTries, 0, 0
 	l.best = [classes]found{}
 	return l
 }
@@ -106,6 +107,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 		return
 	}
 	l.ev, l.name, l.plus = l.ev[:0], name, plus
+	l.work += len(s)
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
 	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) {
 		return
@@ -114,7 +116,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	l.patterns(ctx)
 	l.traversal(ctx)
 	l.lookups()
-	l.expressions()
+	l.expressions(ctx)
 	if ctx != ctxName {
 		l.markup(ctx)
 		l.queries(ctx)

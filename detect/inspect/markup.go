@@ -17,7 +17,9 @@ func (l *look) markup(ctx context) {
 	if l.in.canon.flags&sawPadded != 0 && ctx != ctxAgent && l.seen.any("<>") {
 		l.add(xss, pick(len(t) < 4, 50, 30), "brackets written with leading zeros", max(lt, 0), max(lt, 0)+8)
 	}
-	if l.seen.has('=') {
+	quoted := l.seen.any("\"'`")
+	bare := ctx == ctxAgent && lt < 0 && !quoted // no gate knows markup in it
+	if l.seen.has('=') && !bare {
 		l.attributes(lt)
 	}
 	if l.seen.has(':') {
@@ -26,11 +28,12 @@ func (l *look) markup(ctx context) {
 			l.add(xss, 30, "a script URL as the whole value", 0, end)
 		}
 	}
-	quoted := l.seen.any("\"'`")
-	if l.seen.any("(`") && (ctx != ctxAgent || lt >= 0 || quoted) {
+	if l.seen.any("(`") && !bare {
 		l.breakout()
 	}
-	l.styles()
+	if !bare {
+		l.styles()
+	}
 	if ctx != ctxAgent {
 		l.scripts()
 		l.unopened(lt)
@@ -49,6 +52,7 @@ func (l *look) markup(ctx context) {
 	}
 	from := max(0, max(lt, 0)-32)
 	part := t[from:min(len(t), from+libinjectionBytes)]
+	l.work += len(part)
 	if libinjection.IsXSS(string(part)) {
 		l.add(xss, pick(own >= 35, 25, pick(lt >= 0, 15, 10)), "libinjection reads a script in it", max(lt, 0), len(t))
 	}

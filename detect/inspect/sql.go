@@ -110,6 +110,7 @@ func (l *look) libinjection(text []byte) {
 	if len(text) > libinjectionBytes {
 		text = text[:libinjectionBytes]
 	}
+	l.work += len(text)
 	if ok, _ := libinjection.IsSQLi(string(text)); ok {
 		w := 15
 		if own >= 35 {
@@ -121,6 +122,7 @@ func (l *look) libinjection(text []byte) {
 
 // statements looks at every token that can begin a sign.
 func (l *look) statements(s *sqlScan) {
+	l.work += len(s.toks)
 	lead := s.lead()
 	for i := range s.toks {
 		switch t := &s.toks[i]; {
