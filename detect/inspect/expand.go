@@ -2,8 +2,7 @@ package inspect
 
 import "bytes"
 
-// Expansions of shells that spell a command or a path without naming it, and the
-// control words of cmd.exe.
+// Expansions of shells that spell a command or a path without naming it.
 
 // expansions weighs them; t is the text as sent, not unquoted.
 func (l *look) expansions() {
@@ -20,7 +19,7 @@ func (l *look) expansions() {
 	if l.seen.has('$') && l.seen.any(";&|\n") {
 		l.assembled(t)
 	}
-	if l.seen.has('%') || l.seen.has('(') || bytes.Contains(t, []byte("if ")) {
+	if l.seen.any("%(=\"") || bytes.Contains(t, []byte("if ")) {
 		l.batch(t)
 	}
 }
@@ -51,7 +50,7 @@ func (l *look) parameter(t []byte) {
 }
 
 // systemPaths are what wildcards in an attack stand for.
-var systemPaths = []string{"/bin/cat", "/bin/sh", "/bin/bash", "/bin/ls", "/bin/nc", "/usr/bin/id", "/usr/bin/", "/etc/passwd", "/etc/shadow", "/etc/hosts", "/bin/nc.traditional", "/bin/base64", "/usr/bin/curl", "/usr/bin/wget", "/usr/bin/nc", "/bin/uname", "/usr/bin/whoami", "/bin/ping"}
+var systemPaths = []string{"/bin/cat", "/bin/sh", "/bin/bash", "/bin/ls", "/bin/nc", "/usr/bin/id", "/usr/bin/", "/etc/passwd", "/etc/shadow", "/etc/hosts", "/bin/nc.traditional", "/bin/base64", "/usr/bin/curl", "/usr/bin/wget", "/usr/bin/nc", "/bin/uname", "/usr/bin/uname", "/usr/bin/whoami", "/bin/ping", "/usr/bin/bash", "/usr/bin/cat", "/usr/bin/sh", "/usr/bin/python", "/usr/bin/perl"}
 
 // wildcards finds paths with ? * [] in them that match a file of the system.
 func (l *look) wildcards(t []byte) {
@@ -100,7 +99,7 @@ func globs(pattern []byte, path string) bool {
 			continue
 		case '[':
 			e := bytes.IndexByte(pattern[k:], ']')
-			if e < 2 || i >= len(path) || bytes.IndexByte(pattern[k+1:k+e], path[i]) < 0 {
+			if e < 2 || i >= len(path) || !inClass(pattern[k+1:k+e], path[i]) {
 				return false
 			}
 			k += e
@@ -122,7 +121,15 @@ func globs(pattern []byte, path string) bool {
 	return i == len(path) && spelled > 0
 }
 
-// braces finds {cat,/etc/passwd}: a command and its arguments as a list.
+// inClass says whether b is one of a class such as ab or a-z.
+func inClass(class []byte, b byte) bool {
+	if len(class) == 3 && class[1] == '-' {
+		return b >= class[0] && b <= class[2]
+	}
+	return bytes.IndexByte(class, b) >= 0
+}
+
+// braces finds {cat,/etc/passwd} and {,id}: a command and its arguments as a list.
 func (l *look) braces(t []byte) {
 	for n, from := 0, 0; n < 16; n++ {
 		k := bytes.IndexByte(t[from:], '{')
@@ -131,11 +138,18 @@ func (l *look) braces(t []byte) {
 		}
 		i := from + k + 1
 		from = i
+		if i < len(t) && t[i] == ',' {
+			i++
+		}
 		end := i
 		for end < len(t) && (word(t[end]) || t[end] == '/' || t[end] == '.') {
 			end++
 		}
 		name := t[i:end]
+		if i > from && len(name) > 0 && end < len(t) && containsName(l.in.rules.commands, name) && (t[end] == ',' || t[end] == '}') {
+			l.add(cmdi, 55, "a command in braces behind nothing", from-1, end+1)
+			return
+		}
 		if s := bytes.LastIndexByte(name, '/'); s >= 0 {
 			name = name[s+1:]
 		}
@@ -175,55 +189,6 @@ func (l *look) assembled(t []byte) {
 				l.add(cmdi, pick(v < len(t) && t[v] == '$' || sets > 1, 55, 35), "a command put together from variables", first, v)
 				return
 			}
-		}
-	}
-}
-
-// batch finds FOR … %x IN (…) DO and IF EXIST … of cmd.exe.
-func (l *look) batch(t []byte) {
-	for n, from := 0, 0; n < 8; n++ {
-		k := bytes.Index(t[from:], []byte("for "))
-		if k < 0 {
-			break
-		}
-		i := from + k
-		from = i + 4
-		if i > 0 && alnum(t[i-1]) {
-			continue
-		}
-		rest := t[i+4 : min(len(t), i+160)]
-		p := bytes.IndexByte(rest, '%')
-		in := bytes.Index(rest, []byte(" in "))
-		do := bytes.Index(rest, []byte(") do"))
-		if k := bytes.Index(rest, []byte(")do")); do < 0 {
-			do = k
-		}
-		if in > 0 && do > in && (p >= 0 && p < in || bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("/"))) {
-			l.add(cmdi, 65, "a FOR loop of cmd.exe", i, i+4+do)
-			return
-		}
-	}
-	i := bytes.Index(t, []byte("if "))
-	if i < 0 || i > 0 && alnum(t[i-1]) {
-		return
-	}
-	rest := bytes.Fields(t[i+3 : min(len(t), i+96)])
-	for len(rest) > 0 && (string(rest[0]) == "/i" || string(rest[0]) == "not") {
-		rest = rest[1:]
-	}
-	if len(rest) < 3 {
-		return
-	}
-	switch string(rest[0]) {
-	case "exist", "defined", "errorlevel", "cmdextversion":
-		rest[2] = bytes.TrimLeft(rest[2], "@(")
-		if len(rest[2]) == 0 {
-			rest[2] = []byte("(")
-		}
-		file := bytes.ContainsAny(rest[1], `\.:/*`) || string(rest[0]) != "exist"
-		then := containsName(l.in.rules.commands, bytes.Trim(rest[2], "(&")) || rest[2][0] == '(' || string(rest[2]) == "goto" || string(rest[2]) == "call"
-		if file && then {
-			l.add(cmdi, 55, "an IF of cmd.exe", i, i+32)
 		}
 	}
 }

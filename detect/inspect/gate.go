@@ -39,7 +39,7 @@ const textOrdinary = "();#&"
 var rawLiterals = []string{
 	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
 	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
-	"java.", "avax.", "aced0", "aaeaa", "gasv", "bahv", "!!", "[[", "sform", "osure", "efact", "sun.", "apach", "ognl",
+	"java.", "avax.", "aced", "aaea", "gasv", "bahv", "!!", "[[", "sfor", "osur", "efac", "sun.", "apac", "ognl", "alho", ".int",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
@@ -59,12 +59,13 @@ var textLiterals = []struct {
 	{"script:", true}, {"data:", true}, {"NorN", false}, {"NandN", false}, {"union", true}, {"select", true},
 	{"NbyN", false}, {"NhavingN", false}, {"NxorN", false}, {"NwhereN", false},
 	{"allow_url", true}, {"auto_pre", true},
-	{"() ", true}, {"classloader", true}, {"eval-stdin", true},
+	{"() ", true}, {"sloader", true}, {"l-stdin", true},
 	{"java.", false}, {"javax.", false}, {"aced0005", false}, {"aaeaaad", false}, {"gasv", false}, {"bahv", false},
-	{"transformer", false}, {"closure", false}, {"tefactory", false}, {"onefactory", false},
+	{"transfo", false}, {"closure", false}, {"tefact", false}, {"onefact", false},
 	{"NexistN", false}, {"NdefinedN", false}, {"errorlevel", false}, {"cmdextv", false}, {"com.sun.", false}, {"ognl.", false}, {"sun.misc", false}, {"sun.refl", false},
-	{"org.apache.", false}, {"com.opensymphony", false},
+	{"g.apach", false}, {"opensym", false},
 	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"[[", true}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
+	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false},
 }
 
 var (

@@ -35,6 +35,9 @@ func (l *look) header(name, value string, contentType *string) {
 			ctx = ctxAgent
 		}
 		l.whole("header."+safeName(lowerName), ctx, value)
+		if fileHeader(lowerName) {
+			l.upload("header."+safeName(lowerName), value)
+		}
 	}
 }
 
@@ -224,6 +227,9 @@ func (l *look) multipartBody(s string) {
 			if k := strings.Index(head, key); k >= 0 {
 				v, _, _ := strings.Cut(head[k+len(key):], `"`)
 				l.field("body (name)", "", ctxValue, v, false)
+				if key == `filename="` {
+					l.upload("body (name)", v)
+				}
 				name = v
 			}
 		}

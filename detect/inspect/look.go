@@ -128,6 +128,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 		l.ldap()
 		l.graphql()
 		l.loneCall()
+		l.loneCode()
 		l.wrapped()
 	}
 	if ctx == ctxValue || ctx == ctxName {

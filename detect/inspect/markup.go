@@ -24,7 +24,7 @@ func (l *look) markup(ctx context) {
 	}
 	if l.seen.has(':') {
 		whole := bytes.Contains(t, []byte("script:")) || bytes.Contains(t, []byte("data:"))
-		if end := schemeAt(t, 0); end > 0 && (l.seen.any("(`") || whole && (t[0] != 'j' && t[0] != 'v' || l.seen.has('='))) {
+		if end := schemeAt(t, 0); end > 0 && (l.seen.any("(`") && !bare || whole && (t[0] != 'j' && t[0] != 'v' || l.seen.has('='))) {
 			l.add(xss, 30, "a script URL as the whole value", 0, end)
 		}
 	}

@@ -136,7 +136,12 @@ var tricks = []trick{
 		}
 		return sent(strings.ReplaceAll(s, " ", "${IFS}"))
 	}},
-	{"a word before", "sqli cmdi xss", func(s string) string { return "abc" + sent(s) }},
+	{"a word before", "sqli cmdi xss", func(s string) string {
+		if alpha(s[0]) { // abcif is no IF
+			return ""
+		}
+		return "abc" + sent(s)
+	}},
 	{"zero-width characters", "sqli xss", func(s string) string {
 		return sent(strings.NewReplacer("select", "sel\u200bect", "script", "scr\u200bipt", "union", "un\u200bion", "alert", "al\u00adert").Replace(s))
 	}},

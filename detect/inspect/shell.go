@@ -277,6 +277,9 @@ func arguments(t []byte, i int) (int, shape) {
 		return i, shapeEnd
 	}
 	if !blank(t[i]) {
+		if bytes.HasPrefix(t[i:], []byte("<<<")) { // a here-string
+			return min(i+12, len(t)), shapeArgs
+		}
 		if containsByte(";|&`)'\"#,}<>\n", t[i]) {
 			return i, shapeEnd
 		}

@@ -32,10 +32,16 @@ func (l *look) styles() {
 func (l *look) plainStyle(css []byte) ([]byte, int) {
 	out := l.shell[:0]
 	hidden := 0
+	outer, inner := css[min(len(css), max(0, bytes.IndexAny(css, "\"'"))):], byte(0)
 	for i := 0; i < len(css); i++ {
 		switch {
+		case css[i] == inner && inner != 0:
+			inner = 0
+		case inner == 0 && (css[i] == '"' || css[i] == '\'') && css[i] != outer[0] && bytes.IndexByte(css[i+1:], css[i]) >= 0:
+			inner = css[i]
 		case blank(css[i]):
 			continue
+		case inner != 0:
 		case css[i] == '/' && i+1 < len(css) && css[i+1] == '*':
 			e := bytes.Index(css[i+2:], []byte("*/"))
 			if e < 0 {
