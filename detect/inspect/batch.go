@@ -79,7 +79,7 @@ func (l *look) equal(t []byte, at int) int {
 	if variable {
 		return pick(len(right) > 1, 55, 35)
 	}
-	return pick(len(right) > 1 && bytes.IndexByte(left, '$') < 0 && l.then(right[1:]), 50, 0)
+	return pick(len(right) > 1 && bytes.IndexByte(left, '$') < 0 && !bytes.HasSuffix(right[0], []byte(",")) && built(right[1]), 50, 0)
 }
 
 // then says whether the words are a command behind a condition: of cmd.exe itself, or one
@@ -92,9 +92,14 @@ func (l *look) then(words [][]byte) bool {
 		}
 		first = bytes.TrimRight(first, ")&")
 	}
-	switch string(first) {
-	case "goto", "call", "exit", "cmd", "set", "cd", "echo", "start", "if":
+	return built(first) || string(first) == "if" || containsName(l.in.rules.commands, bytes.Trim(first, "(&)"))
+}
+
+// built says whether a word is a command of cmd.exe itself that a condition leads to.
+func built(w []byte) bool {
+	switch string(bytes.Trim(w, "@()&")) {
+	case "goto", "call", "exit", "cmd", "set", "cd", "echo", "start":
 		return true
 	}
-	return containsName(l.in.rules.commands, bytes.Trim(first, "(&)"))
+	return false
 }

@@ -11,6 +11,7 @@ type canon struct {
 	blanks []byte // the same with a blank for each NUL; empty where there was none
 	rounds int    // layers that the last text had
 	flags  canonFlags
+	spelt  int // ASCII letters written as script escapes
 }
 
 // canonFlags tell what was met on the way.
@@ -22,6 +23,7 @@ const (
 	sawWideURL // %uXXXX
 	sawPadded  // a bracket or quote as a numeric entity with leading zeros
 	sawHidden  // an ASCII letter or bracket written as an entity or a script escape
+	sawPieces  // an escape whose own digits were escaped
 )
 
 // decode returns s in canonical form. The bytes stay valid until the next
@@ -29,7 +31,7 @@ const (
 func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 	c.buf = append(c.buf[:0], s...)
 	c.flags = 0
-	c.rounds = 0
+	c.rounds, c.spelt = 0, 0
 	if plus {
 		for i, b := range c.buf {
 			if b == '+' {
@@ -81,7 +83,7 @@ func (c *canon) suspect(s []byte, ctx context) bool {
 	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s))) {
 		return true
 	}
-	return decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
+	return ctx != ctxAgent && c.spelt >= spelled || decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }
 
 // pass undoes one layer in place and lowers letters.
@@ -101,8 +103,8 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 			}
 		case ch == 0:
 			c.flags |= sawNUL
-		case ch == '\t' || ch == '\v' || ch == '\f':
-			ch = ' '
+		case ch == '\t' || ch == '\v' || ch == '\f', ch == 0xA0 && (n == 0 || b[n-1] < 0x80):
+			ch = ' ' // A0 alone is a blank of Latin-1, which MySQL takes for one
 		}
 		b[n] = ch
 		n++
@@ -110,6 +112,10 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 	}
 	return n, changed
 }
+
+// spelled is how many letters written as script escapes hide something: writers of JSON
+// escape brackets and what is not ASCII, never letters.
+const spelled = 4
 
 // few holds one decoded character.
 type few struct {
@@ -136,6 +142,9 @@ func (c *canon) escape(b []byte) (few, int) {
 	case '\\':
 		if r, used := jsEscape(b); used > 0 {
 			c.hidden(r)
+			if alpha(byte(r)) {
+				c.spelt++
+			}
 			return c.char(r), used
 		}
 	default:
@@ -152,6 +161,9 @@ func (c *canon) hidden(r rune) {
 
 func (c *canon) percent(b []byte) (few, int) {
 	if len(b) >= 3 {
+		if b[1] == '%' && unhex(b[2]) < 16 && len(b) > 3 && unhex(b[3]) < 16 && digit(unhex(b[2])<<4|unhex(b[3])) {
+			c.flags |= sawPieces
+		}
 		if hi, lo := unhex(b[1]), unhex(b[2]); hi < 16 && lo < 16 {
 			v := hi<<4 | lo
 			if v == 0 {

@@ -7,17 +7,19 @@ import "bytes"
 
 // loneCode weighs them.
 func (l *look) loneCode() {
+	t := bytes.TrimSpace(l.text)
+	if sink(t) && (!l.searched() || bytes.IndexByte(t, ' ') < 0 && bytes.ContainsAny(t, "0123456789'\"+=")) {
+		l.add(xss, 50, "a statement that writes a page or leaves it", 0, len(l.text))
+		return
+	}
 	if l.searched() {
 		return
 	}
-	t := bytes.TrimSpace(l.text)
 	switch {
 	case l.seen.has('(') && endless(t):
 		l.add(code, 55, "a loop that never ends", 0, len(l.text))
 	case l.seen.has('$') && l.seen.has('(') && variableCall(t):
 		l.add(code, 55, "PHP that calls a function by a variable's name", 0, len(l.text))
-	case sink(t):
-		l.add(xss, 50, "a statement that writes a page or leaves it", 0, len(l.text))
 	}
 }
 

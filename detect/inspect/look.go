@@ -141,6 +141,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 		l.add(traversal, 50, "a NUL byte, which cuts a text short", max(0, bytes.IndexByte(l.in.canon.blanks, ' ')), len(l.text))
 	}
 	l.names(ctx)
+	l.joinedStrings(ctx)
 	l.supporters()
 	l.encoding()
 	if len(l.ev) > 0 {
@@ -159,6 +160,10 @@ func (l *look) encoding() {
 		}
 		if flags&sawOverlong != 0 {
 			l.add(e.class, 30, "overlong UTF-8 hides it", e.at, e.end)
+			return
+		}
+		if flags&sawPieces != 0 && e.weight >= 25 {
+			l.add(e.class, 20, "escapes of escapes hide it", e.at, e.end)
 			return
 		}
 		if flags&sawWideURL != 0 && e.weight >= 25 {

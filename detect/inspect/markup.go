@@ -61,7 +61,7 @@ func (l *look) markup(ctx context) {
 // tagWeights are elements that load or run something by being there.
 var tagWeights = map[string]int{
 	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 12, "link": 15,
-	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 45, "ilayer": 45,
+	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 50, "ilayer": 50,
 	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 25, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
@@ -113,7 +113,7 @@ func (l *look) tag(at, i int, name []byte, closing bool) {
 	case string(name) == "script" && closing:
 		w = 40
 	case string(name) == "script" && !scripted(t[i:]):
-		w = 30 // someone asks about the tag
+		w = pick(len(bytes.Trim(t, " ")) == i-at+1 && !l.searched(), 50, 30) // someone asks about the tag
 	case closing:
 		w = 0
 	case w >= 35 && idle[string(name)] && bytes.IndexByte(t[i:end], '=') < 0:
@@ -224,8 +224,11 @@ func codeAfter(t []byte, h int) bool {
 		return false
 	}
 	rest = rest[eq+1:]
-	return bytes.IndexByte(rest, '(') >= 0 || bytes.IndexByte(rest, '`') >= 0 || bytes.Contains(rest, []byte("script:")) ||
-		bytes.Contains(rest, []byte("document")) || bytes.Contains(rest, []byte("location")) || bytes.Contains(rest, []byte("window"))
+	if bytes.ContainsAny(rest, "(`") || bytes.Contains(rest, []byte("script:")) {
+		return true
+	}
+	return bytes.ContainsAny(rest, "'\"<>;{}|$") && // or else no gate knows it
+		(bytes.Contains(rest, []byte("document")) || bytes.Contains(rest, []byte("location")) || bytes.Contains(rest, []byte("window")))
 }
 
 // scriptCalls are what proofs of concept call.
@@ -272,6 +275,9 @@ func (l *look) call(start, open int) {
 		return
 	}
 	quoted := bytes.ContainsAny(t[:start], "'\"`") || curly(t[:start])
+	if l.nested(start, k, open) {
+		return
+	}
 	switch {
 	case k == 0:
 		l.add(xss, pick(probe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)

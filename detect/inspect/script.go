@@ -131,7 +131,7 @@ func (l *look) member(i int) {
 		return
 	}
 	name := body[:e]
-	if bytes.ContainsAny(name, "'\"`/+!(") {
+	if bytes.ContainsAny(name, "'\"`/+!(") || curly(name) {
 		l.add(xss, pick(bytes.ContainsAny(name, "+/!\\("), 60, 50), "a script call by a computed name", start, i+e+4)
 	}
 }
@@ -160,7 +160,7 @@ func (l *look) handed(i int) {
 			l.add(xss, 55, "a script call in parentheses", i, end+6)
 		case t[i] == '(' && rest[0] == ')' && i > 0 && alpha(t[i-1]) && bytes.Contains(t[:i], []byte("].")):
 			l.add(xss, 50, "a script function handed to another", max(0, i-8), end+1)
-		case t[i] == '=' && (rest[0] == ',' || rest[0] == ';'):
+		case t[i] == '=' && (rest[0] == ',' || rest[0] == ';' || rest[0] == ']'):
 			l.add(xss, 50, "a script function by another name", i, end+8)
 		}
 		return
@@ -212,4 +212,63 @@ func literalCall(t []byte) bool {
 	arg := last[i+1 : len(last)-1]
 	return digit(arg[0]) || containsByte("'\"/`", arg[0]) || t[i] == '`' ||
 		bytes.HasPrefix(arg, []byte("document.")) || bytes.HasPrefix(arg, []byte("location")) || bytes.HasPrefix(arg, []byte("window.")) || bytes.HasPrefix(arg, []byte("string."))
+}
+
+// nested weighs a dialog or eval inside of other code, which needs no quote to close:
+// behind an operator of JavaScript that prose does not have, or with an argument that
+// is put together. The call begins at start, what stands before it ends at k.
+func (l *look) nested(start, k, open int) bool {
+	t := l.text
+	e := bytes.IndexByte(t[open+1:min(len(t), open+64)], t[open]^pickByte(t[open] == '(', '('^')', 0))
+	if e < 1 || k == 0 {
+		return l.assembledArgument(start, open)
+	}
+	if q := bytes.TrimLeft(t[open+1:], " "); len(q) > 1 && (q[0] == '\'' || q[0] == '"') { // a parenthesis in a string ends nothing
+		if s := bytes.IndexByte(q[1:], q[0]); s >= 0 {
+			from := len(t) - len(q) + s + 2
+			if c := bytes.IndexByte(t[from:min(len(t), from+16)], ')'); c >= 0 {
+				e = from + c - open - 1
+			}
+		}
+	}
+	arg, after := bytes.TrimLeft(t[open+1:open+1+e], " "), t[open+2+e:]
+	name := bytes.TrimRight(t[start:open], " ")
+	if !dialog(name) || len(arg) == 0 || !digit(arg[0]) && !containsByte("'\"`/", arg[0]) && t[open] != '`' {
+		return l.assembledArgument(start, open)
+	}
+	b := t[k-1]
+	bang := start > 0 && (t[start-1] == '!' || t[start-1] == '~')
+	closedQuote := (b == '"' || b == '\'' || b == '`') && t[start-1] == b && len(after) > 0 && after[0] == b
+	if bang || containsByte("~<)@", b) || !closedQuote && containsByte("'\"", b) && len(after) > 0 && containsByte(")<>", after[0]) {
+		l.add(xss, 50, "a script call inside of other code", max(0, k-1), open+8)
+		return true
+	}
+	return l.assembledArgument(start, open)
+}
+
+// assembledArgument weighs eval('al'+'ert(1)') and eval((!1+[])[1]+…).
+func (l *look) assembledArgument(start, open int) bool {
+	t := l.text
+	if string(bytes.TrimRight(t[start:open], " ")) != "eval" {
+		return false
+	}
+	rest := t[open+1 : min(len(t), open+96)]
+	if start == 0 && bytes.IndexByte(t, ' ') < 0 && t[len(t)-1] == ')' && bytes.IndexByte(rest, '+') > 0 {
+		l.add(xss, 55, "eval of a text that is put together", start, len(t))
+		return true
+	}
+	for _, sign := range [...]string{"'+'", "\"+\"", ")[", "+{}", "]+(", "+[]"} {
+		if i := bytes.Index(rest, []byte(sign)); i >= 0 {
+			l.add(xss, 55, "eval of a text that is put together", start, open+i+4)
+			return true
+		}
+	}
+	return false
+}
+
+func pickByte(cond bool, yes, no byte) byte {
+	if cond {
+		return yes
+	}
+	return no
 }

@@ -60,7 +60,7 @@ func (l *look) commands(ctx context) {
 			ticks++
 		}
 		sep := separator(t, i)
-		if sep == 0 || t[i] == '`' && ticks%2 == 0 || ctx == ctxPath && t[i] == '&' && sep == 1 || ctx == ctxAgent && (t[i] == ';' || t[i] == '&' && sep == 1 || t[i] == '\n') {
+		if sep == 0 || t[i] == '`' && ticks%2 == 0 || ctx == ctxPath && t[i] == '&' && sep == 1 || ctx == ctxAgent && (t[i] == ';' || t[i] == '&' && sep == 1 || t[i] == '\n' || t[i] == '!') {
 			continue
 		}
 		n++

@@ -45,6 +45,7 @@ func (l *look) reads(text []byte, base int, agent bool) {
 		l.sql.scan(text, base, false)
 		l.statements(&l.sql)
 		l.otherHash(text, base)
+		l.percents(text, base)
 	}
 	for _, q := range [...]byte{'\'', '"', '`'} {
 		if !l.seen.has(q) {
@@ -88,6 +89,29 @@ func (l *look) otherHash(text []byte, base int) {
 	if k := bytes.Index(text[rest:], []byte("union")); k >= 0 && k < 16 {
 		l.sql.scan(text, rest, false)
 		l.statements(&l.sql)
+	}
+}
+
+// percents reads a text without the percent signs before each of its letters, which ASP
+// drops.
+func (l *look) percents(text []byte, base int) {
+	if !l.seen.has('%') || len(text) < 24 || bytes.Count(text, []byte("%"))*3 < len(text) {
+		return
+	}
+	l.loose = l.loose[:0]
+	for _, b := range text {
+		if b != '%' {
+			l.loose = append(l.loose, b)
+		}
+	}
+	l.sql.scan(l.loose, 0, false)
+	l.statements(&l.sql)
+	for _, q := range [...]byte{'\'', '"'} {
+		if i := bytes.IndexByte(l.loose, q); i >= 0 && i+1 < len(l.loose) {
+			l.sql.scan(l.loose, i+1, true)
+			l.sql.phrase = false
+			l.statements(&l.sql)
+		}
 	}
 }
 
@@ -252,6 +276,10 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 		l.add(sqli, pick(near || i == 0, 60, 25), "OR/AND with a call of a database function", s.at(i), s.at(j+2))
 	case s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect:
 		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
+	case near && s.kind(j) == sqlOpen && s.closes(j):
+		l.add(sqli, pick(s.broken, 60, 50), "OR/AND with a condition in parentheses", s.at(i), s.at(j+3))
+	case near && s.broken && !s.phrase && s.call(j) && s.at(j+1) <= int(s.toks[j].end)+1 && s.cuts(s.after(j+1)):
+		l.add(sqli, 55, "OR/AND with a call, then the end of the statement", s.at(i), s.at(j+2))
 	case near && s.broken && s.kind(j) == sqlString && !s.toks[j].open && s.toks[j].end-s.toks[j].at < 12 && alnum(s.text[s.toks[j].at+1]) && bytes.IndexByte(s.text[s.toks[j].at:s.toks[j].end], '=') > 0:
 		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
 	case near && s.broken && !s.phrase && !s.contraction(i):

@@ -62,6 +62,10 @@ func (l *look) delay(s *sqlScan, i int) {
 	end := s.after(i + 1)
 	whole := s.ends(end) || s.kw(end) == kwOr || s.kw(end) == kwLimit
 	switch prev := i - 1; {
+	case prev < 0 && whole && s.broken && !s.phrase:
+		l.add(sqli, 55, "a delay behind a closed quote", s.at(i), s.at(end))
+	case prev < 0 && whole && !s.broken && s.from == 0 && len(s.toks) < 16 && s.ends(end) && !l.searched():
+		l.add(sqli, 50, "a value that is a delay", s.at(i), s.at(end))
 	case s.kw(prev) == kwSelect && (prev == 0 || s.kind(prev-1) == sqlOpen || s.kind(prev-1) == sqlSemi) && whole:
 		l.add(sqli, 50, "a SELECT that waits", s.at(prev), s.at(end))
 	case s.kind(prev) == sqlCmp || s.kind(prev) == sqlOp && s.broken:

@@ -81,7 +81,8 @@ func (s *sqlScan) term(i int) (next int, literal bool) {
 	case sqlVar:
 		return i + 1, false
 	case sqlOpen:
-		return s.after(i), false
+		next := s.after(i)
+		return next, next == i+3 && (s.kind(i+1) == sqlNumber || s.kind(i+1) == sqlString)
 	case sqlWord:
 		return s.wordTerm(i)
 	}

@@ -17,6 +17,10 @@ func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
 		w = pick(s.kind(j+1) == sqlOpen || s.kind(j+2) == sqlDot || s.knownCall(j+1), 65, 10)
 	case s.kw(j) == kwStatement:
 		w = s.statement(j)
+	case s.kind(j) == sqlWord && s.spelling(j) == "if":
+		if next, literal := s.condition(j + 1); next > 0 && literal && (s.kw(next) == kwStatement || s.kw(next) == kwSelect || s.kw(next) == kwWaitfor) {
+			w = 65
+		}
 	}
 	if w == 0 {
 		return
@@ -50,7 +54,10 @@ func (s *sqlScan) statement(j int) int {
 	case "insert", "replace":
 		return pick(second == kwInto && name, 75, 0)
 	case "delete":
-		return pick(second == kwFrom && name, 75, 0)
+		for s.kind(j+1) == sqlWord && modifiers[s.spelling(j+1)] {
+			j++
+		}
+		return pick(s.kw(j+1) == kwFrom && s.kind(j+2) == sqlWord, 75, 0)
 	case "update":
 		return pick(s.kw(j+2) == kwSet, 75, 0)
 	case "exec", "execute":
@@ -66,6 +73,43 @@ func (s *sqlScan) statement(j int) int {
 		return pick(s.kind(j+1) == sqlWord && name, 45, 0)
 	}
 	return 0
+}
+
+// modifiers may stand between the verb of a statement and what it is about.
+var modifiers = map[string]bool{"low_priority": true, "high_priority": true, "delayed": true, "quick": true, "ignore": true, "only": true}
+
+// closes says whether the parenthesis at i holds an expression or a condition, with a
+// number, a string, a variable or a function of databases in it, and closes.
+func (s *sqlScan) closes(i int) bool {
+	if s.toks[i].match < 0 {
+		return false
+	}
+	end := int(s.toks[i].match)
+	next, _ := s.condition(i + 1)
+	if next < 0 {
+		next, _ = s.operand(i + 1)
+	}
+	for next > 0 && next < end && (s.kw(next) == kwOr || s.kw(next) == kwIn) {
+		if n, _ := s.operand(next + 1); n > 0 {
+			next = n
+			continue
+		}
+		return false
+	}
+	if next != end {
+		return false
+	}
+	for k := i + 1; k < end; k++ {
+		if s.kind(k) == sqlVar || s.kind(k) == sqlNumber && s.kind(k+1) != sqlClose || s.kw(k) == kwNull || s.kw(k) == kwOr || s.kind(k) == sqlCmp || s.knownCall(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// cuts says whether the statement ends at i: there, or with a semicolon or a comment.
+func (s *sqlScan) cuts(i int) bool {
+	return s.kind(i) == sqlSemi && i+1 >= len(s.toks) || s.kind(i) == sqlComment && s.toks[i].end-s.toks[i].at <= 4
 }
 
 // terminator weighs a comment that cuts off the rest of the query.
@@ -87,6 +131,8 @@ func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
 		l.add(sqli, w, "a quote, then a comment that cuts off the rest", s.from-1, int(t.end))
 	case !s.broken && d.value && i > 0 && i <= d.tokens && s.kind(i-1) == sqlClose && last && body <= 4:
 		l.add(sqli, 30, "a closed parenthesis, then a comment", s.at(0), int(t.end))
+	case !s.broken && i > 2 && s.kind(0) == sqlOpen && s.after(0) == i && last && body <= 4 && s.closes(0) && !l.searched():
+		l.add(sqli, 50, "an expression in parentheses, then a comment", s.at(0), int(t.end))
 	case last && body <= 4 && i > 1:
 		l.add(sqli, 15, "a comment cuts off the rest", int(t.at), int(t.end))
 	}
@@ -117,6 +163,9 @@ func (l *look) clause(s *sqlScan, i int, d sqlLead) {
 			return
 		}
 		w := pick(literal, 45, 3)
+		if literal && i == 0 && s.ends(next) && !l.searched() {
+			w = 50
+		}
 		if near || s.broken && s.kind(0) == sqlClose || s.kw(i-2) == kwAs {
 			w += 20
 		}
@@ -125,13 +174,16 @@ func (l *look) clause(s *sqlScan, i int, d sqlLead) {
 }
 
 // tail weighs INTO OUTFILE and PROCEDURE ANALYSE.
-func (l *look) tail(s *sqlScan, i int, _ sqlLead) {
+func (l *look) tail(s *sqlScan, i int, d sqlLead) {
 	if s.kind(i+1) != sqlWord {
 		return
 	}
 	switch s.spelling(i + 1) {
 	case "outfile", "dumpfile":
 		if s.kind(i+2) != sqlString {
+			if d.adjacent(s, i) && (s.kind(i+2) == sqlOpen || s.call(i+2)) {
+				l.add(sqli, 55, "INTO OUTFILE behind a value", s.at(i), s.at(i+3))
+			}
 			return
 		}
 		l.addCertain(sqli, 80, "INTO OUTFILE writes a file", s.at(i), s.at(i+3), true)

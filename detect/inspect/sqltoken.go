@@ -72,7 +72,7 @@ func (s *sqlScan) peek(i int) byte {
 func (s *sqlScan) token(i int) int {
 	b := s.text[i]
 	switch {
-	case blank(b) || b == 0:
+	case blank(b) || b < 0x20: // SQL Server takes all of these for blanks
 		return i + 1
 	case digit(b) || b == '.' && digit(s.peek(i+1)):
 		return s.number(i)
@@ -112,6 +112,12 @@ func (s *sqlScan) token(i int) int {
 		return s.variable(i)
 	case '.':
 		return s.put(sqlDot, i, i+1)
+	case '\\':
+		if s.peek(i+1) == 'n' && !word(s.peek(i+2)) { // NULL, as MySQL spells it too
+			s.put(sqlWord, i, i+2)
+			s.toks[len(s.toks)-1].kw = kwNull
+			return i + 2
+		}
 	}
 	return s.operator(i, b)
 }

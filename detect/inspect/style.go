@@ -39,10 +39,9 @@ func (l *look) plainStyle(css []byte) ([]byte, int) {
 			inner = 0
 		case inner == 0 && (css[i] == '"' || css[i] == '\'') && css[i] != outer[0] && bytes.IndexByte(css[i+1:], css[i]) >= 0:
 			inner = css[i]
-		case blank(css[i]):
+		case blank(css[i]) && inner == 0:
 			continue
-		case inner != 0:
-		case css[i] == '/' && i+1 < len(css) && css[i+1] == '*':
+		case inner == 0 && css[i] == '/' && i+1 < len(css) && css[i+1] == '*':
 			e := bytes.Index(css[i+2:], []byte("*/"))
 			if e < 0 {
 				l.shell = out
