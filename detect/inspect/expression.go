@@ -14,7 +14,7 @@ type delimiter struct {
 
 var delimiters = []delimiter{
 	{"{{", "}}", 5}, {"${", "}", 5}, {"#{", "}", 5}, {"%{", "}", 5}, {"*{", "}", 5}, {"@{", "}", 5},
-	{"{%", "%}", 20}, {"<%", "%>", 25}, {"{#", "#}", 0}, {"@(", ")", 0}, {"[[", "]]", 0}, {"{php}", "{/php}", 50}, {"{$", "}", 0},
+	{"{%", "%}", 20}, {"<%", "%>", 25}, {"{#", "#}", 0}, {"@(", ")", 0}, {"[[", "]]", 0}, {"{php}", "{/php}", 50}, {"{$", "}", 0}, {"$((", "))", 0}, {"$[", "]", 0},
 }
 
 // expressionWords are what injected expressions reach for.
@@ -92,7 +92,7 @@ func (l *look) expression(d *delimiter, body []byte, at, end int) {
 	case d.open == "{{" && global(body):
 		l.add(ssti, 50, "a template expression that prints an object of the framework", at, end)
 	case arithmetic(body):
-		l.add(ssti, pick(d.open == "[[" || d.open == "@(" && at > 0, 30, 60), "a template expression that computes a constant", at, end)
+		l.add(ssti, pick(d.open == "[[" || (d.open == "@(" || d.open[0] == '$' && d.open != "${") && at > 0, 30, 60), "a template expression that computes a constant", at, end)
 	case bytes.IndexByte(body, '(') >= 0 && d.plain > 0:
 		l.add(ssti, 30, "a template expression with a call", at, end)
 	case bytes.IndexByte(body, '\'') >= 0 && bytes.ContainsAny(body, "*+~|"):

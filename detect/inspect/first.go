@@ -82,7 +82,7 @@ func (in *Inspector) queryText(query string) bool {
 		field, query = cutField(query)
 		name, value := cutPair(field)
 		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && base64Text(payload(value)) ||
-			name != "" && in.textHit(name, true, ctxName) ||
+			name != "" && in.textHit(name, true, ctxName) || runName(name) ||
 			!plainName(name) && in.textHit(field, true, ctxValue) {
 			return true
 		}

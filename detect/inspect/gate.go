@@ -39,7 +39,7 @@ const textOrdinary = "();#&"
 var rawLiterals = []string{
 	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
 	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
-	"java.", "avax.", "aced", "aaea", "gasv", "bahv", "!!", "[[", "sfor", "osur", "efac", "sun.", "apac", "ognl", "alho", ".int",
+	"ava.", "avax", "cmd=", "aced", "aaea", "gasv", "bahv", "!!", "[[", "sfor", "osur", "efac", "sun.", "apac", "ognl", "alho", ".int",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It

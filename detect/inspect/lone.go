@@ -147,6 +147,10 @@ func (l *look) wrapped() {
 	}
 	l.loose = out
 	for _, name := range [...]string{"system", "exec", "passthru", "shell_exec", "popen", "assert", "phpinfo", "proc_open", "eval"} {
+		if i := bytes.Index(l.text, []byte(name)); i > 0 && i+len(name)+1 < len(l.text) && (l.text[i-1] == '"' || l.text[i-1] == '\'') && l.text[i+len(name)] == l.text[i-1] && l.text[i+len(name)+1] == '(' {
+			l.add(code, 55, "PHP that calls a function by its name in quotes", i-1, i+len(name)+8)
+			return
+		}
 		i := bytes.Index(out, []byte(name+")("))
 		if i < 0 || i > 0 && word(out[i-1]) {
 			if i = bytes.Index(out, []byte("(string)"+name+"(")); i < 0 {

@@ -109,7 +109,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	l.ev, l.name, l.plus = l.ev[:0], name, plus
 	l.work += len(s)
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
-	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) {
+	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) && !(ctx == ctxValue && runName(name)) {
 		return
 	}
 	l.seen = bytesIn(l.text)

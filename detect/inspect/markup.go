@@ -64,7 +64,7 @@ var tagWeights = map[string]int{
 	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 50, "ilayer": 50,
 	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 25, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
-	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "template": 15, "plaintext": 40,
+	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "vmlframe": 50, "template": 15, "plaintext": 40,
 }
 
 // idle are elements that load nothing by themselves, and whose names are words.
@@ -284,7 +284,8 @@ func (l *look) call(start, open int) {
 	case (k == 1 && containsByte("+-|;&", t[0]) || t[k-1] == ';' || t[k-1] == '-') && literalCall(t[start:]):
 		l.add(xss, 50, "a script call behind an operator, to the end", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && closed(t, open):
-		l.add(xss, pick(dialog(t[start:open]), 60, 35), "a script call between operators", k-1, open+8)
+		cut := quoted && t[k-1] == ';' && bytes.HasSuffix(t, []byte("//"))
+		l.add(xss, pick(dialog(t[start:open]), 60, pick(cut, 50, 35)), "a script call between operators", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
 		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
 	case containsByte(";+-*&|^=>}{`:", t[k-1]):

@@ -44,6 +44,7 @@ func (l *look) commands(ctx context) {
 	}
 	if ctx == ctxValue {
 		l.expansions()
+		l.ran()
 	}
 	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p") {
 		return // neither a separator nor a command with arguments
@@ -53,6 +54,7 @@ func (l *look) commands(ctx context) {
 	l.divide = 1
 	if ctx == ctxValue {
 		l.commandAt(t, skipSeparators(t, 0), 0, false)
+		l.prefixed(t)
 	}
 	prose, row, ticks := inProse(t), table(t), 0
 	for n, i := 0, 0; i < len(t) && n < 64; i++ {
