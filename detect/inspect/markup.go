@@ -62,7 +62,7 @@ func (l *look) markup(ctx context) {
 var tagWeights = map[string]int{
 	"script": 70, "iframe": 45, "object": 35, "embed": 45, "applet": 50, "base": 40, "meta": 12, "link": 15,
 	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 50, "ilayer": 50,
-	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 25, "video": 15, "audio": 15, "img": 10,
+	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 35, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "vmlframe": 50, "template": 15, "plaintext": 40,
 }

@@ -13,6 +13,11 @@ func (l *look) names(ctx context) {
 			l.add(nosqli, 65, "a query operator as a parameter's key", i, op+1)
 		}
 	}
+	if bytes.HasPrefix(t, []byte("[$")) && ctx == ctxValue { // user=[$ne]=1
+		if op := operatorAt(t, 1); op > 0 && op < len(t) && t[op] == ']' {
+			l.add(nosqli, 55, "a query operator in brackets", 0, op+1)
+		}
+	}
 	if i := bytes.Index(t, []byte("__proto__")); i >= 0 {
 		name := ctx == ctxName || i+9 < len(t) && (t[i+9] == '[' || t[i+9] == '.' || t[i+9] == '"' || t[i+9] == ']')
 		l.add(prototype, pick(name, 70, 20), "writes to an object's prototype", i, i+16)

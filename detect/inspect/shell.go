@@ -233,7 +233,7 @@ func strictSep(t []byte, sep int, behind bool) bool {
 	if separator(t, sep) == 2 || t[sep] == '|' && (sep == 0 || blank(t[sep-1])) || t[sep] == '`' {
 		return true
 	}
-	return sep == 0 || containsByte(`"');|&`, t[sep-1])
+	return sep == 0 || containsByte(`"');|&`, t[sep-1]) || len(bytes.Trim(t[:sep], "\"' ")) == 0
 }
 
 // shape is what follows a command's name.

@@ -253,7 +253,7 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 		w = pick(literal, 65, 40)
 	case s.broken:
 		w = pick(literal, 40, 12)
-	case i == 0:
+	case i == 0, i == 1 && s.kw(0) == kwEnd:
 		w = pick(literal, 50, 15)
 	case d.wordy == 1 && i <= d.tokens:
 		w = pick(literal, 50, 10)

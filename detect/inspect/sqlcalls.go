@@ -70,6 +70,10 @@ func (l *look) delay(s *sqlScan, i int) {
 		l.add(sqli, 50, "a SELECT that waits", s.at(prev), s.at(end))
 	case s.kind(prev) == sqlCmp || s.kind(prev) == sqlOp && s.broken:
 		l.add(sqli, pick(s.broken, 55, 35), "a delay in an expression", s.at(prev), s.at(end))
+	case s.kw(prev) == kwOr && (s.ends(end) || s.kind(end) == sqlClose) && i > 1:
+		l.add(sqli, 35, "a condition that waits", s.at(prev), s.at(end))
+	case s.spelling(i) == "randomblob" && arg == sqlNumber && s.toks[i+2].end-s.toks[i+2].at > 6:
+		l.add(sqli, 50, "a blob so large that making it takes time", s.at(i), s.at(end))
 	case s.kind(prev) == sqlOp && s.text[s.toks[prev].at] == '*' && s.kw(prev-1) == kwSelect:
 	case s.kw(prev) == kwFrom && s.kind(prev-1) == sqlOp && s.kw(i+4) != kwNone:
 		l.add(sqli, 20, "a set that takes time", s.at(prev), s.at(end))

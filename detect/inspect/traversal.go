@@ -87,7 +87,7 @@ func walk(t []byte) climb {
 			c.floor = max(c.floor, -depth)
 			c.mark(i, j)
 			run = 0
-		case seg > 2 && next && (seg > 3 || t[j] == '/'):
+		case seg > 2 && next && (seg > 3 || t[j] == '/' || j-i == 3 && (i == 0 || slash(t[i-1]))):
 			c.odd++
 			c.mark(i, j)
 			run = 0
@@ -179,6 +179,16 @@ func (l *look) serverFile() {
 	}
 }
 
+// unfilled weighs the placeholder of a tool where the name of a file belongs: ../{file}.
+func (l *look) unfilled(t []byte, at int) {
+	rest := bytes.TrimLeft(t[at:], `./\`)
+	for _, name := range [...]string{"{file}", "{filename}", "{path}"} {
+		if string(rest) == name {
+			l.add(traversal, 40, "a climb to the placeholder of a tool", at, len(t))
+		}
+	}
+}
+
 // dotRun is longer than any ellipsis.
 var dotRun = []byte("................")
 
@@ -200,6 +210,12 @@ func (l *look) climbs(ctx context, t []byte) climb {
 		l.add(traversal, pick(c.floor > 0 && ctx == ctxPath, 45, 35), "a path that climbs two levels", c.at, c.end)
 	case up == 1:
 		l.add(traversal, pick(ctx == ctxPath && c.floor > 0, 30, 15), "a path that climbs a level", c.at, c.end)
+	}
+	if up == 2 && ctx == ctxValue && len(bytes.Trim(t, `./\`)) == 0 && !l.searched() {
+		l.add(traversal, 15, "the value is nothing but a climb", 0, len(t))
+	}
+	if up > 0 && c.end+1 < len(t) && bytes.HasSuffix(t, []byte("}")) {
+		l.unfilled(t, c.end)
 	}
 	if c.odd > 0 {
 		l.add(traversal, min(20*c.odd, 40), "dots that some filters fold to ..", c.at, c.end)
