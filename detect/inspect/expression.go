@@ -58,6 +58,7 @@ func (l *look) expressions(ctx context) {
 			continue
 		}
 		from := 0
+		var last []byte
 		for range maxExpressions {
 			k := bytes.Index(l.text[from:], []byte(d.open))
 			if k < 0 {
@@ -70,8 +71,10 @@ func (l *look) expressions(ctx context) {
 			} else if d.open[1] == '%' {
 				break // <%s is a format
 			}
-			l.expression(d, body, at-len(d.open), at+len(body)+len(d.shut))
-			from = at
+			if last == nil || !bytes.Equal(body, last) {
+				l.expression(d, body, at-len(d.open), at+len(body)+len(d.shut))
+			}
+			from, last = at, body
 		}
 	}
 }

@@ -80,9 +80,9 @@ func (l *look) target(prefix, s string) {
 	if prefix == "" {
 		prefix = "query"
 	}
-	l.query(prefix, query)
-	if strings.Contains(query, "&&") {
-		l.field(prefix, "", ctxValue, query, true) // an unencoded && was cut apart
+	read := l.query(prefix, query)
+	if strings.Contains(query, "&&") { // an unencoded && was cut apart
+		l.field(prefix, "", ctxValue, query[:min(len(query), read+thenBytes)], true)
 	}
 }
 
@@ -90,10 +90,13 @@ func (l *look) target(prefix, s string) {
 // read as one text: a flood of parameters hides nothing.
 const maxFields = 64
 
-func (l *look) query(prefix, query string) {
+// query returns how many bytes were read one by one.
+func (l *look) query(prefix, query string) (read int) {
 	whole := query
+	read = len(query)
 	for n := 0; query != ""; n++ {
 		if n == maxFields {
+			read -= len(query)
 			l.field(prefix, "", ctxValue, query, true)
 			break
 		}
@@ -105,6 +108,7 @@ func (l *look) query(prefix, query string) {
 		l.pair(prefix, field, n == 0)
 	}
 	l.joined(prefix, whole)
+	return read
 }
 
 // joined looks at the values of the first name that occurs twice as one text: some

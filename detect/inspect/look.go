@@ -16,6 +16,7 @@ type look struct {
 	work  int  // bytes decoded and given to libinjection, and tokens of SQL: a test bounds it
 
 	ev       []evidence // of the current field
+	failed   failures   // checks of patterns in it
 	text     []byte     // the current field, canonical
 	name     string     // of the current field, as it was sent
 	rawQuery string     // of the target that is looked at
@@ -278,6 +279,16 @@ type byteSet [4]uint64
 
 func bytesIn(t []byte) byteSet {
 	var s byteSet
+	if len(t) > 512 { // stores that do not wait for each other pay from here on
+		var seen [256]uint64
+		for _, b := range t {
+			seen[b] = 1
+		}
+		for b, v := range seen {
+			s[b>>6] |= v << (b & 63)
+		}
+		return s
+	}
 	for _, b := range t {
 		s[b>>6] |= 1 << (b & 63)
 	}

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"regexp"
@@ -176,6 +177,30 @@ func parseContexts(s string) (context, error) {
 	return c, nil
 }
 
+// failures are the last checks of a field that failed: what is repeated need not be
+// checked again, and takes no try away from what is not.
+type failures struct {
+	last [4]struct {
+		p      *pattern
+		behind []byte
+	}
+	next int
+}
+
+func (f *failures) has(p *pattern, behind []byte) bool {
+	for i := range f.last {
+		if f.last[i].p == p && bytes.Equal(f.last[i].behind, behind) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *failures) put(p *pattern, behind []byte) {
+	f.last[f.next].p, f.last[f.next].behind = p, behind
+	f.next = (f.next + 1) % len(f.last)
+}
+
 // thenBytes is how far a pattern's check looks behind its literal.
 const thenBytes = 96
 
@@ -183,6 +208,7 @@ const thenBytes = 96
 func (l *look) patterns(ctx context) {
 	r := l.in.rules
 	l.support = l.support[:0]
+	l.failed = failures{}
 	l.file = fileHit{best: -1}
 	r.matcher.each(l.text, func(id int32, end int) {
 		if f := int(id) - len(r.literals); f >= 0 {
@@ -200,9 +226,14 @@ func (l *look) patterns(ctx context) {
 			if l.tries == 0 {
 				return
 			}
+			behind := l.text[end:min(len(l.text), end+thenBytes)]
+			if l.failed.has(p, behind) {
+				return
+			}
 			l.tries--
-			m := p.then.FindIndex(l.text[end:min(len(l.text), end+thenBytes)])
+			m := p.then.FindIndex(behind)
 			if m == nil {
+				l.failed.put(p, behind)
 				return
 			}
 			end += m[1]

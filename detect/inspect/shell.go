@@ -117,6 +117,9 @@ func (l *look) unquote() {
 
 // emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
 func emptyExpansion(t []byte) int {
+	if len(t) > 2 && t[1] == '{' && t[2] != 'i' && t[2] != '@' {
+		return 0
+	}
 	switch {
 	case len(t) > 1 && (t[1] == '@' || t[1] == '*' || t[1] == '!' || digit(t[1])):
 		return 2
