@@ -231,7 +231,7 @@ func (s *sqlScan) at(i int) int {
 
 // boolean weighs "or a = b".
 func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
-	j := i + 1
+	j := s.afterComments(i + 1)
 	for s.kw(j) == kwNot {
 		j++
 	}
@@ -291,9 +291,9 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 
 // union weighs UNION SELECT by whether it parses.
 func (l *look) union(s *sqlScan, i int, d sqlLead) {
-	j := i + 1
+	j := s.afterComments(i + 1)
 	for s.kw(j) == kwAll {
-		j++
+		j = s.afterComments(j + 1)
 	}
 	for s.kind(j) == sqlOpen {
 		j++

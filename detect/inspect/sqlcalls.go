@@ -129,7 +129,7 @@ func (l *look) opening(s *sqlScan) {
 	case s.kw(0) == kwStatement && s.spelling(0) == "declare" && s.kind(1) == sqlVar:
 		l.add(sqli, 50, "declares a variable of the database", s.at(0), s.at(3))
 	case s.kw(0) == kwStatement && (s.spelling(0) == "exec" || s.spelling(0) == "execute"):
-		if s.kind(1) == sqlWord && (s.kind(2) == sqlDot || server(s.spelling(1))) || s.kind(1) == sqlOpen && s.kind(2) == sqlVar {
+		if s.kind(1) == sqlWord && (s.kind(2) == sqlDot && s.ofDatabase() || server(s.spelling(1))) || s.kind(1) == sqlOpen && s.kind(2) == sqlVar {
 			l.add(sqli, 55, "runs a procedure of the database", s.at(0), s.at(3))
 		}
 	case s.kw(0) == kwWaitfor && s.kind(1) == sqlWord && s.kind(2) == sqlString:
@@ -137,6 +137,16 @@ func (l *look) opening(s *sqlScan) {
 	case s.kw(0) == kwStatement && s.statement(0) >= 60 && l.cutOff(s):
 		l.add(sqli, 50, "a statement, then a comment that cuts off the rest", s.at(0), s.at(3))
 	}
+}
+
+// ofDatabase says whether a name with dots is one of a database's: master..xp_x, dbo.f. The
+// end of a sentence is none.
+func (s *sqlScan) ofDatabase() bool {
+	switch s.spelling(1) {
+	case "master", "dbo", "sys", "msdb", "dbms_output", "dbms_lock", "utl_http":
+		return s.kind(3) == sqlWord || s.kind(3) == sqlDot
+	}
+	return s.kind(3) == sqlDot || s.kind(3) == sqlWord && s.kind(4) == sqlDot && s.kind(5) == sqlWord
 }
 
 // cutOff says whether the last token is a comment without text.

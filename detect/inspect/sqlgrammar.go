@@ -40,6 +40,14 @@ func (s *sqlScan) after(i int) int {
 	return len(s.toks)
 }
 
+// afterComments skips comments to the end of a line behind which the query goes on.
+func (s *sqlScan) afterComments(i int) int {
+	for s.kind(i) == sqlComment && i+1 < len(s.toks) {
+		i++
+	}
+	return i
+}
+
 // operand reads an expression at i. It returns the index behind it, or -1, and
 // whether it is a plain literal.
 func (s *sqlScan) operand(i int) (next int, literal bool) {
