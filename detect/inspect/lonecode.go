@@ -96,7 +96,7 @@ func allWord(t []byte) bool {
 }
 
 // sinks write into a page or leave it.
-var sinks = []string{"document.write(", "document.writeln(", "window.location.", "window.location=", "document.location=", "document.location.", "location.href=", "location.assign(", "location.replace(", "document.cookie=", "document.body.", "document.queryselector(", "document.getelementbyid(", "window.open("}
+var sinks = []string{"document.write(", "document.writeln(", "window.location.", "window.location=", "document.location=", "document.location.", "location.href=", "location.assign(", "location.replace(", "document.cookie=", "document.body.", "document.queryselector(", "document.getelementbyid(", "document.getelementsby", "window.open("}
 
 // sink says whether t begins with such a call or assignment and ends like a statement.
 func sink(t []byte) bool {
@@ -109,10 +109,11 @@ func sink(t []byte) bool {
 		}
 		rest := t[len(s):]
 		last := t[len(t)-1]
-		if !containsByte(");'\"`", last) {
+		assigned := s[0] == 'd' && bytes.Contains(rest, []byte(").")) && bytes.IndexByte(rest, '=') > 0
+		if !containsByte(");'\"`", last) && !assigned {
 			return false
 		}
-		return len(rest) > 1 && (s[len(s)-1] != '.' || bytes.ContainsAny(rest, "(="))
+		return len(rest) > 1 && (s[len(s)-1] != '.' && s != "document.getelementsby" || bytes.ContainsAny(rest, "(="))
 	}
 	return false
 }

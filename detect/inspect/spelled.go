@@ -8,7 +8,7 @@ import "bytes"
 // joinedWords are names that code puts together in order to reach what is filtered.
 var joinedWords = []string{"eval", "alert", "prompt", "confirm", "unescape", "location", "constructor", "document", "settimeout", "fromcharcode", "javascript", "innerhtml", "cookie"}
 
-// joinedStrings weighs 'ev'+'al', and letters of ASCII that were written as escapes of a
+// joinedStrings weighs 'ev'+'al' and "ev\al", and letters of ASCII that were written as escapes of a
 // script, whatever they say.
 func (l *look) joinedStrings(ctx context) {
 	if ctx == ctxAgent {
@@ -18,7 +18,7 @@ func (l *look) joinedStrings(ctx context) {
 	if l.in.canon.spelt >= spelled {
 		l.add(xss, 50, "letters written as script escapes, as no encoder writes them", 0, len(t))
 	}
-	if !l.seen.has('+') || !l.seen.any("'\"") {
+	if !l.seen.any("+\\") || !l.seen.any("'\"") {
 		return
 	}
 	out := l.loose[:0]
@@ -30,6 +30,10 @@ func (l *look) joinedStrings(ctx context) {
 				joins++
 				continue
 			}
+		}
+		if t[i] == '\\' && i > 0 && i+1 < len(t) && alpha(t[i-1]) && alpha(t[i+1]) { // "ev\al" is eval
+			joins++
+			continue
 		}
 		out = append(out, t[i])
 	}

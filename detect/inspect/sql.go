@@ -254,7 +254,7 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 	case s.broken:
 		w = pick(literal, 40, 12)
 	case i == 0, i == 1 && s.kw(0) == kwEnd:
-		w = pick(literal, 50, 15)
+		w = pick(literal || s.kw(j+1) == kwLike && s.wild(j+2) && !l.searched(), 50, 15)
 	case d.wordy == 1 && i <= d.tokens:
 		w = pick(literal, 50, 10)
 	default:
@@ -276,6 +276,8 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 		l.add(sqli, pick(near || i == 0, 60, 25), "OR/AND with a call of a database function", s.at(i), s.at(j+2))
 	case s.kind(j) == sqlOpen && s.kw(j+1) == kwSelect:
 		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
+	case near && s.broken && s.kw(j) == kwSelect && s.kind(j+1) == sqlOp && s.ends(j+2):
+		l.add(sqli, 50, "OR/AND with a SELECT of everything", s.at(i), s.at(j+2))
 	case near && s.kind(j) == sqlOpen && s.closes(j):
 		l.add(sqli, pick(s.broken, 60, 50), "OR/AND with a condition in parentheses", s.at(i), s.at(j+3))
 	case near && s.broken && !s.phrase && s.call(j) && s.at(j+1) <= int(s.toks[j].end)+1 && s.cuts(s.after(j+1)):

@@ -165,6 +165,9 @@ func server(name string) bool {
 func (l *look) glue() {
 	t := l.text
 	n := len(t)
+	if a, b, ok := bytes.Cut(t, []byte("||")); ok && n < 24 && len(a) > 0 && len(b) > 0 && allDigits(a) && allDigits(b) {
+		l.add(sqli, 50, "two numbers joined as texts", 0, n)
+	}
 	if n < 3 || n > 12 || t[0] != t[n-1] || t[0] != '\'' && t[0] != '"' {
 		return
 	}

@@ -1,5 +1,7 @@
 package inspect
 
+import "bytes"
+
 // Operands: what may stand on either side of a comparison, or in a column list.
 
 // maxTerms bounds the terms joined by operators that one operand may have.
@@ -38,6 +40,11 @@ func (s *sqlScan) after(i int) int {
 		return int(m) + 1
 	}
 	return len(s.toks)
+}
+
+// wild says whether token i is a string with a wildcard of LIKE.
+func (s *sqlScan) wild(i int) bool {
+	return s.kind(i) == sqlString && bytes.IndexByte(s.text[s.toks[i].at:s.toks[i].end], '%') >= 0
 }
 
 // afterComments skips comments to the end of a line behind which the query goes on.
