@@ -67,6 +67,9 @@ var tagWeights = map[string]int{
 	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "vmlframe": 50, "template": 15, "plaintext": 40,
 }
 
+// drawn are elements that people do not write, and editors of text do not begin with.
+var drawn = map[string]bool{"svg": true, "math": true, "style": true, "form": true, "body": true, "import": true, "set": true, "animate": true, "noscript": true}
+
 // idle are elements that load nothing by themselves, and whose names are words.
 var idle = map[string]bool{"object": true, "embed": true, "set": true, "xml": true, "frame": true, "layer": true, "applet": true}
 
@@ -118,6 +121,9 @@ func (l *look) tag(at, i int, name []byte, closing bool) {
 		w = 0
 	case w >= 35 && idle[string(name)] && bytes.IndexByte(t[i:end], '=') < 0:
 		w /= 2 // it does nothing without an attribute
+	}
+	if at == 0 && w >= 20 && w < 45 && !closing && drawn[string(name)] && !l.searched() {
+		w += 10 // a value that begins with it
 	}
 	if w > 0 && (i >= len(t) || !word(t[i])) {
 		l.addCertain(xss, w, "an HTML element that loads or runs something", at, i, false)
@@ -289,7 +295,7 @@ func (l *look) call(start, open int) {
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
 		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
 	case containsByte(";+-*&|^=>}{`:", t[k-1]):
-		l.add(xss, 35, "a script call behind an operator", k-1, open+8)
+		l.add(xss, pick(dialog(t[start:open]) && !l.searched() && !inProse(t), 50, 35), "a script call behind an operator", k-1, open+8)
 	}
 }
 

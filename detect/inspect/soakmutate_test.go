@@ -13,6 +13,7 @@ type mutator struct {
 	corpus []string
 	rnd    *rand.Rand
 	buf    []byte
+	other  []byte // takes turns with buf
 	in     soakInput
 }
 
@@ -96,11 +97,11 @@ func (m *mutator) rewrite(each func(out []byte, b byte) []byte) {
 	if m.rnd.IntN(4) == 0 {
 		from, to = 0, len(m.buf)
 	}
-	var out []byte
+	out := append(m.other[:0], m.buf[:from]...)
 	for _, b := range m.buf[from:to] {
 		out = each(out, b)
 	}
-	m.buf = append(append(append([]byte(nil), m.buf[:from]...), out...), m.buf[to:]...)
+	m.buf, m.other = append(out, m.buf[to:]...), m.buf
 }
 
 // soakTokens are put in anywhere: what the languages of the classes are made of.
