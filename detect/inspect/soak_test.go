@@ -98,9 +98,7 @@ func soakCorpus(t *testing.T) []string {
 	for _, p := range loadRules().patterns {
 		out = append(append(out, p.match...), p.quiet...)
 	}
-	for _, unit := range heavy {
-		out = append(out, unit)
-	}
+	out = append(out, heavy...)
 	for _, target := range attackTargets {
 		out = append(out, target)
 	}
