@@ -142,6 +142,18 @@ var tricks = []trick{
 		}
 		return "abc" + sent(s)
 	}},
+	{"other functions", "sqli xss cmdi code ssti", func(s string) string {
+		out := strings.NewReplacer("substring(", "mid(", "substr(", "mid(", "ascii(", "ord(", "version()", "@@version", "concat(", "concat_ws(0x3a,",
+			"user()", "current_user()", "sleep(5)", "benchmark(9000000,md5(1))", "1=1", "5>3", "alert(", "confirm(", "prompt(", "confirm(", "onerror", "onpointerrawupdate",
+			"cat ", "tac ", "whoami", "id", "wget ", "curl ", "system(", "passthru(", "exec(", "shell_exec(", "popen", "system").Replace(s)
+		if out == s {
+			return ""
+		}
+		return sent(out)
+	}},
+	{"strings put together", "sqli xss code ssti", func(s string) string {
+		return joinStrings(s)
+	}},
 	{"zero-width characters", "sqli xss", func(s string) string {
 		return sent(strings.NewReplacer("select", "sel\u200bect", "script", "scr\u200bipt", "union", "un\u200bion", "alert", "al\u00adert").Replace(s))
 	}},
@@ -153,6 +165,29 @@ var tricks = []trick{
 			return r
 		}, s))
 	}},
+}
+
+// joinStrings writes the first string of three letters and more as two that are joined, as
+// the language of the text does it.
+func joinStrings(s string) string {
+	for i := 0; i+4 < len(s); i++ {
+		if s[i] != '\'' || !alpha(s[i+1]) || !alpha(s[i+2]) {
+			continue
+		}
+		e := i + 1
+		for e < len(s) && alpha(s[e]) {
+			e++
+		}
+		if e == len(s) || s[e] != '\'' || e-i < 4 {
+			continue
+		}
+		sign := "'+'"
+		if strings.Contains(s, "select") || strings.Contains(s, " or ") || strings.Contains(s, " and ") {
+			sign = "'||'"
+		}
+		return sent(s[:i+2] + sign + s[i+2:])
+	}
+	return ""
 }
 
 // attackTexts are the attacks as their target reads them.
