@@ -14,6 +14,7 @@ import (
 type crowd struct {
 	load
 	swarm
+	creep   creep
 	regular hitters
 	kinds   agentShares // of ordinary requests, one of every bucket
 	now     episode
@@ -73,7 +74,11 @@ func (r *crowded) Load(x *detect.Load, slot detect.Slot) {
 	if r.state.At(slot).add(x) {
 		end := x.Bucket + detect.LoadSeconds - 1
 		r.env.Wake(slot, end)
-		r.env.Wake(slot, x.Bucket-x.Bucket%60+59)
+		minute := x.Bucket - x.Bucket%60
+		r.env.Wake(slot, minute+59)
+		if r.what == crowdedByRoute { // then it shows who of its newcomers is lonely
+			r.env.Wake(slot, minute+119)
+		}
 	}
 }
 
@@ -101,11 +106,15 @@ func (r *crowded) Close(slot detect.Slot, sec int64) {
 		r.raise(s, slot, sec, v)
 	}
 	if sec%60 == 59 {
-		s.regular.learn(sec, s.alarm >= sec/60-1)
-		if s.alarm < sec/60-1 {
+		if r.what == crowdedByRoute {
+			r.creeps(s, slot, sec)
+		}
+		alarm := max(s.alarm, s.creep.alarm) >= sec/60-1
+		s.regular.learn(sec, alarm)
+		if !alarm {
 			s.swarm.learn(sec)
 		}
-		s.load.learn(sec, r.all(sec), r.cfg.Risk)
+		s.load.learn(sec, r.all(sec), r.cfg.Risk, s.creep.alarm >= sec/60)
 	}
 	s.acquaint(sec)
 	s.forget(sec)
@@ -270,13 +279,21 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		}
 	}
 	list, odd := s.swarm.members(s.began-90, sec)
-	regular, _ := s.regular.members(s.began-90, sec)
 	if odd >= 40 && odd*2 > s.newcomers(s.began-90, sec) && v.severity == detect.Low {
 		v.severity, v.confidence = detect.Medium, 0.8
 		v.why += fmt.Sprintf("; %d newcomers have agents that are not usual here", odd)
 	}
+	r.report(s, slot, sec, v, s.began-59, list)
+}
+
+// report hands a verdict over, with the worst of its hour. list are newcomers that take part.
+func (r *crowded) report(s *crowd, slot detect.Slot, sec int64, v verdict, first int64, list []detect.Member) {
+	var regular []detect.Member
+	if s.alarming(sec) {
+		regular, _ = s.regular.members(s.began-90, sec)
+	}
 	if start := detect.WindowOf(sec); s.now.start != start {
-		s.now = episode{start: start, fired: sec, first: s.began - 59, shown: (sec + 1 - loadShown) * 1e9}
+		s.now = episode{start: start, fired: sec, first: first, shown: (sec + 1 - loadShown) * 1e9}
 		s.worst, s.members = verdict{}, ""
 		r.env.Wake(slot, start/1e9+detect.FindingWindow)
 	}
@@ -294,7 +311,10 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 		f.Route = r.env.Subject(slot).Value
 	}
 	switch {
-	case v.severity >= detect.Medium || s.worst.severity >= detect.Medium:
+	case s.worst.severity >= detect.Medium:
+		if s.creep.alarm >= sec/60 {
+			list = append(list, s.creep.members(s.creep.judged)...)
+		}
 		s.members = detect.PackMembers(ranked(append(list, regular...)))
 	case len(regular) > 0:
 		s.members = detect.PackMembers(regular)
@@ -309,6 +329,7 @@ func (r *crowded) raise(s *crowd, slot detect.Slot, sec int64, v verdict) {
 func (s *crowd) code(k *window.Codec) {
 	s.load.code(k)
 	s.swarm.code(k)
+	s.creep.code(k)
 	s.regular.code(k)
 	s.kinds.code(k)
 	s.now.code(k)

@@ -91,15 +91,16 @@ func (l *load) forget(sec int64) {
 	}
 }
 
-// learn takes the minute that ends with sec into the norm. all is all traffic in it.
-func (l *load) learn(sec, all int64, risk float64) {
+// learn takes the minute that ends with sec into the norm. all is all traffic in it; alarm
+// says that it must not teach more, though its own alarm does not.
+func (l *load) learn(sec, all int64, risk float64, alarm bool) {
 	minute := sec / 60
 	if minute <= l.folded {
 		return
 	}
 	n, s5xx := l.minute(sec)
 	count, share := float64(n), portion(n, all)
-	if l.alarm == minute {
+	if alarm || l.alarm == minute {
 		count, share = l.norm.Cap(minute, count), l.mixed.Cap(minute, share)
 	} else {
 		l.heads += (float64(l.crowd(sec)) - l.heads) / min(window.NormMinutes, float64(l.norm.Minutes+1))

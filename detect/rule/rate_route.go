@@ -7,14 +7,15 @@ import (
 
 func init() {
 	detect.Register("rate-route", detect.Spec{
-		Doc:     "a route gets far more requests than its own norm and its share of all traffic explain; lists the clients that make the difference, and the user agents by which their requests can be told from ordinary ones",
+		Doc:     "a route gets far more requests than its own norm and its share of all traffic explain, at once or within hours; lists the clients that make the difference, and the user agents by which their requests can be told from ordinary ones",
 		Family:  detect.Rate,
+		Version: 2,
 		Tags:    []string{"owasp:api4:2023", "attack:T1499.002", "attack:T1498.001", "oat:015"},
 		Needs:   "path, time, client address; status, user agent and TLS fingerprint make it surer",
 		Fields:  []ingest.Fields{},
 		Helps:   ingest.FieldTarget | ingest.FieldStatus | ingest.FieldAgent | ingest.FieldPrint,
-		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 110 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most), 256 user agents of them of at most 120 bytes, and 250 for each that asks for hardly anything else (4096 at most)",
-		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, two at least, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far; a user agent is named once a hundred buckets of ten seconds with some twenty requests or more have shown what is ordinary",
+		State:   "about 12 KB for a route, and three lines: two minutes by ten seconds, six hours by the minute, an hour of every hour of the week; 110 bytes for each client that came in the last three minutes, or since an alarm began (16 384 at most), 256 user agents of them of at most 120 bytes, 56 for each that came in six hours and asked for nothing else at first (2048 at most), and 250 for each that asks for hardly anything else (4096 at most)",
+		Evasion: "silent below least requests in a minute, in the first five minutes of a route, below factor times the norm, and for floods in the usual mix of routes, which rate-global sees; where few clients do it, two at least, it is low and names those who ask for hardly anything else, of clients that were here before only those who ask for four times as much as in an hour before (heavy-client finds them, so that both must be on); a flood with the usual mix of agents lists its members only where it outnumbers honest newcomers by far; a fleet that comes within hours is seen by its new clients that ask for nothing else in their first minute, from 40 of them on that come for an hour and a half at least, not where each asks for two things first, nor in the first eight hours of a route (thirty where most ask for it alone anyway); a user agent is named once a hundred buckets of ten seconds with some twenty requests or more have shown what is ordinary",
 		By:      detect.ByRoute,
 		Concern: detect.Fresh | detect.Hits,
 		Config:  func() any { return new(RateRouteConfig) },

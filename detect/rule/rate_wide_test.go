@@ -285,6 +285,13 @@ func TestWideFindingsDoNotDependOnOrder(t *testing.T) {
 			t.Errorf("nothing found by %s: the test shows nothing", rule)
 		}
 	}
+	w.sameAnyway(t, want, rules...)
+}
+
+// sameAnyway wants the same findings of the log shuffled within the late bound, by several
+// workers, and after a restart in the middle.
+func (w *town) sameAnyway(t *testing.T, want map[string]detect.Finding, rules ...string) {
+	t.Helper()
 	shuffled := w.shuffled()
 	for _, workers := range []int{1, 3} {
 		got := detecttest.Run(t, detecttest.Setup{Late: bound, Rules: rules, Workers: workers}, shuffled)

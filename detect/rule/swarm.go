@@ -267,16 +267,20 @@ func (s *swarm) code(k *window.Codec) {
 		}
 	}
 	s.names.code(k)
-	n := k.Len(len(s.usual))
-	if k.Reading() {
-		s.usual = make([]arrivals, n)
-	}
-	for i := range s.usual {
-		k.U64(&s.usual[i].key)
-		k.F64(&s.usual[i].rate)
-	}
+	codeArrivals(k, &s.usual)
 	k.I64(&s.latest)
 	k.I64(&s.taught)
+}
+
+func codeArrivals(k *window.Codec, list *[]arrivals) {
+	n := k.Len(len(*list))
+	if k.Reading() {
+		*list = make([]arrivals, n)
+	}
+	for i := range *list {
+		k.U64(&(*list)[i].key)
+		k.F64(&(*list)[i].rate)
+	}
 }
 
 func codeNewcomers(k *window.Codec, list *[]newcomer) {
