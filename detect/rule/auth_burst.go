@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/detect"
+	"github.com/portcullis/portcullis/detect/window"
 	"github.com/portcullis/portcullis/ingest"
 )
 
@@ -12,19 +13,21 @@ func init() {
 	detect.Register("auth-burst", detect.Spec{
 		Doc:     "many refused credentials from one client within a minute: password guessing, credential stuffing or key guessing",
 		Family:  detect.Credential,
+		Version: 2,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.001", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path",
 		Fields:  []ingest.Fields{ingest.FieldStatus},
 		Helps:   ingest.FieldTarget | ingest.FieldAgent,
-		State:   "about 150 bytes and up to 8 lines, only for clients with a refusal in the last minute or a finding in the last hour",
-		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; a client that changes its agent in successful requests is taken for several people and gets at most per_person times people_cap more; refusals answered with 200 cannot be seen in a log",
-		Concern: detect.Refused,
+		State:   "about 150 bytes and up to 8 lines, only for clients with a refusal in the last minute or a finding in the last hour; 60 bytes for one with a new token in the last minute",
+		Evasion: "stays silent below limit per span (one try every 7 s by default), and for fleets that stay below it per address: auth-account covers many clients on one account; a client that changes its agent in successful requests is taken for several people and gets at most per_person times people_cap more; whoever gets a new token granted for each try at a key elsewhere hides the try behind it; refusals answered with 200 cannot be seen in a log",
+		Concern: detect.Refused | detect.Credentials,
 		Config:  func() any { return new(AuthBurstConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			c := cfg.(*AuthBurstConfig)
 			r := &authBurst{env: env, limit: uint32(c.Limit), perPerson: uint32(c.PerPerson), cap: int64(c.PeopleCap), span: newSpan(int64(c.Span / time.Second))}
-			env.Shape("burst1")
+			env.Shape("burst2")
 			r.state = detect.NewSparse(env, (*burst).code)
+			r.renewed = detect.NewSparse(env, (*window.Cells).Code).Ordinary()
 			return r, nil
 		},
 	})
@@ -63,10 +66,14 @@ type authBurst struct {
 	cap       int64
 	span      span
 	state     *detect.Sparse[burst]
+	renewed   *detect.Sparse[window.Cells] // grants of new tokens, and as their weight the refusals on other than login routes
 }
 
 // Observe implements detect.Rule.
 func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
+	if !r.renews(ev, slot) {
+		return
+	}
 	b := r.state.At(slot)
 	b.offend(r.env, ev, slot, r.span, 1, func() string { return refusalNote(ev) })
 	sec := ev.Time / 1e9
@@ -74,7 +81,7 @@ func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
 		return
 	}
 	allowed := r.allowed(slot, sec)
-	if _, weight, _ := b.sum(sec, r.span); weight < allowed {
+	if r.guesses(b, slot, sec) < allowed {
 		return
 	}
 	if b.now.earlier(r.env, sec, b.pending(sec, r.span)/int64(allowed)) {
@@ -83,18 +90,59 @@ func (r *authBurst) Observe(ev *ingest.Event, slot detect.Slot) {
 	}
 }
 
+// renews notes what tells apps whose tokens ran out from guessers, and reports whether the
+// request was refused.
+func (r *authBurst) renews(ev *ingest.Event, slot detect.Slot) bool {
+	kind, ok := kindOf(ev)
+	n := [2]uint32{1, 0}
+	switch {
+	case !ok:
+		return false
+	case kind == triesElsewhere:
+		n = [2]uint32{0, 1}
+	case kind != triesAccepted || ev.Kind != ingest.RouteToken:
+		return kind == triesRefused
+	}
+	sec := ev.Time / 1e9
+	if r.renewed.At(slot).Add(sec, n[0], n[1]) {
+		r.env.Wake(slot, sec+r.span.secs)
+	}
+	return kind == triesElsewhere
+}
+
+// guesses is how many refusals of the span that ends with sec count: a token that ran out is
+// refused once, and a new one is granted.
+func (r *authBurst) guesses(b *burst, slot detect.Slot, sec int64) uint32 {
+	_, weight, _ := b.sum(sec, r.span)
+	if x := r.renewed.Get(slot); x != nil {
+		grants, elsewhere, _ := x.Sum(sec-r.span.secs, sec)
+		weight -= min(weight, grants, elsewhere)
+	}
+	return weight
+}
+
 // Explain implements detect.Explainer.
 func (r *authBurst) Explain(ev *ingest.Event) (bool, string) {
+	if kind, ok := kindOf(ev); !ok || kind == triesAccepted {
+		return false, "credentials were not refused"
+	}
 	return true, fmt.Sprintf("%s; a finding from %d within %s, more where several people share the address", refusalNote(ev), r.limit, r.span)
 }
 
 // Close implements detect.Rule.
 func (r *authBurst) Close(slot detect.Slot, sec int64) {
+	if x := r.renewed.Get(slot); x != nil {
+		defer func() {
+			if x.Forget(sec - r.span.secs); x.Empty() {
+				r.renewed.Drop(slot)
+			}
+		}()
+	}
 	b := r.state.Get(slot)
 	if b == nil {
 		return
 	}
-	_, weight, _ := b.sum(sec, r.span)
+	weight := r.guesses(b, slot, sec)
 	if b.close(r.env, slot, sec, r.span, weight >= r.limit && weight >= r.allowed(slot, sec)) {
 		r.env.Report(slot, r.judge(&b.now))
 	}
