@@ -13,6 +13,7 @@ func init() {
 	detect.Register("auth-takeover", detect.Spec{
 		Doc:     "a login or grant that works after a run of refused ones by the same client: a guess was right",
 		Family:  detect.Credential,
+		Version: 2,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110", "attack:T1078", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; a login that fails must not be answered like one that works",
 		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
@@ -33,7 +34,7 @@ func init() {
 // AuthTakeoverConfig is the "auth-takeover" section of the config file.
 type AuthTakeoverConfig struct {
 	Run       int           `yaml:"run" default:"8" doc:"refusals in a row before a login that works makes a finding; people who remember give up or ask for a new password before"`
-	Span      time.Duration `yaml:"span" default:"10m" doc:"a row ends when nothing is tried for so long, in event time: who gave up and comes back later begins anew"`
+	Span      time.Duration `yaml:"span" default:"10m" doc:"a row ends when nothing is tried for so long, or for eight times its mean pause up to an hour, in event time: who gave up and comes back later begins anew"`
 	Visits    int           `yaml:"visits" default:"8" doc:"different hours of a week with refusals and no login that worked, after which one that works makes a finding"`
 	Share     float64       `yaml:"share" default:"0.75" doc:"share of the client's tries that must have been refused; a shared address with hundreds of people has well under half (reasoning, not measured)"`
 	PerPerson int           `yaml:"per_person" default:"2" doc:"refusals more that are tolerated for each person known behind the client, for shared addresses"`
@@ -67,6 +68,11 @@ type streak struct {
 	to   int64
 }
 
+const (
+	streakPaced = 4 // refusals of a row from which its pace is known
+	streakPause = 8 // so many times its mean pause may be the longest; of a thousand that come by chance, one is seven times the mean
+)
+
 func (s *streak) code(env *detect.Env, k *window.Codec) {
 	s.record.code(env, k)
 	k.U32(&s.row)
@@ -74,9 +80,18 @@ func (s *streak) code(env *detect.Env, k *window.Codec) {
 	k.I64(&s.to)
 }
 
+// pause is how long nothing may be tried within the row: longer than span where it never was
+// in a hurry, as a tool that waits by chance between tries.
+func (s *streak) pause(span int64) int64 {
+	if s.row < streakPaced {
+		return span
+	}
+	return max(span, min(hour, streakPause*(s.to-s.from)/int64(s.row-1)))
+}
+
 // add takes the refusals of a second into the row.
 func (s *streak) add(sec, span int64, n uint32) {
-	if s.row > 0 && sec-s.to > span {
+	if s.row > 0 && sec-s.to > s.pause(span) {
 		s.row = 0
 	}
 	if n == 0 {
@@ -170,7 +185,7 @@ func (r *authTakeover) weigh(x *streak, s detect.Standing, sec int64, now uint32
 	if x.busy(s, sec) {
 		limit *= uint32(r.cfg.Busy)
 	}
-	if n, _ := x.past.Sum(sec - int64(r.cfg.Span/time.Second)); x.row >= limit && share(n) >= r.cfg.Share {
+	if n, _ := x.past.Sum(min(sec-int64(r.cfg.Span/time.Second), x.from-1)); x.row >= limit && share(n) >= r.cfg.Share {
 		return float64(x.row) / float64(limit), x.row, x.from
 	}
 	n, first := x.past.Sum(sec - week)
