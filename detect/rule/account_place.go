@@ -23,7 +23,7 @@ func init() {
 		Config:  func() any { return new(AccountPlaceConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &accountPlace{env: env, cfg: cfg.(*AccountPlaceConfig)}
-			env.Shape("places1")
+			env.Shape("places2")
 			r.state = detect.NewSparse(env, (*whereabouts).code)
 			return r, nil
 		},

@@ -22,7 +22,7 @@ func init() {
 		Config:  func() any { return new(ImpossibleTravelConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &impossibleTravel{env: env, cfg: cfg.(*ImpossibleTravelConfig)}
-			env.Shape("places1")
+			env.Shape("places2")
 			r.state = detect.NewSparse(env, (*whereabouts).code)
 			return r, nil
 		},

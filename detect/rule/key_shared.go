@@ -14,18 +14,19 @@ func init() {
 	detect.Register("key-shared", detect.Spec{
 		Doc:     "an API key, token or session that had a settled use is used by turns from a network and with a program that it never was used with, or from many networks at once: it leaked, was stolen, or is passed around",
 		Family:  detect.Credential,
+		Version: 2,
 		Tags:    []string{"owasp:api2:2023", "attack:T1550.001", "attack:T1528", "attack:T1539"},
 		Needs:   "an API key, a bearer token or a session id (of which only pseudonyms are kept), client address; user agent; autonomous systems (enrich.asn) make it surer",
 		Fields:  []ingest.Fields{ingest.FieldKey | ingest.FieldToken | ingest.FieldSession, ingest.FieldAgent},
 		Helps:   ingest.FieldTarget | ingest.FieldASN,
 		State:   "per key, token or session in use: 200 bytes, and 72 for each of the last 16 places it was used from",
-		Evasion: "silent for a thief who uses the owner's network or imitates its user agent, for keys that are used from many networks anyway, and until settle has passed",
+		Evasion: "silent for a thief who uses the owner's network, for one who imitates its user agent and asks for fewer than twice routes new routes, for more of those that the owner asks for, or not while the owner does, for keys that are used from many networks anyway, and until settle has passed",
 		By:      detect.ByIdentity,
 		Concern: detect.Any,
 		Config:  func() any { return new(KeySharedConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &keyShared{env: env, cfg: cfg.(*KeySharedConfig)}
-			env.Shape("places1")
+			env.Shape("places2")
 			r.state = detect.NewSparse(env, (*holders).code)
 			return r, nil
 		},
@@ -68,6 +69,7 @@ type holders struct {
 const (
 	holdersStretch = 600      // seconds
 	longSettled    = 2 * hour // in use for so long, a key's routes are known
+	holdersTurns   = 300      // seconds between uses by turns of a place whose network alone is strange
 	keyUses        = 20
 )
 
@@ -139,6 +141,11 @@ func (r *keyShared) take(h *holders, slot detect.Slot, sec int64, p *stop, known
 		e.told = max(e.told, int64(h.doors(known)))
 		h.list(known)
 		r.env.Report(slot, r.judge(h))
+	} else if h.mingles(p, known, sec, settled) >= 5*r.cfg.Meetings && h.doors(known) >= max(2*r.cfg.Routes, bits.OnesCount64(known.routes)/2+1) && int64(known.alien)-int64(h.first) >= longSettled {
+		e := h.fire(sec, int64(known.first), p)
+		e.told, e.times = max(e.told, int64(h.doors(known))), max(e.times, float64(known.met))
+		h.list(known)
+		r.env.Report(slot, r.judge(h))
 	}
 	if fires {
 		e := h.fire(sec, sec, p)
@@ -150,6 +157,38 @@ func (r *keyShared) take(h *holders, slot detect.Slot, sec int64, p *stop, known
 		}
 		r.env.Report(slot, r.judge(h))
 	}
+}
+
+// mingles counts the buckets in which a place whose network alone is strange was in use by
+// turns with others, within minutes. A telephone on the road leaves one behind.
+func (h *holders) mingles(p *stop, known *place, sec int64, settled bool) int {
+	if known.fresh(p) && settled && known.odd == 0 && h.stranded(known) {
+		known.alien = uint32(sec)
+	}
+	if known.alien == 0 {
+		return 0
+	}
+	for i := range h.places {
+		if q := &h.places[i]; q.odd == 0 && q.alien == 0 && q.last > known.first && sec-int64(q.last) < holdersTurns {
+			known.met++
+			break
+		}
+	}
+	return int(known.met)
+}
+
+// stranded reports whether neither the network nor the autonomous system of a place was
+// known, which must be known itself.
+func (h *holders) stranded(p *place) bool {
+	if p.asn == 0 || len(h.places) > mostPlaces/2 {
+		return false
+	}
+	for i := range h.places {
+		if q := &h.places[i]; !q.same(p) && (q.asn == p.asn || q.asn == 0 || q.who.network() == p.who.network()) {
+			return false
+		}
+	}
+	return len(h.places) > 1
 }
 
 // count is from how many networks the key was used within a stretch, and keeps what is
@@ -189,10 +228,14 @@ func (r *keyShared) judge(h *holders) detect.Finding {
 		f.Severity, f.Confidence = detect.High, 0.85
 	}
 	f.Members = h.members()
-	if e.level > 0 || e.told > 0 {
+	switch {
+	case e.level == 0 && e.times > 0:
+		f.Why = fmt.Sprintf("used since %s from an autonomous system that is strange to it, %d times by turns with where it was used before, and for %d routes that it never was used for",
+			detect.FormatTime(e.first*1e9), int64(e.times), e.told)
+	case e.level > 0 || e.told > 0:
 		f.Why = fmt.Sprintf("used since %s from a network and with a program that are strange to it, %d times by turns with where it was used before, and for %d routes that it never was used for",
 			detect.FormatTime(e.first*1e9), e.level, e.told)
-	} else {
+	default:
 		f.Why = fmt.Sprintf("used from %d networks within ten minutes; usual are %d", e.shown, h.usual)
 	}
 	return f

@@ -21,6 +21,7 @@ type place struct {
 	n       int64
 	routes  uint64 // bitmap of hashes
 	odd     uint32 // the second in which it was found to be strange; 0: it is not
+	alien   uint32 // the second in which its network was found to be strange, though not its agent; 0: it is not
 	met     uint32 // buckets in which it and a place that is not strange were in use by turns
 }
 
@@ -37,6 +38,7 @@ func (p *place) code(k *window.Codec) {
 	k.I64(&p.n)
 	k.U64(&p.routes)
 	k.U32(&p.odd)
+	k.U32(&p.alien)
 	k.U32(&p.met)
 }
 
@@ -159,7 +161,7 @@ func (w *whereabouts) close(env *detect.Env, slot detect.Slot, sec int64, seen f
 			}
 			seen(sec, p, known)
 			w.n += p.n
-			if known.odd == 0 {
+			if known.odd == 0 && (known.alien == 0 || sec-int64(known.alien) >= day) {
 				w.routes |= p.routes
 			}
 		}

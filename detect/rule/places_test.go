@@ -90,6 +90,24 @@ var keyCases = map[string]placeCase{
 		w.calls(0, 7200, 30, office, "/v1/orders")
 		w.calls(5000, 6000, 40, at(thief, thief.addr, office.agent), "/v1/orders")
 	}},
+	"a thief who imitates the agent and looks around": {"key-shared", detect.Medium, func(w *borough) {
+		w.calls(0, 14_400, 30, office, "/v1/orders")
+		for i, route := range []string{"/v1/customers", "/v1/reports", "/v1/me", "/v1/users", "/v1/export"} {
+			w.calls(10_000+float64(i)*7, 10_600, 40, at(thief, thief.addr, office.agent), route)
+		}
+	}},
+	"a phone between two networks that is used for much in one of them": {"key-shared", detect.Info, func(w *borough) {
+		w.calls(0, 14_400, 30, at(office, "203.0.113.10", "app/3.1"), "/v1/orders")
+		for i, route := range []string{"/v1/customers", "/v1/reports", "/v1/me", "/v1/users", "/v1/export", "/v1/carts"} {
+			w.calls(9000+float64(i)*7, 14_400, 300, at(office, "203.0.113.10", "app/3.1"), route)
+			w.calls(9100+float64(i)*7, 14_400, 300, at(thief, "198.51.100.77", "app/3.1"), route)
+		}
+	}},
+	"a partner opens a second place with the same program": {"key-shared", detect.Info, func(w *borough) {
+		w.calls(0, 14_400, 30, office, "/v1/orders")
+		w.calls(9000, 14_400, 40, at(thief, thief.addr, office.agent), "/v1/orders")
+		w.calls(9000, 14_400, 40, at(thief, thief.addr, office.agent), "/v1/reports")
+	}},
 	"a partner moves to other servers": {"key-shared", detect.Info, func(w *borough) {
 		w.calls(0, 5000, 30, office, "/v1/orders")
 		w.calls(5000, 9000, 30, thief, "/v1/orders")
