@@ -12,12 +12,13 @@ func init() {
 	detect.Register("bfla-client", detect.Spec{
 		Doc:     "one client is refused at many administrative functions; one that then lets it in raises it",
 		Family:  detect.API,
+		Version: 2,
 		Tags:    []string{"owasp:api5:2023", "attack:T1190", "attack:T1087"},
 		Needs:   "client address, method, path, status",
 		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
 		Helps:   ingest.FieldMethod,
 		State:   "about 250 bytes, 40 for each distinct function (64 a span at most) and up to 8 lines, only for clients that asked for an administrative route",
-		Evasion: "stays silent for functions whose path has no name known from administration (detect/probe/data/functions.txt), for a first try that succeeds, and below points per span",
+		Evasion: "stays silent for functions whose path has no name known from administration (detect/probe/data/functions.txt), for a first try that succeeds, and below points per span; low for a client that used one before, unless it is refused at six times as many, and with twice the points",
 		Concern: detect.Any,
 		Config:  func() any { return new(BFLAClientConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
@@ -42,6 +43,10 @@ func (c *BFLAClientConfig) Check(report func(key, message string)) {
 	}
 	checkHorizon(c.Span, report)
 }
+
+// bflaFew times as many functions as it used before must refuse a client, and twice the
+// points, to tell it from somebody who may use some of them (reasoning, not measured).
+const bflaFew = 6
 
 type bflaClient struct {
 	*tries
@@ -79,6 +84,8 @@ func (r *bflaClient) weighed(t tally, _ detect.Standing) verdict {
 		why: fmt.Sprintf("refused at %d administrative functions, %d points; %d make a finding", t.things, t.points, r.limit),
 	}
 	switch {
+	case t.before > 0 && t.points >= 2*r.limit && t.things >= bflaFew*t.before: // it began with one that happens to be open
+		v.why += fmt.Sprintf("; it had used %d before", t.before)
 	case t.before > 0: // it is somebody's who may use some of them
 		v.severity, v.confidence = detect.Low, 0.4
 		v.why += fmt.Sprintf("; it had used %d before", t.before)
