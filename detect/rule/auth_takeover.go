@@ -19,12 +19,12 @@ func init() {
 		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},
 		Helps:   ingest.FieldMethod,
 		State:   "about 110 bytes for a client with one refusal in a week, up to 2 kB for one that never stops, and up to 3 lines",
-		Evasion: "silent where fewer than run tries came before, or busy times as many by who sends twice as many other requests that work, where more than one in four of the client's logins works, and where the right guess comes from another client than the wrong ones: auth-account-slow sees that where accounts are named",
+		Evasion: "silent where fewer than run tries came before, or busy times as many by who sends twice as many other requests that work, where more than one in four of the client's logins works, where it asks for a new password before run tries are made, which its owner reads, and where the right guess comes from another client than the wrong ones: auth-account-slow sees that where accounts are named",
 		Concern: detect.Credentials,
 		Config:  func() any { return new(AuthTakeoverConfig) },
 		New: func(env *detect.Env, cfg any) (detect.Rule, error) {
 			r := &authTakeover{env: env, cfg: cfg.(*AuthTakeoverConfig)}
-			env.Shape("streak1")
+			env.Shape("streak2")
 			r.state = detect.NewSparse(env, func(s *streak, k *window.Codec) { s.code(env, k) })
 			return r, nil
 		},
@@ -63,14 +63,16 @@ func (c *AuthTakeoverConfig) Check(report func(key, message string)) {
 // streak is what is kept of a client.
 type streak struct {
 	record
-	row  uint32 // refusals since it last got in
-	from int64  // seconds of the first and the last of them
-	to   int64
+	row   uint32 // refusals since it last got in
+	from  int64  // seconds of the first and the last of them
+	to    int64
+	asked window.Cells // when a new password was asked for
 }
 
 const (
-	streakPaced = 4 // refusals of a row from which its pace is known
-	streakPause = 8 // so many times its mean pause may be the longest; of a thousand that come by chance, one is seven times the mean
+	streakPaced = 4    // refusals of a row from which its pace is known
+	streakAsked = hour // for so long it is known when a new password was asked for
+	streakPause = 8    // so many times its mean pause may be the longest; of a thousand that come by chance, one is seven times the mean
 )
 
 func (s *streak) code(env *detect.Env, k *window.Codec) {
@@ -78,6 +80,7 @@ func (s *streak) code(env *detect.Env, k *window.Codec) {
 	k.U32(&s.row)
 	k.I64(&s.from)
 	k.I64(&s.to)
+	s.asked.Code(k)
 }
 
 // pause is how long nothing may be tried within the row: longer than span where it never was
@@ -113,7 +116,14 @@ type authTakeover struct {
 // Observe implements detect.Rule.
 func (r *authTakeover) Observe(ev *ingest.Event, slot detect.Slot) {
 	kind, ok := kindOf(ev)
-	if !ok || kind == triesElsewhere {
+	switch {
+	case ev.Kind == ingest.RouteReset && ev.Status >= 200 && ev.Status < 300 && writes(ev.Method):
+		sec := ev.Time / 1e9
+		if r.state.At(slot).asked.Add(sec, 1, 1) {
+			r.env.Wake(slot, sec+streakAsked)
+		}
+		return
+	case !ok || kind == triesElsewhere:
 		return
 	}
 	t := r.state.At(slot).observe(r.env, ev, slot, kind, refusalNote)
@@ -140,15 +150,20 @@ func (r *authTakeover) Close(slot detect.Slot, sec int64) {
 	if x == nil {
 		return
 	}
-	if x.close(r.env, slot, sec, week, func(sec int64, t *moment) { r.take(x, slot, sec, t) }) {
+	over := x.close(r.env, slot, sec, week, func(sec int64, t *moment) { r.take(x, slot, sec, t) })
+	if x.asked.Forget(sec - streakAsked); over && x.asked.Empty() {
 		r.state.Drop(slot)
 	} else if x.past.Empty() {
 		x.row, x.from, x.to = 0, 0, 0
 	}
 }
 
-// take judges a second. Refusals of the second itself are taken to have come before.
+// take judges a second. Refusals of the second itself are taken to have come before. Who
+// asked for a new password begins anew: that is what people do who forgot theirs.
 func (r *authTakeover) take(x *streak, slot detect.Slot, sec int64, t *moment) {
+	if n, _, _ := x.asked.Sum(x.to-1, sec); n > 0 {
+		x.row = 0
+	}
 	x.add(sec, int64(r.cfg.Span/time.Second), t.n[triesRefused])
 	if t.n[triesAccepted] > 0 {
 		r.accepted(x, slot, sec, t)
