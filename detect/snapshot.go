@@ -25,7 +25,7 @@ type Snapshot struct {
 
 // stateVersion is raised when the layout of the state changes; a snapshot of
 // another version is refused rather than misread.
-const stateVersion = 5
+const stateVersion = 6
 
 // Snapshot waits for the workers and cuts.
 func (e *Engine) Snapshot() Snapshot {
