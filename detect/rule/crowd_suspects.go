@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"slices"
 
 	"github.com/portcullis/portcullis/detect"
 )
@@ -44,8 +45,8 @@ func (s *crowd) suspects(route string, from, to int64) []detect.Suspects {
 	if s.kinds.all < kindsLeast {
 		return nil
 	}
-	clients, others, usual, all := map[uint64]int64{}, map[uint64]int64{}, map[uint64]float64{}, 0
-	counted := map[[2]uint64]bool{}
+	clients, others, all := map[uint64]int64{}, map[uint64]int64{}, 0
+	keys := map[uint64][]uint64{} // of an agent, which comes with several fingerprints
 	for _, x := range s.who {
 		if x.sec < from || x.sec > to {
 			continue
@@ -56,27 +57,34 @@ func (s *crowd) suspects(route string, from, to int64) []detect.Suspects {
 		}
 		clients[x.agent]++
 		all++
-		if key := [2]uint64{x.agent, x.keys[1]}; !counted[key] { // an agent comes with several fingerprints
-			counted[key] = true
-			usual[x.agent] += s.expected(x.keys[1]^anybody, to-from+1)
-		}
+		keys[x.agent] = append(keys[x.agent], x.keys[1]^anybody)
 	}
 	median, _ := s.norm.Expected(to / 60)
 	requests := median * float64(day) / 60
 	var list []detect.Suspects
 	for _, n := range s.names {
 		c, k := clients[n.hash], kind(n.name)
-		most := s.kinds.most(k)
 		if c < suspectClients || float64(c) < suspectShare*float64(all) || s.kinds.familiar(k) ||
-			float64(c)-usual[n.hash] < kindsLonely*float64(c+others[n.hash]) {
+			float64(c)-s.comes(keys[n.hash], to-from+1) < kindsLonely*float64(c+others[n.hash]) {
 			continue
 		}
+		most := s.kinds.most(k)
 		list = append(list, detect.Suspects{Class: detect.Class{Route: route, Agent: n.name}, Clients: c, Standing: detect.Standing{
 			Successes: int64(math.Ceil(requests * (most + 1) / (s.kinds.all + 1))),
 			People:    others[n.hash] + int64(math.Ceil(requests*most/s.kinds.all)),
 		}})
 	}
 	return list
+}
+
+// comes is how many newcomers with any of the keys, which may repeat, come in so many seconds.
+// Sums are the same in one order only.
+func (s *swarm) comes(keys []uint64, secs int64) (n float64) {
+	slices.Sort(keys)
+	for _, k := range slices.Compact(keys) {
+		n += s.expected(k, secs)
+	}
+	return n
 }
 
 // prune forgets the agents that nobody has who is remembered.
