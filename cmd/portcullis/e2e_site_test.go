@@ -57,12 +57,17 @@ func (s *site) gateway() string {
 // ask sends one request as a client and returns the status; 0 = no answer.
 func (s *site) ask(addr, target string) int {
 	s.r.t.Helper()
+	return s.askAs(addr, "e2e/1", target)
+}
+
+func (s *site) askAs(addr, agent, target string) int {
+	s.r.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, s.URL+target, nil)
 	if err != nil {
 		s.r.t.Fatal(err)
 	}
 	req.Header.Set("X-Forwarded-For", addr)
-	req.Header.Set("User-Agent", "e2e/1")
+	req.Header.Set("User-Agent", agent)
 	req.Close = true // a reload must not be told apart by an old connection
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
