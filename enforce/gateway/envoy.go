@@ -36,6 +36,7 @@ type EnvoyConfig struct {
 	Dir      string            `yaml:"dir" default:"/etc/envoy/portcullis" doc:"Folder of the file that Envoy watches; nothing else may be in it."`
 	Admin    string            `yaml:"admin" default:"http://127.0.0.1:9901" doc:"Envoy's admin interface, which says whether it took the list; empty = it is not asked, and settle is waited for instead."`
 	Subjects map[string]string `yaml:"subjects" doc:"Request headers that tell subjects which are no addresses, as kind: header, such as {consumer: x-consumer}."`
+	Most     int               `yaml:"max_entries" default:"200000" min:"1" doc:"How many entries the list may have (100000 were measured); above it the push fails and the last list stays: ask authz then (ext_authz)."`
 	Settle   time.Duration     `yaml:"settle" default:"1s" doc:"Without admin: how long after writing the list Envoy is taken to have read it."`
 	Timeout  time.Duration     `yaml:"timeout" default:"10s" doc:"How long Envoy may take for a list."`
 }
@@ -95,6 +96,9 @@ func (g *Envoy) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applie
 	list, err := g.normal(want)
 	if err != nil {
 		return enforce.Applied{}, err
+	}
+	if g.cfg.Most > 0 && len(list) > g.cfg.Most {
+		return enforce.Applied{}, fmt.Errorf("gateway envoy: %d entries are wanted, and max_entries is %d: the last list stays; have Envoy ask authz for each request (ext_authz), or raise it", len(list), g.cfg.Most)
 	}
 	text, version, err := envoyDiscovery(list, g.cfg.Subjects)
 	if err != nil {

@@ -148,6 +148,21 @@ func TestEnvoySabotage(t *testing.T) {
 	r.want(200, "192.0.2.2")
 }
 
+// TestEnvoyTooMany: above the bound nothing is written, the last list stays in force, and
+// the error leads to what is for so many.
+func TestEnvoyTooMany(t *testing.T) {
+	r, g := newEnvoyRig(t)
+	r.start()
+	g.cfg.Most = 2
+	apply(t, g, block("192.0.2.1/32"), block("192.0.2.2/32"))
+	_, err := g.Apply(t.Context(), []enforce.Entry{block("192.0.2.2/32"), block("192.0.2.3/32"), block("192.0.2.4/32")})
+	wantError(t, err, "gateway envoy", "3 entries are wanted", "max_entries is 2", "the last list stays", "ext_authz")
+	r.want(403, "192.0.2.1", "192.0.2.2")
+	r.want(200, "192.0.2.3")
+	apply(t, g, block("192.0.2.2/32"), block("192.0.2.3/32"))
+	r.want(403, "192.0.2.3")
+}
+
 func TestEnvoyMeasured(t *testing.T) {
 	r, g := newEnvoyRig(t)
 	r.start()
