@@ -31,6 +31,20 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestFractions: Go, and so Traefik and Caddy, leaves out the zeros that a fraction ends with,
+// so that it has any length.
+func TestFractions(t *testing.T) {
+	var c Clock
+	for _, zone := range []*time.Location{time.UTC, time.FixedZone("", 5400), time.FixedZone("", -3600)} {
+		for _, ns := range []int{0, 500_000_000, 570_000_000, 575_000_000, 575_200_000, 575_220_000, 575_222_000, 575_222_900, 575_222_920, 575_222_922, 1} {
+			at := time.Date(2026, 11, 23, 13, 3, 36, ns, zone)
+			if got, ok := c.ReadAny([]byte(at.Format(time.RFC3339Nano))); !ok || got != at.UnixNano() {
+				t.Errorf("%s is read as %d, %v; want %d", at.Format(time.RFC3339Nano), got, ok, at.UnixNano())
+			}
+		}
+	}
+}
+
 func TestLook(t *testing.T) {
 	for n := range 100 {
 		line := []byte(strings.Repeat("~ a", 40)[:n])

@@ -85,7 +85,7 @@ func (c *Clock) ReadISO(b []byte, i int) (ns int64, ok bool) {
 // without a fraction, $time_local, or Seconds since 1970 with a fraction.
 func (c *Clock) ReadAny(b []byte) (int64, bool) {
 	switch {
-	case len(b) == ISOWidth && b[10] == 'T':
+	case len(b) == ISOWidth && b[10] == 'T' && b[19] != '.': // 13:03:36.5752Z is as long
 		return c.ReadISO(b, 0)
 	case len(b) == LocalWidth && b[2] == '/':
 		return c.ReadLocal(b, 0)
