@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -233,18 +234,26 @@ func (c *creep) span(more float64) (ticks int) {
 
 // members ranks those who are kept, as swarm.members does.
 func (c *creep) members(tick int64) []detect.Member {
-	n, seen := float64(len(c.list)), map[uint64]float64{}
+	n, seen, agents := float64(len(c.list)), map[uint64]float64{}, map[uint64]bool{}
 	for i := range c.list {
+		agents[c.list[i].keys[0]] = true
 		for _, k := range c.list[i].keys {
 			seen[k]++
 		}
 	}
 	others := c.others(c.first)
 	_, usual := c.since(c.first, tick)
+	rest, restUsual := n, usual
+	for _, k := range slices.Sorted(maps.Keys(agents)) { // in order: the sum is rounded
+		if x := seen[k]; x >= swarmGroup {
+			rest, restUsual = rest-x, restUsual-c.expected(c.sum(k)+0.5*x/n, others, tick-c.first)
+		}
+	}
+	alone := 1 - max(0.5, restUsual)/max(rest, 1)
 	list := make([]detect.Member, 0, len(c.list))
 	for i := range c.list {
 		a := &c.list[i]
-		m := detect.Member{Subject: a.who.subject(), Score: 1 - usual/n, Count: int64(a.n)}
+		m := detect.Member{Subject: a.who.subject(), Score: alone, Count: int64(a.n)}
 		for j, k := range a.keys {
 			x := seen[k]
 			if x < swarmGroup {

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -172,11 +173,13 @@ func (s *swarm) lonely(from, to int64) (n, all int) {
 }
 
 // excess is, by key, the share of those who came between from and to that is beyond the
-// usual.
+// usual. What it is under the key of all is of those whose agent hardly anybody has: a fleet
+// with agents of its own tells nothing against them.
 func (s *swarm) excess(from, to int64) map[uint64]float64 {
-	observed := map[uint64]float64{}
+	observed, agents := map[uint64]float64{}, map[uint64]bool{}
 	for _, x := range s.who {
 		if x.sec >= from && x.sec <= to && !x.more {
+			agents[x.keys[1]] = true
 			for _, k := range x.keys {
 				observed[k]++
 			}
@@ -188,6 +191,13 @@ func (s *swarm) excess(from, to int64) map[uint64]float64 {
 			excess[k] = max(0, 1-s.expected(k, to-from+1)/n)
 		}
 	}
+	rest, usual := observed[1], s.expected(1, to-from+1)
+	for _, k := range slices.Sorted(maps.Keys(agents)) { // in order: the sum is rounded
+		if n := observed[k]; n >= swarmGroup {
+			rest, usual = rest-n, usual-s.expected(k, to-from+1)+0.5
+		}
+	}
+	excess[1] = max(0, 1-max(0.5, usual)/max(rest, 1))
 	return excess
 }
 
