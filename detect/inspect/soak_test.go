@@ -32,7 +32,7 @@ const soakChunk = 10_000
 // look behind it, which costs ten times as much.
 func TestSoakDecodeAndInspect(t *testing.T) {
 	if os.Getenv("PORTCULLIS_SOAK") == "" {
-		t.Skip("set PORTCULLIS_SOAK=1 for a hundred million executions, about eight minutes of two cores")
+		t.Skip("set PORTCULLIS_SOAK=1 for a hundred million executions, about nine minutes of processor time")
 	}
 	execs := 100_000_000
 	if s := os.Getenv("PORTCULLIS_SOAK_EXECS"); s != "" {
