@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -20,9 +19,7 @@ const flooder = "okhttp-stress/0.9"
 func TestE2EFloodClass(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "engine: {late: 1s}\n")
-	if err := os.Truncate(s.Log, 0); err != nil { // what stands there is younger than what comes
-		t.Fatal(err)
-	}
+	s.emptyLog()
 	write(t, s.Log, floodedDay(time.Now())...)
 	s.r.up()
 	class := "class:/api/v1/search \"" + flooder + "\""

@@ -80,6 +80,16 @@ func (s *site) askAs(addr, agent, target string) int {
 	return resp.StatusCode
 }
 
+// emptyLog makes room for lines that are older than nginx's own first one, which would make
+// them late. It comes after the answer.
+func (s *site) emptyLog() {
+	s.r.t.Helper()
+	await(s.r.t, "nginx has logged its first answer", func() string { return s.Log }, func() bool { i, err := os.Stat(s.Log); return err == nil && i.Size() > 0 })
+	if err := os.Truncate(s.Log, 0); err != nil {
+		s.r.t.Fatal(err)
+	}
+}
+
 // siteWorkers is worker_processes of the site.
 const siteWorkers = 2
 
