@@ -12,6 +12,7 @@ func init() {
 	detect.Register("auth-route", detect.Spec{
 		Doc:     "many clients that nobody knows are refused by a login, token or reset route and never get in, far more than the logins that work let expect: stuffing or guessing by a fleet, whose members are listed, and the user agents by which its requests can be told from ordinary ones",
 		Family:  detect.Credential,
+		Version: 2,
 		Tags:    []string{"owasp:api2:2023", "attack:T1110.003", "attack:T1110.004", "oat:007", "oat:008"},
 		Needs:   "client address, status, path, method; the user agent and the history of clients tell members from people",
 		Fields:  []ingest.Fields{ingest.FieldStatus, ingest.FieldTarget},

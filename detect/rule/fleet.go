@@ -158,10 +158,10 @@ type member struct {
 // for each.
 func (m *member) settled() bool { return m.good >= 8 && m.good > 3*m.refused }
 
-// luckless reports whether it was never let in; of who asks for accounts, whether it
-// hardly asked for one that exists.
+// luckless reports whether it was never let in; of who asks for accounts, whether it asked
+// for several, of which one in three does not exist: who mistypes a name gets it right then.
 func (m *member) luckless() bool {
-	return m.accepted == 0 || m.asks && m.refused >= 2 && m.refused >= 2*m.accepted
+	return m.accepted == 0 || m.asks && m.refused+m.accepted >= 3 && m.accepted <= 2*m.refused
 }
 
 func (m *member) code(k *window.Codec) {

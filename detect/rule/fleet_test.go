@@ -205,3 +205,41 @@ func TestCrowdsAreNoFleets(t *testing.T) {
 		})
 	}
 }
+
+// TestAFleetAsksForResets: five names by each of four hundred addresses, a third of which
+// exist, are told from people who mistype theirs.
+func TestAFleetAsksForResets(t *testing.T) {
+	w := newBorough(19)
+	reset := func(at float64, client netip.Addr, status uint16) {
+		w.add(at, client, w.agents[client.As16()[15]%4], status, true)
+		ev := &w.log[len(w.log)-1]
+		ev.Target, ev.Route, ev.RouteID, ev.Kind = "/password/reset", "/password/reset", 3, ingest.RouteReset
+	}
+	for i := range 240 { // one in four mistypes the name, one in ten asks twice
+		client, at := netip.AddrFrom4([4]byte{100, 64, byte(i), 7}), float64(i*30)
+		if i%4 == 0 {
+			reset(at, client, 404)
+		}
+		reset(at+20, client, 202)
+		if i%10 == 0 {
+			reset(at+90, client, 202)
+		}
+	}
+	fleet := map[string]bool{}
+	for i := range 2000 {
+		client := netip.AddrFrom4([4]byte{198, 18, byte(i % 400 >> 2), byte(i % 4)})
+		fleet[client.String()] = true
+		reset(3600+420*w.rnd.Float64(), client, []uint16{404, 404, 202}[w.rnd.IntN(3)])
+	}
+	members, first := listed(w.run(t, "auth-route"), "auth-route")
+	right := 0
+	for m := range members {
+		if fleet[m] {
+			right++
+		}
+	}
+	t.Logf("found after %d s, %d of %d members, %d wrong", first-3600, right, len(fleet), len(members)-right)
+	if first < 3600 || first > 3660 || right*100 < len(fleet)*85 || right*100 < len(members)*99 {
+		t.Error("want it within a minute, 85 % of the members, and 1 % wrong")
+	}
+}
