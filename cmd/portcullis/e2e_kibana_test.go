@@ -162,50 +162,78 @@ func TestE2EKibana(t *testing.T) {
 	t.Parallel()
 	k := newKibanaRig(t)
 	k.denyAndRegret()
-	twins := k.settled()
-	fields := map[elastic.Kind]map[string]bool{}
 	for _, v := range kibana.Views() {
-		fields[v.Kind] = k.mapped(v.Kind)
+		fields := k.mapped(v.Kind)
+		for _, p := range panelsOver(v.Kind) {
+			for _, f := range p.Fields() {
+				if !fields[f] {
+					t.Errorf("%s: the index of kind %s has no field %s that can be searched", p.Title, v.Kind, f)
+				}
+			}
+		}
 	}
-	table := newPanelTable()
+	table, faults := k.compareAll()
+	for range 3 { // a decision that ran out meanwhile is in one of both only
+		if len(faults) == 0 {
+			break
+		}
+		t.Logf("once more: %q", faults)
+		table, faults = k.compareAll()
+	}
+	for _, why := range faults {
+		t.Error(why)
+	}
+	k.rulesByESQL()
+	table.compare(t)
+	k.metricsAreServed()
+	k.down()
+}
+
+func panelsOver(kind elastic.Kind) (out []kibana.Panel) {
+	for _, b := range kibana.Boards() {
+		for _, p := range b.Panels {
+			if p.Over == kind && p.Shape != kibana.Links {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// compareAll asks for every panel once all is at rest, and says what differs from the database.
+func (k *kibanaRig) compareAll() (table *panelTable, faults []string) {
+	k.t.Helper()
+	twins := k.settled()
+	table = newPanelTable()
 	empty, asked := 0, 0
 	for _, b := range kibana.Boards() {
 		for _, p := range b.Panels {
 			if p.Shape == kibana.Links {
 				continue
 			}
-			for _, f := range p.Fields() {
-				if !fields[p.Over][f] {
-					t.Errorf("%s: the index of kind %s has no field %s that can be searched", b.Full(p), p.Over, f)
-				}
-			}
 			got, want := k.ask(p), expected(p, twins[p.Over])
 			if why := rowsDiffer(p, got, want); why != "" {
-				t.Errorf("%s: %s", b.Full(p), why)
+				faults = append(faults, b.Full(p)+": "+why)
 			}
 			if p.ESQL() != "" {
 				asked++
 				if why := k.sameByESQL(p, want); why != "" {
-					t.Errorf("%s: %s", b.Full(p), why)
+					faults = append(faults, b.Full(p)+": "+why)
 				}
 			}
 			if firstSum(got) == 0 {
 				empty++
-				t.Logf("%s: nothing in this scenario", b.Full(p))
 			}
 			table.add(b, p, got, want)
 		}
 	}
 	if empty > 12 {
-		t.Errorf("%d panels have nothing to show in this scenario: that shows little", empty)
+		k.t.Errorf("%d panels have nothing to show in this scenario: that shows little", empty)
 	}
 	if asked < 100 {
-		t.Errorf("%d panels have a text of ES|QL", asked)
+		k.t.Errorf("%d panels have a text of ES|QL", asked)
 	}
-	k.rulesByESQL()
-	table.compare(t)
-	k.metricsAreServed()
-	k.down()
+	return table, faults
 }
 
 func firstSum(rows []kibana.Row) float64 {
