@@ -12,7 +12,7 @@ import (
 // wholeWay has one certain attempt blocked and three doubtful ones throttled, both for a
 // few seconds.
 var wholeWay = course{own: true, enforce: `enforce:
-  policy: {families: {injection: enforce}, near_certain: 2, block: 7, rate: 0.5, burst: 5, expiry: {first: 4s}}
+  policy: {families: {injection: enforce}, near_certain: 2, block: 7, rate: 0.5, burst: 5, expiry: {first: 8s}}
   push: {retry_min: 100ms, retry_max: 300ms, debounce: 20ms, poll: 50ms}
 `}
 
