@@ -159,6 +159,9 @@ func (k *kibanaRig) mapped(kind elastic.Kind) map[string]bool {
 // and every figure is that of the database.
 // With -update it writes the figures of the run into docs/kibana.md.
 func TestE2EKibana(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: leave out -short")
+	}
 	t.Parallel()
 	k := newKibanaRig(t)
 	k.denyAndRegret()

@@ -28,6 +28,9 @@ var keeps = map[string]int{"nginx": 6, "nginx-lua": 5, "haproxy": 5, "authz": 6}
 // let in again; and a throttle, which lets just its rate pass and answers 429 beyond. Honest
 // clients ask all the while.
 func TestE2EWholeWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: leave out -short")
+	}
 	t.Parallel()
 	for _, g := range guardedGateways {
 		t.Run(g.name, func(t *testing.T) {
