@@ -159,19 +159,11 @@ func (c *creep) learn(seen map[uint64]float64, part float64) {
 	for k, n := range seen {
 		c.usual = append(c.usual, arrivals{k, part * n})
 	}
-	slices.SortFunc(c.usual, func(a, b arrivals) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.key, b.key)) })
-	c.usual = c.usual[:min(len(c.usual), swarmUsual)]
-	slices.SortFunc(c.usual, func(a, b arrivals) int { return cmp.Compare(a.key, b.key) })
+	c.usual = mostUsual(c.usual)
 }
 
 // sum is what faded of the lonely ones with a key.
-func (c *creep) sum(key uint64) float64 {
-	i, known := slices.BinarySearchFunc(c.usual, key, func(a arrivals, k uint64) int { return cmp.Compare(a.key, k) })
-	if !known {
-		return 0
-	}
-	return c.usual[i].rate
-}
+func (c *creep) sum(key uint64) float64 { return rateOf(c.usual, key) }
 
 // expected is how many come in so many ticks, of those of whom sum came before, while
 // others come in company.

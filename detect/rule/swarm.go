@@ -144,19 +144,30 @@ func (s *swarm) learn(sec int64) {
 	for k, n := range seen {
 		s.usual = append(s.usual, arrivals{k, n / gap * min(1, weight)})
 	}
-	slices.SortFunc(s.usual, func(a, b arrivals) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.key, b.key)) })
-	s.usual = s.usual[:min(len(s.usual), swarmUsual)]
-	slices.SortFunc(s.usual, func(a, b arrivals) int { return cmp.Compare(a.key, b.key) })
+	s.usual = mostUsual(s.usual)
+}
+
+// mostUsual keeps those that come most, by key.
+func mostUsual(list []arrivals) []arrivals {
+	slices.SortFunc(list, func(a, b arrivals) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.key, b.key)) })
+	list = list[:min(len(list), swarmUsual)]
+	slices.SortFunc(list, func(a, b arrivals) int { return cmp.Compare(a.key, b.key) })
+	return list
+}
+
+// rateOf is the rate of a key in a list by key; 0 where it is not known.
+func rateOf(list []arrivals, key uint64) float64 {
+	i, known := slices.BinarySearchFunc(list, key, func(a arrivals, k uint64) int { return cmp.Compare(a.key, k) })
+	if !known {
+		return 0
+	}
+	return list[i].rate
 }
 
 // expected is how many newcomers with a key come in so many seconds. Who is not known at
 // all may still come: half of one.
 func (s *swarm) expected(key uint64, secs int64) float64 {
-	i, known := slices.BinarySearchFunc(s.usual, key, func(a arrivals, k uint64) int { return cmp.Compare(a.key, k) })
-	if !known {
-		return 0.5
-	}
-	return s.usual[i].rate*float64(secs)/60 + 0.5
+	return rateOf(s.usual, key)*float64(secs)/60 + 0.5
 }
 
 // lonely counts the newcomers who came between from and to and were seen nowhere else.
