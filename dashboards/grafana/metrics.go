@@ -114,12 +114,11 @@ func metricsBoard() object {
 }
 
 func options(shape string) object {
-	o := object{"orientation": "auto", "legend": legend(true), "tooltip": object{"mode": "multi", "sort": "desc"}}
 	if shape == "stat" {
 		return object{"reduceOptions": object{"calcs": list{"lastNotNull"}, "fields": "", "values": false}, "colorMode": "value", "graphMode": "area", "textMode": "auto",
 			"justifyMode": "auto", "orientation": "auto", "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard"}
 	}
-	return o
+	return object{"orientation": "auto", "legend": legend(true), "tooltip": object{"mode": "multi", "sort": "desc"}}
 }
 
 func legend(shown bool) object {

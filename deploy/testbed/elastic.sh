@@ -23,12 +23,12 @@ home=$repo/.testbed/elastic
 version=8.19.21
 server=$home/elasticsearch-$version
 user=elastic password=elastic-secret
+plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 
 fetch() {
   [ -e "$home/.complete" ] && [ -d "$server/modules/x-pack-esql" ] && return 0
   maven || return 1
   mkdir -p "$home"
-  local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
   if ! (cd "$home" && mvn -B -q $plugin:unpack -DoutputDirectory="$home" \
     -Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip) >"$home/fetch.log" 2>&1; then
     loud "MISSING: Elasticsearch $version   Maven could not fetch it; try again with: deploy/testbed/elastic.sh fetch" \
@@ -47,7 +47,6 @@ fetch() {
 # has the newest version that there is.
 esql() {
   local module=$server/modules/x-pack-esql part group name number
-  local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
   mkdir -p "$home/esql"
   {
     printf '<project><modelVersion>4.0.0</modelVersion><groupId>portcullis</groupId><artifactId>esql</artifactId><version>1</version><dependencies>\n'
