@@ -10,6 +10,7 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/sasl"
 )
 
@@ -117,6 +118,18 @@ func (l *Link) Describe(ctx context.Context, topic string) (*kafkago.Topic, erro
 	}
 	l.elsewhere(kafkago.UnknownTopicOrPartition)
 	return nil, kafkago.UnknownTopicOrPartition
+}
+
+// Why is what the broker says of a topic where err is only that the library did not find
+// it, or a partition of it, among what it knows: a topic that the user may no longer see
+// is left without partitions there. Any other error is returned as it is.
+func (l *Link) Why(ctx context.Context, topic string, err error) error {
+	if errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) {
+		if _, said := l.Describe(ctx, topic); said != nil {
+			return said
+		}
+	}
+	return err
 }
 
 // elsewhere has another broker asked next, by chance, where one has not heard of a topic.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 type witness struct {
 	net.Listener
 	topics []string
+	closed string // a topic that the user may not see
 	asked  atomic.Int32
 }
 
@@ -73,6 +75,9 @@ func (w *witness) metadata() *metadata.Response {
 	for _, name := range w.topics {
 		r.Topics = append(r.Topics, metadata.ResponseTopic{Name: name, Partitions: []metadata.ResponsePartition{{LeaderID: 1}}})
 	}
+	if w.closed != "" {
+		r.Topics = append(r.Topics, metadata.ResponseTopic{Name: w.closed, ErrorCode: int16(kafkago.TopicAuthorizationFailed)})
+	}
 	return r
 }
 
@@ -107,5 +112,31 @@ func TestDeafBroker(t *testing.T) {
 		if misled {
 			return
 		}
+	}
+}
+
+// Whoever lost the right to a topic is told that, not that there is no such topic, also
+// where the library has asked for its partitions since and was given none.
+func TestClosedTopic(t *testing.T) {
+	t.Parallel()
+	broker := testify(t)
+	broker.closed = "access"
+	network, err := New(Access{Brokers: []string{broker.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := network.Open(t.Context(), []string{"access", "missing"}, time.Hour)
+	for topic, want := range map[string]error{"access": kafkago.TopicAuthorizationFailed, "missing": kafkago.UnknownTopicOrPartition} {
+		_, err := link.Client.RawProduce(t.Context(), &kafkago.RawProduceRequest{Topic: topic, RequiredAcks: kafkago.RequireAll,
+			RawRecords: protocol.RawRecordSet{Reader: strings.NewReader("x")}})
+		if err == nil || errors.Is(err, want) {
+			t.Fatalf("%s: the library itself says %v: nothing is left to ask", topic, err)
+		}
+		if why := link.Why(t.Context(), topic, err); !errors.Is(why, want) {
+			t.Errorf("%s: %v, want %v", topic, why, want)
+		}
+	}
+	if other := link.Why(t.Context(), "access", net.ErrClosed); other != net.ErrClosed {
+		t.Errorf("an error of another kind became %v", other)
 	}
 }

@@ -220,11 +220,7 @@ func (q *pump) attempt(ctx context.Context, body []byte) (int64, error) {
 	if err == nil {
 		err = answer.Error
 	}
-	if errors.Is(err, protocol.ErrNoTopic) { // the library leaves out topics that the broker tells nothing of: it may have said why
-		if _, why := q.client.link.Describe(ctx, q.client.Topic(q.at.Topic)); why != nil {
-			err = why
-		}
-	}
+	err = q.client.link.Why(ctx, q.client.Topic(q.at.Topic), err)
 	if errors.Is(err, kafkago.DuplicateSequenceNumber) { // an earlier attempt made it
 		return answer.BaseOffset, nil
 	}
