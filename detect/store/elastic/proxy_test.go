@@ -129,11 +129,14 @@ func (p *proxy) partly(w http.ResponseWriter, r *http.Request, body []byte, back
 	}
 	rec := httptest.NewRecorder()
 	back.ServeHTTP(rec, withBody(r, kept))
+	if r.Context().Err() != nil {
+		return // the store did not wait for it
+	}
 	var in struct {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(rec.Body.Bytes(), &in); err != nil {
-		p.t.Errorf("the answer to a part: %v: %.200s", err, rec.Body)
+		p.t.Errorf("the answer to a part: status %d, %v: %.200s", rec.Code, err, rec.Body)
 	}
 	var out struct {
 		Items []json.RawMessage `json:"items"`
