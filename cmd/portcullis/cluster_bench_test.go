@@ -43,7 +43,7 @@ func BenchmarkCluster(b *testing.B) {
 		}
 	})
 	kafka := startKafka(b)
-	for _, partitions := range []int{1, 4, 16, 64} {
+	for _, partitions := range []int{1, 4, 8, 16, 64} {
 		b.Run(fmt.Sprintf("%d partitions", partitions), func(b *testing.B) {
 			for b.Loop() {
 				prefix := fmt.Sprintf("b%d", time.Now().UnixNano())

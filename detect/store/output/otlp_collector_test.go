@@ -35,13 +35,20 @@ type otelcol struct {
 	t         *testing.T
 }
 
+// collectorPath skips the test where there is no collector.
+func collectorPath(t *testing.T) string {
+	t.Helper()
+	path := testbed.Found(t, "otelcol-testbed")
+	if path == "" {
+		t.Skip("SKIPPED, no collector: apt-get install golang, then deploy/testbed/fetch.sh otelcol")
+	}
+	return path
+}
+
 // newOtelcol skips the test where there is none. With an authority it asks for TLS.
 func newOtelcol(t *testing.T, protocol string, a *servetest.Authority) *otelcol {
 	t.Helper()
-	c := &otelcol{t: t, protocol: protocol, path: testbed.Found(t, "otelcol-testbed"), out: filepath.Join(t.TempDir(), "out.jsonl")}
-	if c.path == "" {
-		t.Skip("SKIPPED, no collector: apt-get install golang, then deploy/testbed/fetch.sh otelcol")
-	}
+	c := &otelcol{t: t, protocol: protocol, path: collectorPath(t), out: filepath.Join(t.TempDir(), "out.jsonl")}
 	var err error
 	if c.ports, err = testbed.FreePorts(17600, 19900, 2); err != nil {
 		t.Fatal(err)
@@ -170,6 +177,7 @@ func otelcolSection(protocol, address string) *output.OTLPConfig {
 // TestCollector runs what the contract suite has for a far end that only dies against a real
 // collector: each record arrives, in order, also where it, or we, are killed in the middle.
 func TestCollector(t *testing.T) {
+	collectorPath(t) // the suite's tests ask for it where they could not skip
 	for _, protocol := range []string{"http", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {
 			outputtest.Run(t, outputtest.Subject{Kind: "otlp",
