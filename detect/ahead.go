@@ -45,9 +45,9 @@ func (w *worker) together(list []*item) {
 	}
 }
 
-// toucher is a container with an item for every client.
+// toucher is a container of clients' items.
 type toucher interface {
-	// touch reads a client's item, and returns anything.
+	// touch reads a client's item if it has one, and returns anything.
 	touch(shard int, slot Slot) byte
 }
 
@@ -84,3 +84,35 @@ func (w *worker) fetch(list []*item) {
 	}
 	w.read = read
 }
+
+// foresee reads what the looks among the wakes are going to read, as fetch does for
+// requests.
+func (sh *shard) foresee(list []wake) {
+	var first [aheadMost]uint32
+	read := uint64(0)
+	for i, w := range list {
+		if w.rule == wakeHeld {
+			first[i] = sh.clients[w.slot].packs
+		}
+	}
+	for range packsAhead {
+		for i, p := range first[:len(list)] {
+			if p != 0 {
+				x := &sh.packs.all[p-1]
+				read += x.list[0].Object
+				first[i] = x.next
+			}
+		}
+	}
+	for _, t := range sh.w.digested {
+		for _, w := range list {
+			if w.rule == wakeHeld {
+				read += uint64(t.touch(sh.number, w.slot))
+			}
+		}
+	}
+	sh.w.read = read
+}
+
+// packsAhead is how many packs of a client foresee reads: HeldMost requests fill them.
+const packsAhead = (HeldMost + 2) / 3

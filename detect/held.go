@@ -61,13 +61,16 @@ func (p *packs) push(first uint32, r *Request) uint32 {
 	return i
 }
 
-// list appends the requests of a client to a list.
+// list appends the requests of a client to an empty list, in the order in which they came.
 func (p *packs) list(first uint32, list []Request) []Request {
 	for first != 0 {
 		x := &p.all[first-1]
-		list = append(list, x.list[:x.n]...)
+		for i := int(x.n) - 1; i >= 0; i-- {
+			list = append(list, x.list[i])
+		}
 		first = x.next
 	}
+	slices.Reverse(list)
 	return list
 }
 
@@ -163,16 +166,19 @@ func (sh *shard) digest(s Slot, upto int64) {
 	}
 }
 
-// bySecond sorts requests by second and route, of which the newest packs come first.
+// bySecond sorts requests by second and route. Nearly all come in that order.
 func bySecond(list []Request) {
-	slices.Reverse(list)
-	if len(list) > 64 {
-		slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.order(), b.order()) })
-		return
-	}
+	moves := 8 * len(list) // more, and sorting anew is cheaper
 	for i := 1; i < len(list); i++ {
-		for j := i; j > 0 && list[j].order() < list[j-1].order(); j-- {
-			list[j], list[j-1] = list[j-1], list[j]
+		x := list[i]
+		j, order := i, x.order()
+		for ; j > 0 && order < list[j-1].order(); j-- {
+			list[j] = list[j-1]
+		}
+		list[j] = x
+		if moves -= i - j; moves < 0 {
+			slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.order(), b.order()) })
+			return
 		}
 	}
 }

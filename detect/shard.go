@@ -114,7 +114,10 @@ func (sh *shard) close(sec int64) {
 	for sh.agenda.next() <= sec {
 		at, list := sh.agenda.take()
 		sh.touched, sh.now = true, at
-		for _, w := range list {
+		for i, w := range list {
+			if i%aheadMost == 0 {
+				sh.foresee(list[i:min(i+aheadMost, len(list))])
+			}
 			switch w.rule {
 			case wakeIdle:
 				sh.idle(w.slot, at)

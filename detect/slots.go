@@ -12,6 +12,8 @@ type container interface {
 	drop(s Slot)
 	code(k *window.Codec, slots int)
 	bytes(shard int) int64
+	dense() bool // whether every client has an item
+	toucher
 }
 
 // Sparse is state that few clients have: four bytes for each client, an item
@@ -51,6 +53,18 @@ func NewSparse[T any](env *Env, code func(*T, *window.Codec)) *Sparse[T] {
 func (s *Sparse[T]) Ordinary() *Sparse[T] {
 	s.plain = true
 	return s
+}
+
+func (s *Sparse[T]) dense() bool { return false }
+
+// touch implements toucher.
+func (s *Sparse[T]) touch(shard int, slot Slot) byte {
+	if shard < len(s.shards) {
+		if x := s.shards[shard].get(slot); x != nil {
+			return *(*byte)(unsafe.Pointer(x))
+		}
+	}
+	return 0
 }
 
 // here are the items of the shard at work.
@@ -193,6 +207,8 @@ func (d *Dense[T]) At(slot Slot) *T {
 	}
 	return &(*items)[slot]
 }
+
+func (d *Dense[T]) dense() bool { return true }
 
 // touch implements toucher.
 func (d *Dense[T]) touch(shard int, slot Slot) byte {

@@ -30,27 +30,28 @@ type worker struct {
 	inspected bool
 	probed    Probe
 
-	counted tallies
-	upper   upper
-	out     excerpt              // on its way to level two
-	known   Standing             // of the client of the excerpt at hand, at level two
-	wants   Concern              // of which events level two wants an excerpt
-	byNeed  [2 * Leaking][]uint8 // which rules want an event with these concerns, Lapsing left out
-	byLapse []uint8              // which want one for Lapsing
-	byLate  []uint8
-	inspect bool // whether some rule asks for Suspicious
-	probe   bool // whether some rule asks for Probing
-	leaks   bool // whether some rule asks for Leaking
-	holds   bool // whether some rule asks for Held
-	request Request
-	held    []Request // of one client, while they are digested
-	lapsing bool      // whether some rule asks for Lapsing
-	touch   []toucher // what every request reads
-	read    uint64    // keeps fetch from being optimised away
-	meter   *meter    // nil: nothing is timed
-	number  int
-	by      By
-	workers int
+	counted  tallies
+	upper    upper
+	out      excerpt              // on its way to level two
+	known    Standing             // of the client of the excerpt at hand, at level two
+	wants    Concern              // of which events level two wants an excerpt
+	byNeed   [2 * Leaking][]uint8 // which rules want an event with these concerns, Lapsing left out
+	byLapse  []uint8              // which want one for Lapsing
+	byLate   []uint8
+	inspect  bool // whether some rule asks for Suspicious
+	probe    bool // whether some rule asks for Probing
+	leaks    bool // whether some rule asks for Leaking
+	holds    bool // whether some rule asks for Held
+	request  Request
+	held     []Request // of one client, while they are digested
+	lapsing  bool      // whether some rule asks for Lapsing
+	touch    []toucher // what every request reads
+	digested []toucher // what every look at a client reads
+	read     uint64    // keeps fetch from being optimised away
+	meter    *meter    // nil: nothing is timed
+	number   int
+	by       By
+	workers  int
 }
 
 func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, error) {
@@ -91,7 +92,7 @@ func newWorker(cfg *Config, by By, number, workers int, upper upper) (*worker, e
 	w.leaks = w.leaks || w.wants&Leaking != 0
 	err := w.enliven() // whatever is wrong with the settings shows now
 	if by == ByClient {
-		w.live, w.envs, w.digester, w.digesters, w.touch = nil, nil, nil, nil, nil // until the first client comes
+		w.live, w.envs, w.digester, w.digesters, w.touch, w.digested = nil, nil, nil, nil, nil, nil // until the first client comes
 	}
 	return w, err
 }
@@ -106,14 +107,17 @@ func (w *worker) enliven() error {
 			return err
 		}
 		w.envs, w.live = append(w.envs, env), append(w.live, rule)
-		for _, st := range env.state {
-			if t, dense := st.(toucher); dense {
-				w.touch = append(w.touch, t)
-			}
-		}
 		d, digests := rule.(Digester)
 		if w.digester = append(w.digester, digests); digests {
 			w.digesters = append(w.digesters, d)
+		}
+		for _, st := range env.state {
+			if st.dense() {
+				w.touch = append(w.touch, st)
+			}
+			if digests {
+				w.digested = append(w.digested, st)
+			}
 		}
 	}
 	return nil

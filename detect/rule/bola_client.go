@@ -86,7 +86,7 @@ func (r *bolaClient) Digest(list []detect.Request, slot detect.Slot, upto int64)
 		r.state.Drop(slot)
 		return false
 	}
-	return s.could(uint32(upto/walkHalf)) >= int64(r.cfg.IDs)
+	return s.near(uint32(upto/walkHalf), int64(r.cfg.IDs))
 }
 
 // Explain implements detect.Explainer.

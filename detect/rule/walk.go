@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/portcullis/portcullis/detect"
@@ -24,7 +23,17 @@ type walk struct {
 	bad   uint32
 	crawl uint32
 	ids   window.Blocks
+	near  nearness // whether ids may soon be too many; not saved
 }
+
+// nearness is what is known of whether a few more requests could make a finding.
+type nearness uint8
+
+const (
+	unknown nearness = iota
+	far
+	soon
+)
 
 // strolls are the walks and the finding of a client.
 type strolls struct {
@@ -36,11 +45,13 @@ type strolls struct {
 // cell is the sum of a route, nil where a client has too many routes: those with the
 // smallest hashes are kept, whatever order they come in.
 func (s *strolls) cell(half, route uint32) *walk {
-	i, known := slices.BinarySearchFunc(s.cells, walk{half: half, route: route}, func(a, b walk) int {
-		return cmp.Or(cmp.Compare(a.half, b.half), cmp.Compare(a.route, b.route))
-	})
-	if known {
-		return &s.cells[i]
+	i := 0 // there are few
+	for ; i < len(s.cells); i++ {
+		if c := &s.cells[i]; c.half == half && c.route == route {
+			return c
+		} else if c.half > half || c.half == half && c.route > route {
+			break
+		}
 	}
 	n, last := 0, 0
 	for j := range s.cells {
@@ -76,16 +87,27 @@ func (c *walk) add(x *detect.Request) {
 		c.crawl++
 	}
 	c.ids.Add(x.Object)
+	c.near = unknown
 }
 
-// could is how long a walk of a half day could be at most after a few more requests.
-func (s *strolls) could(half uint32) (most int64) {
+// near tells whether a walk of a half day could be of so many ids, always the same number,
+// after a few more requests.
+func (s *strolls) near(half uint32, ids int64) bool {
 	for i := range s.cells {
-		if c := &s.cells[i]; c.half == half {
-			most = max(most, c.ids.Could(walkMost, detect.HeldMost))
+		c := &s.cells[i]
+		if c.half != half {
+			continue
+		}
+		if c.near == unknown {
+			if c.near = far; c.ids.Reaches(ids, walkMost, detect.HeldMost) {
+				c.near = soon
+			}
+		}
+		if c.near == soon {
+			return true
 		}
 	}
-	return most
+	return false
 }
 
 func (s *strolls) code(k *window.Codec) {

@@ -30,16 +30,8 @@ type block struct {
 // Add takes in one request for an id and reports whether that id is new here.
 func (b *Blocks) Add(id uint64) bool {
 	h := mix32(id / BlockIDs)
-	i, known := slices.BinarySearchFunc(b.list, h, func(x block, h uint32) int {
-		switch {
-		case x.hash < h:
-			return -1
-		case x.hash > h:
-			return 1
-		}
-		return 0
-	})
-	if !known {
+	i := b.place(h)
+	if i == len(b.list) || b.list[i].hash != h {
 		if len(b.list) == BlocksLimit {
 			if i == BlocksLimit {
 				return false
@@ -56,6 +48,23 @@ func (b *Blocks) Add(id uint64) bool {
 		x.hits++
 	}
 	return fresh
+}
+
+// place is where a hash is, or would be. The halves are chosen without a jump, which would
+// be guessed wrong every other time.
+func (b *Blocks) place(h uint32) int {
+	at, n := 0, len(b.list)
+	for n > 1 {
+		half := n / 2
+		if b.list[at+half-1].hash < h {
+			at += half
+		}
+		n -= half
+	}
+	if n == 1 && b.list[at].hash < h {
+		at++
+	}
+	return at
 }
 
 // Walked is about how many ids lie in blocks that were walked through: nearly all of a
@@ -99,13 +108,44 @@ const blockFull = 13
 // blocks count, and with them what the blocks have. It is doubled where the blocks that
 // are kept may change.
 func (b *Blocks) Could(most float64, more int) int64 {
-	type gain struct{ ids, cost float64 }
 	var room [BlocksLimit]gain
-	list, ids := room[:0], more
+	ids, list, _ := b.gains(most, more, room[:0])
+	slices.SortFunc(list, func(a, b gain) int { return cmp.Compare(b.ids*a.cost, a.ids*b.cost) })
+	left := float64(more)
+	for _, g := range list {
+		share := min(1, left/g.cost)
+		ids += int(math.Ceil(g.ids * share))
+		left -= g.cost * share
+	}
+	return b.doubled(ids, more)
+}
+
+// Reaches tells whether Could is so many at least, mostly without sorting what may be
+// gained: no request gains more than at the best rate of all.
+func (b *Blocks) Reaches(want int64, most float64, more int) bool {
+	var room [BlocksLimit]gain
+	ids, _, best := b.gains(most, more, room[:0])
+	if b.doubled(ids+int(best*float64(more))+2, more) < want { // a share is rounded up, and so is a product
+		return false
+	}
+	return b.Could(most, more) >= want
+}
+
+// gain is a block that more requests may complete: the ids that it has, and how many
+// requests that takes.
+type gain struct{ ids, cost float64 }
+
+// gains appends the blocks that so many more requests may complete. It returns them, the
+// ids of those requests and of what is complete, and the most ids that a request gains.
+func (b *Blocks) gains(most float64, more int, list []gain) (ids int, _ []gain, best float64) {
+	ids = more
 	for _, x := range b.list {
 		n := bits.OnesCount16(x.seen)
 		fair := math.Ceil((float64(x.hits) - most*float64(n)) / (most - 1)) // new ids until the mean is
-		if walked(x.seen, n) && fair <= 0 {
+		if fair > float64(more) {
+			continue
+		}
+		if fair <= 0 && walked(x.seen, n) {
 			ids += n
 			continue
 		}
@@ -117,15 +157,15 @@ func (b *Blocks) Could(most float64, more int) int64 {
 		}
 		if cost = max(cost, fair, 1); cost <= float64(more) {
 			list = append(list, gain{float64(n), cost})
+			best = max(best, float64(n)/cost)
 		}
 	}
-	slices.SortFunc(list, func(a, b gain) int { return cmp.Compare(b.ids*a.cost, a.ids*b.cost) })
-	left := float64(more)
-	for _, g := range list {
-		share := min(1, left/g.cost)
-		ids += int(math.Ceil(g.ids * share))
-		left -= g.cost * share
-	}
+	return ids, list, best
+}
+
+// doubled is a number of ids as that of all blocks, and twice that where more requests
+// may change which are kept.
+func (b *Blocks) doubled(ids, more int) int64 {
 	if len(b.list)+more >= BlocksLimit {
 		return 2 * b.scale(ids)
 	}

@@ -112,6 +112,12 @@ func TestCould(t *testing.T) {
 		}
 		more := rapid.IntRange(1, 10).Draw(t, "more")
 		could := b.Could(1.3, more)
+		want := rapid.Int64Range(0, 2*could+2).Draw(t, "want")
+		for _, n := range []int64{want, could, could + 1} {
+			if got := b.Reaches(n, 1.3, more); got != (could >= n) {
+				t.Fatalf("%d could be, and Reaches(%d) says %v", could, n, got)
+			}
+		}
 		for _, x := range run.Draw(t, "after") {
 			if more--; more >= 0 {
 				b.Add(x)

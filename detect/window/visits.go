@@ -18,21 +18,29 @@ func (v *Visits) add(h, n uint32) {
 	if len(v.list) == MinsLimit && h > v.list[MinsLimit-1].hash {
 		return
 	}
-	i, known := slices.BinarySearchFunc(v.list, h, func(x visit, h uint32) int {
-		switch {
-		case x.hash < h:
-			return -1
-		case x.hash > h:
-			return 1
-		}
-		return 0
-	})
+	i := v.place(h)
 	switch {
-	case known:
+	case i < len(v.list) && v.list[i].hash == h:
 		v.list[i].n += n
 	case i < MinsLimit:
 		v.list = slices.Insert(v.list[:min(len(v.list), MinsLimit-1)], i, visit{h, n})
 	}
+}
+
+// place is where a hash is, or would be; see Blocks.
+func (v *Visits) place(h uint32) int {
+	at, n := 0, len(v.list)
+	for n > 1 {
+		half := n / 2
+		if v.list[at+half-1].hash < h {
+			at += half
+		}
+		n -= half
+	}
+	if n == 1 && v.list[at].hash < h {
+		at++
+	}
+	return at
 }
 
 // Merge takes in all of another.
