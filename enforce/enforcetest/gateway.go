@@ -40,6 +40,17 @@ type Probe struct {
 	Patience time.Duration
 	// Sabotage is what may happen behind the back of whoever pushes.
 	Sabotage Saboteur
+	// Revocable are the kinds of subjects of which the gateway takes keys away for a while:
+	// it must answer 401 to "alice" and "bob" of them while they are revoked, 200 otherwise.
+	Revocable []string
+	// Credentials is all that the gateway has of credentials, as text: once nothing is
+	// revoked any more, it must be what it was.
+	Credentials func(t testing.TB) string
+	// Again makes another Gateway value that pushes to the same gateway, as our restart does.
+	Again func(t testing.TB) enforce.Gateway
+	// Remembers: the gateway itself says what it holds, so that another Gateway value has
+	// nothing to change.
+	Remembers bool
 	// Many is how many entries the large set has; 0 = 10 000.
 	Many int
 }
@@ -66,6 +77,8 @@ func Gateway(t *testing.T, open func(t *testing.T) (enforce.Gateway, Probe)) {
 		{"check", check},
 		{"other subjects", subjects},
 		{"other subjects, throttled", throttledSubjects},
+		{"revoked", revoked},
+		{"taken over", takenOver},
 		{"routes", routes},
 		{"hostile subjects", hostileSubjects},
 		{"hostile routes", hostileRoutes},

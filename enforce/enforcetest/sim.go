@@ -107,7 +107,7 @@ func (s *Sim) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applied,
 	return enforce.Applied{Entries: len(next), Changed: changed, At: s.now()}, nil
 }
 
-// Status answers a request of the client: 200, 403 or 429. The narrowest entry
+// Status answers a request of the client: 200, 401 (what is revoked), 403 or 429. The narrowest entry
 // counts.
 func (s *Sim) Status(client netip.Addr) int {
 	return s.StatusOf(client, detect.Subject{}, "")
@@ -129,6 +129,8 @@ func (s *Sim) StatusOf(client netip.Addr, as detect.Subject, route string) int {
 		e, ok := s.held[t]
 		switch {
 		case !ok:
+		case e.Action == enforce.Revoke:
+			return 401
 		case e.Action != enforce.Throttle:
 			return 403
 		case s.spend(t, e):

@@ -29,10 +29,10 @@ type reader struct {
 	last string // text
 }
 
-var everyKind = OwnKinds{Kinds: []string{"ip", "cidr", "consumer", "key"}, Actions: []string{"block", "throttle"}, Routes: true}
+var everyKind = OwnKinds{Kinds: []string{"ip", "cidr", "consumer", "key"}, Actions: []string{"block", "throttle", "revoke"}, Routes: true}
 
 func newReader() *reader {
-	return &reader{Sim: enforcetest.NewSim("reader", time.Now).Able(true, "consumer", "key"), has: map[wireEntry]bool{}}
+	return &reader{Sim: enforcetest.NewSim("reader", time.Now).Able(true, "consumer", "key").Does(enforce.Block, enforce.Throttle, enforce.Revoke), has: map[wireEntry]bool{}}
 }
 
 // take follows a change as setup describes it.
@@ -92,7 +92,7 @@ func (r *reader) ask(_ testing.TB, a enforcetest.Ask) int {
 func (r *reader) probe() enforcetest.Probe {
 	return enforcetest.Probe{
 		Status: func(_ testing.TB, c netip.Addr) int { return r.Status(c) },
-		Ask:    r.ask, Kinds: []string{"consumer", "key"}, Patience: 5 * time.Second,
+		Ask:    r.ask, Kinds: []string{"consumer", "key"}, Revocable: []string{"consumer", "key"}, Patience: 5 * time.Second,
 		Held: func(testing.TB) string {
 			r.mu.Lock()
 			defer r.mu.Unlock()
