@@ -232,7 +232,7 @@ func (g *Guard) blast(c Case) Ruling {
 	s := c.Standing
 	switch {
 	case c.Action == Revoke:
-		return withheld(CodeFinal, false, "what is revoked stays so: approve it if that is meant")
+		return withheld(CodeFinal, false, "whoever has the key is locked out, and where the authorization server revokes it, for good: approve it if that is meant")
 	case wide(c.Subject.Kind):
 		return withheld(CodeWide, false, "everybody of that %s would be hit: approve it if they may be", c.Subject.Kind)
 	case s.People > int64(g.cfg.PeopleWait):

@@ -29,6 +29,7 @@ type contract struct {
 	down  bool
 	edits func()        // what else an edit changes
 	hang  chan struct{} // closed when it answers again; nil = it answers
+	base  string        // where it is served
 }
 
 func newContract(t testing.TB, kinds ...string) *contract {
@@ -89,7 +90,13 @@ func (c *contract) hold() {
 			seen[p] = true
 		}
 	}
+	strongest := map[enforce.Target]enforce.Entry{}
 	for _, e := range c.rest {
+		if had, ok := strongest[e.Target()]; !ok || hardness(had.Action) < hardness(e.Action) {
+			strongest[e.Target()] = e
+		}
+	}
+	for _, e := range strongest {
 		list = append(list, e)
 	}
 	if _, err := c.sim.Apply(c.t.Context(), list); err != nil {
