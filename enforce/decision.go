@@ -13,7 +13,7 @@ const (
 	Throttle  Action = "throttle"
 	Tarpit    Action = "tarpit" // kept waiting, then refused
 	Block     Action = "block"
-	Revoke    Action = "revoke" // its key or token is taken away: by oauth-revoke for good, by Kong and such until the decision is over
+	Revoke    Action = "revoke" // its key or token is taken away: by oauth-revoke for good, by other gateways until the decision is over
 )
 
 // State of a decision; every change is kept in the ledger with who, when, why.

@@ -2,29 +2,32 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/enforce"
 )
 
+var apisixActions = []enforce.Action{enforce.Block, enforce.Throttle, enforce.Revoke}
+
 func init() {
 	Register("apisix", Spec{
-		Doc:     "Apache APISIX by its Admin API: a global rule with the ip-restriction plugin",
-		How:     "Admin API: a global rule, `ip-restriction`",
+		Doc:     "Apache APISIX by its Admin API: a global rule for addresses, plugins and keys of consumers",
+		How:     "Admin API: a global rule with `ip-restriction` and `workflow`; `limit-req`, `consumer-restriction` and keys of consumers",
 		Tested:  "a contract server after the published API; never the real one",
-		Holds:   "addresses and prefixes",
-		Actions: []enforce.Action{enforce.Block},
+		Holds:   "addresses and prefixes, blocked or throttled; consumers by username, blocked, throttled or revoked; keys that stand in keys_file, revoked",
+		Actions: apisixActions,
 		Config:  func() any { return new(APISIXConfig) },
 		Open:    func(config any) (enforce.Gateway, error) { return NewAPISIX(*config.(*APISIXConfig)) },
 		Setup: func(_ context.Context, w io.Writer, _ any, _ bool) error {
 			_, err := io.WriteString(w, `APISIX needs no change: Portcullis makes a global rule of its own through the Admin API, with the
-plugin ip-restriction, and takes it out when nothing is left to do. It needs the admin key
-(deployment.admin.admin_key), and an APISIX that is configured through etcd. Behind a load
+plugins ip-restriction and workflow, and takes it out when nothing is left to do. Consumers
+get a plugin and the label portcullis while they are decided on. It needs the admin key
+(deployment.admin.admin_key), and an APISIX that is configured through etcd, with these
+plugins, consumer-restriction, limit-req and limit-count among its plugins. Behind a load
 balancer APISIX must know it: the plugin real-ip, or nginx_config.http.real_ip_from.
 `)
 			return err
@@ -55,12 +58,15 @@ func (c APISIXConfig) Check(report func(key, message string)) {
 }
 
 // APISIX is the gateway Apache APISIX. It fails open: the rule stays while Portcullis is away,
-// and outlives a restart of APISIX, whose etcd has it. It is replaced as a whole.
+// and outlives a restart of APISIX, whose etcd has it. It is replaced as a whole; consumers,
+// which are the site's, are changed one by one, and only in what is ours.
 type APISIX struct {
 	ability
 	cfg APISIXConfig
 	api *rest
-	mu  sync.Mutex // one Apply at a time
+
+	mu        sync.Mutex // one Apply at a time
+	untouched bool       // no consumer has anything of ours, as far as was seen
 }
 
 // NewAPISIX makes the gateway; it asks nobody until Apply.
@@ -69,88 +75,53 @@ func NewAPISIX(cfg APISIXConfig) (*APISIX, error) {
 		return nil, err
 	}
 	return &APISIX{cfg: cfg, api: newREST(cfg.Admin, cfg.Timeout, "X-API-KEY", cfg.Key),
-		ability: ability{name: "apisix", actions: []enforce.Action{enforce.Block}}}, nil
+		ability: ability{name: "apisix", actions: apisixActions, kinds: map[string]string{"consumer": "username", "key": "key-auth"}, longest: lockable, refuse: "\x00\r\n"}}, nil
 }
 
 // Name implements enforce.Gateway.
 func (g *APISIX) Name() string { return g.name }
 
-// apisixRule is the part of a rule that is ours.
-type apisixRule struct {
-	Plugins map[string]json.RawMessage `json:"plugins"`
+// Holds implements enforce.Holder.
+func (g *APISIX) Holds(t enforce.Target, a enforce.Action) error {
+	switch {
+	case a == enforce.Revoke && t.Prefix.IsValid():
+		return fmt.Errorf("gateway apisix: it can revoke keys and consumers, not addresses")
+	case t.Subject.Kind == "key":
+		return holdsKey(g.name, t, a)
+	case t.Subject.Kind == "consumer" && !apisixUser.MatchString(t.Subject.Value):
+		return fmt.Errorf("gateway apisix: no consumer of it can have such a name")
+	}
+	return g.ability.Holds(t, a)
 }
-
-type apisixRestriction struct {
-	Blacklist    []string `json:"blacklist"`
-	ResponseCode int      `json:"response_code"`
-}
-
-func (g *APISIX) path() string { return "/apisix/admin/global_rules/" + g.cfg.Rule }
 
 // Apply implements enforce.Gateway.
 func (g *APISIX) Apply(ctx context.Context, want []enforce.Entry) (enforce.Applied, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	start := time.Now()
+	if err := heldAll(g, want); err != nil {
+		return enforce.Applied{}, err
+	}
 	list, err := g.normal(want)
 	if err != nil {
 		return enforce.Applied{}, err
 	}
 	done := enforce.Applied{Entries: len(list)}
-	if done.Changed, err = g.become(ctx, list); err != nil {
+	rule, err := g.become(ctx, list)
+	if err != nil {
 		return enforce.Applied{}, fmt.Errorf("gateway apisix: %w", err)
 	}
+	consumers, stuck, err := g.consumers(ctx, list)
+	if err == nil {
+		err = errors.Join(stuck...) // all the others hold
+	}
+	if err != nil {
+		return enforce.Applied{}, fmt.Errorf("gateway apisix: %w", err)
+	}
+	done.Changed = rule + consumers
 	done.At = time.Now()
 	done.Took = done.At.Sub(start)
 	return done, nil
-}
-
-func (g *APISIX) become(ctx context.Context, list []enforce.Entry) (changed int, err error) {
-	have, there, err := g.rule(ctx)
-	if err != nil {
-		return 0, err
-	}
-	next := apisixRestriction{Blacklist: []string{}, ResponseCode: 403}
-	was, now := held{}, held{}
-	for i := range list {
-		text := cloudText(list[i].Prefix)
-		next.Blacklist = append(next.Blacklist, text)
-		now[text] = "block"
-	}
-	for _, a := range have.Blacklist {
-		was[a] = "block"
-	}
-	changed = now.changed(was)
-	switch {
-	case len(list) == 0 && there:
-		if _, err := g.api.call(ctx, "DELETE", g.path(), nil, nil); err != nil && !refusedWith(err, 404) {
-			return 0, err
-		}
-		return max(changed, 1), nil
-	case len(list) == 0 || changed == 0 && have.ResponseCode == 403:
-		return changed, nil
-	}
-	_, err = g.api.call(ctx, "PUT", g.path(), object{"plugins": object{"ip-restriction": next}}, nil)
-	return max(changed, 1), err
-}
-
-// rule reads what is there.
-func (g *APISIX) rule(ctx context.Context) (have apisixRestriction, there bool, err error) {
-	var got struct {
-		Value apisixRule `json:"value"`
-	}
-	_, err = g.api.call(ctx, "GET", g.path(), nil, &got)
-	switch {
-	case refusedWith(err, 404):
-		return have, false, nil
-	case err != nil:
-		return have, false, err
-	}
-	if raw, ok := got.Value.Plugins["ip-restriction"]; ok {
-		err = json.Unmarshal(raw, &have)
-	}
-	slices.Sort(have.Blacklist)
-	return have, true, err
 }
 
 // Check implements enforce.Gateway: the Admin API answers, and takes the key.

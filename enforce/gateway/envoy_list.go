@@ -12,7 +12,7 @@ import (
 
 // object is a JSON object to be rendered; json sorts its keys, so that equal states are
 // equal bytes.
-type object map[string]any
+type object = map[string]any
 
 // typed is a message with its type, as Envoy's JSON has it.
 func typed(name string, fields object) object {
