@@ -125,14 +125,7 @@ func (g *AWSWAF) Apply(ctx context.Context, want []enforce.Entry) (enforce.Appli
 	if err != nil {
 		return enforce.Applied{}, err
 	}
-	var v4, v6 []string
-	for i := range list {
-		if p := list[i].Prefix; p.Addr().Is4() {
-			v4 = append(v4, p.String())
-		} else {
-			v6 = append(v6, p.String())
-		}
-	}
+	v4, v6 := awsAddresses(list)
 	done := enforce.Applied{Entries: len(list)}
 	for _, s := range []struct {
 		name, id  string
@@ -159,6 +152,18 @@ type awsSet struct {
 	ID        string    `json:"Id"`
 	LockToken string    `json:",omitempty"`
 	Addresses *[]string `json:",omitempty"`
+}
+
+// awsAddresses are those of each set.
+func awsAddresses(list []enforce.Entry) (v4, v6 []string) {
+	for i := range list {
+		if p := list[i].Prefix; p.Addr().Is4() {
+			v4 = append(v4, p.String())
+		} else {
+			v6 = append(v6, p.String())
+		}
+	}
+	return v4, v6
 }
 
 // awsTries is how often a change is made anew when somebody else changed the set.

@@ -151,12 +151,7 @@ func (g *Cloudflare) Apply(ctx context.Context, want []enforce.Entry) (enforce.A
 	if err != nil {
 		return enforce.Applied{}, fmt.Errorf("gateway cloudflare: read the list: %w", err)
 	}
-	items := make([]cloudItem, len(list))
-	now := held{}
-	for i := range list {
-		items[i] = cloudItem{cloudText(list[i].Prefix)}
-		now[items[i].IP] = "block"
-	}
+	items, now := cloudItems(list)
 	done := enforce.Applied{Entries: len(list), Changed: now.changed(have)}
 	if done.Changed > 0 {
 		if err := g.replace(ctx, items); err != nil {
@@ -166,6 +161,16 @@ func (g *Cloudflare) Apply(ctx context.Context, want []enforce.Entry) (enforce.A
 	done.At = time.Now()
 	done.Took = done.At.Sub(start)
 	return done, nil
+}
+
+// cloudItems renders the list, and what it holds.
+func cloudItems(list []enforce.Entry) (items []cloudItem, now held) {
+	items, now = make([]cloudItem, len(list)), held{}
+	for i := range list {
+		items[i] = cloudItem{cloudText(list[i].Prefix)}
+		now[items[i].IP] = "block"
+	}
+	return items, now
 }
 
 // items reads the whole list, page by page.

@@ -131,6 +131,20 @@ func (g *Nftables) dial() (*nftables.Conn, error) {
 // nftWanted is what one set should hold: addresses, and when they lapse (0 = never).
 type nftWanted map[netip.Addr]time.Duration
 
+// nftWant renders what each set should hold.
+func nftWant(list []enforce.Entry, now time.Time) map[nftLength]nftWanted {
+	wanted := map[nftLength]nftWanted{}
+	for i := range list {
+		p := list[i].Prefix
+		l := nftLength{p.Addr().Is6(), p.Bits()}
+		if wanted[l] == nil {
+			wanted[l] = nftWanted{}
+		}
+		wanted[l][p.Addr()] = lapse(list[i].Until, now)
+	}
+	return wanted
+}
+
 // become makes the table what is wanted, in one transaction.
 func (g *Nftables) become(list []enforce.Entry, now time.Time) (changed int, err error) {
 	conn, err := g.dial()
@@ -143,17 +157,11 @@ func (g *Nftables) become(list []enforce.Entry, now time.Time) (changed int, err
 	if err != nil {
 		return 0, err
 	}
-	wanted := map[nftLength]nftWanted{}
+	wanted := nftWant(list, now)
 	for l := range have {
-		wanted[l] = nftWanted{}
-	}
-	for i := range list {
-		p := list[i].Prefix
-		l := nftLength{p.Addr().Is6(), p.Bits()}
 		if wanted[l] == nil {
 			wanted[l] = nftWanted{}
 		}
-		wanted[l][p.Addr()] = lapse(list[i].Until, now)
 	}
 	if !whole {
 		g.frame(conn, table, wanted)
