@@ -57,7 +57,7 @@ type loop struct {
 	ledger *enforce.Ledger
 }
 
-func newLoop(t *testing.T, gw enforce.Gateway) *loop {
+func newLoop(t *testing.T, gw enforce.Gateway, change ...func(c *enforce.Config)) *loop {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "portcullis.db"))
 	if err != nil {
@@ -71,6 +71,9 @@ func newLoop(t *testing.T, gw enforce.Gateway) *loop {
 	cfg.Policy.Families.Credential = "enforce"
 	cfg.Policy.Expiry = enforce.ExpiryConfig{First: 3 * time.Second, Second: time.Hour, Third: time.Hour, Later: time.Hour}
 	cfg.Push.Debounce, cfg.Push.Poll = 20*time.Millisecond, 50*time.Millisecond
+	for _, do := range change {
+		do(&cfg)
+	}
 	e, err := enforce.New(cfg, ledger.ReadFrom(db.Reader()), []enforce.Gateway{gw}, nil, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
 	if err != nil {
 		t.Fatal(err)
