@@ -54,6 +54,11 @@ func (h *harness) revokes(e enforce.Entry, kind string) {
 		h.Errorf("Applied.Changed is %d when another Portcullis revokes the same %s", got.Changed, kind)
 	}
 	h.wantAs(401, kind, "alice", "/")
+	if h.probe.Restart != nil { // with a database of before, such as from a backup
+		h.probe.Restart(h)
+		h.apply(e, entry("192.0.2.1"))
+		h.wantAs(401, kind, "alice", "/")
+	}
 	h.again()
 	h.apply(entry("192.0.2.1"))
 	h.wantAs(200, kind, "alice", "/")

@@ -66,7 +66,7 @@ type APISIX struct {
 	api *rest
 
 	mu        sync.Mutex // one Apply at a time
-	untouched bool       // no consumer has anything of ours, as far as was seen
+	untouched time.Time  // until then no consumer is looked at while nothing is wanted of any: none had anything of ours
 }
 
 // NewAPISIX makes the gateway; it asks nobody until Apply.

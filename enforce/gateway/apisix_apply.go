@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"time"
 
 	"github.com/portcullis/portcullis/enforce"
 )
 
 const apisixConsumers = "/apisix/admin/consumers"
+
+// apisixLook is how often consumers are looked at for something of ours where there was none:
+// an etcd may be put back from a backup.
+const apisixLook = 10 * time.Minute
 
 // apisixWork brings the consumers from what they are to what is wanted.
 type apisixWork struct {
@@ -30,10 +35,10 @@ func (g *APISIX) consumers(ctx context.Context, list []enforce.Entry) (changed i
 			w.want[e.Subject.Value] = e
 		}
 	}
-	if g.untouched && len(w.want) == 0 && len(w.revoked) == 0 {
+	if len(w.want) == 0 && len(w.revoked) == 0 && time.Now().Before(g.untouched) {
 		return 0, nil, nil
 	}
-	g.untouched = false
+	g.untouched = time.Time{}
 	have, err := g.list(ctx, apisixConsumers, "username")
 	if err != nil {
 		return 0, nil, err
@@ -49,7 +54,9 @@ func (g *APISIX) consumers(ctx context.Context, list []enforce.Entry) (changed i
 			return 0, nil, err
 		}
 	}
-	g.untouched = w.marked == 0 && len(w.stuck) == 0
+	if w.marked == 0 && len(w.stuck) == 0 {
+		g.untouched = time.Now().Add(apisixLook)
+	}
 	return w.changed, w.stuck, nil
 }
 

@@ -26,11 +26,12 @@ import (
 // https://github.com/apache/apisix. Fields that no table has are refused.
 type apisixServer struct {
 	*contract
-	rule        object            // nil = none
-	consumers   map[string]object // by username
-	credentials map[string]object // by username/id
-	index       int               // grows with each change
-	meanwhile   func()            // is called before one thing is shown
+	rule        object              // nil = none
+	consumers   map[string]object   // by username
+	credentials map[string]object   // by username/id
+	backup      []map[string]object // consumers and credentials as they were at first
+	index       int                 // grows with each change
+	meanwhile   func()              // is called before one thing is shown
 }
 
 var apisixMeta = isMapOf(func(any) error { return nil })
@@ -111,6 +112,7 @@ func newAPISIX(t testing.TB) (*apisixServer, *APISIX) {
 	s.consumers["alice"]["labels"] = object{"team": "a"}
 	s.credentials["dave/first"] = object{"id": "first", "plugins": object{"key-auth": object{"key": "bob"}}}
 	s.credentials["dave/second"] = object{"id": "second", "plugins": object{"key-auth": object{"key": "other"}}}
+	s.backup = copied(t, []map[string]object{s.consumers, s.credentials})
 	s.edits = func() {
 		if s.rule != nil {
 			restriction := s.rule["plugins"].(object)["ip-restriction"].(object)
@@ -332,6 +334,16 @@ func apisixDoes(name, plugin string, settings object) (e enforce.Entry, ok bool)
 func windowed(settings object) enforce.Entry {
 	count, seconds := settings["count"].(float64), settings["time_window"].(float64)
 	return enforce.Entry{Action: enforce.Throttle, Rate: count / seconds, Burst: int(count) - 1}
+}
+
+// restore puts its etcd back to what it was at first.
+func (s *apisixServer) restore() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	back := copied(s.t, s.backup)
+	s.rule, s.consumers, s.credentials = nil, back[0], back[1]
+	s.does()
+	s.hold()
 }
 
 // ask is a request with a key, or as a consumer.

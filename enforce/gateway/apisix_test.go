@@ -16,13 +16,7 @@ func TestAPISIXContract(t *testing.T) {
 		p.Values = func(string) (string, string) { return "alice", "bob" } // only consumers that are there can ask
 		p.Ask, p.Revocable, p.Credentials = s.ask, []string{"key", "consumer"}, s.stored
 		p.Again, p.Remembers = func(t testing.TB) enforce.Gateway { return s.open(t, s.base) }, true
-		p.Restart = func(testing.TB) { // with an empty etcd, but for its consumers
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.rule = nil
-			s.does()
-			s.hold()
-		}
+		p.Restart = func(testing.TB) { s.restore() }
 		return g, p
 	})
 	_, g := newAPISIX(t)

@@ -19,7 +19,7 @@ func init() {
 		Doc:     "Kong by its Admin API: plugins for addresses and for consumers",
 		How:     "Admin API: `ip-restriction`, `request-termination` and `rate-limiting` plugins, `key-auth` credentials",
 		Tested:  "a contract server after the published API; never the real one",
-		Holds:   "addresses and prefixes, blocked; consumers by username, blocked, throttled or revoked; keys that stand in keys_file, revoked",
+		Holds:   "addresses and prefixes, blocked; consumers by username or id, blocked, throttled or revoked; keys that stand in keys_file, revoked",
 		Actions: kongActions,
 		Config:  func() any { return new(KongConfig) },
 		Open:    func(config any) (enforce.Gateway, error) { return NewKong(*config.(*KongConfig)) },

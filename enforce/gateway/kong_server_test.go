@@ -26,6 +26,7 @@ type kongServer struct {
 	consumers []string // none = whoever is named
 	plugins   map[string]object
 	keys      map[string]object // key-auth credentials, by id
+	backup    map[string]object // what they were at first
 	meanwhile func()            // is called before a credential is shown
 }
 
@@ -54,6 +55,7 @@ func newKong(t testing.TB, consumers ...string) (*kongServer, *Kong) {
 	for key, consumer := range map[string]string{"alice": "carol", "bob": "dave"} {
 		k.keys[uuidOf("key", key)] = object{"id": uuidOf("key", key), "key": key, "tags": []any{"of the site"}, "ttl": nil, "consumer": object{"id": uuidOf("consumer", consumer)}, "created_at": 1.7e9}
 	}
+	k.backup = copied(t, k.keys)
 	k.edits = func() {
 		for _, p := range k.plugins {
 			if p["name"] == "ip-restriction" {
@@ -257,6 +259,29 @@ func (k *kongServer) patch(w http.ResponseWriter, c object, body []byte) {
 	}
 	maps.Copy(c, change)
 	reply(w, 200, c)
+}
+
+// restore puts its database back to what it was at first.
+func (k *kongServer) restore() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys = copied(k.t, k.backup)
+	clear(k.plugins)
+	clear(k.rest)
+	clear(k.lists)
+	k.hold()
+}
+
+// copied is a copy of all that JSON has.
+func copied[T any](t testing.TB, v T) (out T) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(text, &out)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return out
 }
 
 // ask is a request with a key, or as a consumer.

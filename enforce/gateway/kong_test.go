@@ -14,7 +14,7 @@ func TestKongContract(t *testing.T) {
 	enforcetest.Gateway(t, func(t *testing.T) (enforce.Gateway, enforcetest.Probe) {
 		k, g := newKong(t)
 		p := k.probe("consumer")
-		p.Restart = nil // its database has them
+		p.Restart = func(testing.TB) { k.restore() }
 		p.Ask, p.Revocable, p.Credentials = k.ask, []string{"key", "consumer"}, k.credentials
 		p.Again, p.Remembers = func(t testing.TB) enforce.Gateway { return k.open(t, k.base) }, true
 		return g, p
