@@ -66,6 +66,7 @@ func Gateway(t *testing.T, open func(t *testing.T) (enforce.Gateway, Probe)) {
 		{"prefixes", prefixes},
 		{"throttle", throttle},
 		{"a change of action", changeOfAction},
+		{"other actions", otherActions},
 		{"applying again changes nothing", idempotent},
 		{"only the difference counts", difference},
 		{"many entries", many},

@@ -29,10 +29,10 @@ type reader struct {
 	last string // text
 }
 
-var everyKind = OwnKinds{Kinds: []string{"ip", "cidr", "consumer", "key"}, Actions: []string{"block", "throttle", "revoke"}, Routes: true}
+var everyKind = OwnKinds{Kinds: []string{"ip", "cidr", "consumer", "key"}, Actions: []string{"block", "throttle", "challenge", "tarpit", "revoke"}, Routes: true}
 
 func newReader() *reader {
-	return &reader{Sim: enforcetest.NewSim("reader", time.Now).Able(true, "consumer", "key").Does(enforce.Block, enforce.Throttle, enforce.Revoke), has: map[wireEntry]bool{}}
+	return &reader{Sim: enforcetest.NewSim("reader", time.Now).Able(true, "consumer", "key").Does(enforce.Block, enforce.Throttle, enforce.Challenge, enforce.Tarpit, enforce.Revoke), has: map[wireEntry]bool{}}
 }
 
 // take follows a change as setup describes it.
