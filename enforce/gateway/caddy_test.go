@@ -165,32 +165,3 @@ func TestCaddyMeasured(t *testing.T) {
 	r.start()
 	r.measure(g, measured()...)
 }
-
-// FuzzCaddyRender: whatever a subject is called, the route is JSON that has the name as one
-// value, and no placeholder in it.
-func FuzzCaddyRender(f *testing.F) {
-	for _, v := range enforcetest.HostileValues {
-		f.Add(v)
-	}
-	g, err := NewCaddy(CaddyConfig{Admin: "http://x", Timeout: time.Second, Subjects: map[string]string{"consumer": "c"}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		list, err := g.normal([]enforce.Entry{onSubject("consumer", value, enforce.Block)})
-		if err != nil {
-			return
-		}
-		text, err := json.Marshal(caddyMatches(list, g.cfg.Subjects))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back []caddyMatch
-		if err := json.Unmarshal(text, &back); err != nil || len(back) != 1 || len(back[0].Vars["{c}"]) != 1 || back[0].Vars["{c}"][0] != value {
-			t.Fatalf("%q became %s, %v", value, text, err)
-		}
-		if strings.ContainsAny(value, "{}") {
-			t.Fatalf("a placeholder in %q", value)
-		}
-	})
-}

@@ -1,14 +1,9 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
 	"net/netip"
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -101,57 +96,4 @@ func TestTraefikMeasured(t *testing.T) {
 	r.start()
 	sizes := measured()
 	r.measure(g, sizes[:2]...)
-}
-
-// FuzzTraefikRender: whatever a subject is called, the file is no template, and the rule has
-// the name as one string.
-func FuzzTraefikRender(f *testing.F) {
-	for _, v := range enforcetest.HostileValues {
-		f.Add(v)
-	}
-	g, err := NewTraefik(TraefikConfig{Dir: "/d", Timeout: time.Second, Subjects: map[string]string{"consumer": "x"}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		list, err := g.normal([]enforce.Entry{onSubject("consumer", value, enforce.Block)})
-		if err != nil {
-			return
-		}
-		text, _, err := g.file(list)
-		if err != nil || strings.Contains(text, "{{") {
-			t.Fatalf("%s, %v", text, err)
-		}
-		var back struct {
-			HTTP struct {
-				Routers map[string]traefikRouter `json:"routers"`
-			} `json:"http"`
-		}
-		if err := json.Unmarshal([]byte(text), &back); err != nil || len(back.HTTP.Routers) != 1 {
-			t.Fatalf("%s, %v", text, err)
-		}
-		rule := back.HTTP.Routers["portcullis-0000"].Rule
-		got, ok := headerRule(rule)
-		if !ok || got != value {
-			t.Fatalf("%q became the rule %s", value, rule)
-		}
-	})
-}
-
-// headerRule reads a rule of one header as Traefik does, which is as Go.
-func headerRule(rule string) (value string, ok bool) {
-	e, err := parser.ParseExpr(rule)
-	if err != nil {
-		return "", false
-	}
-	call, ok := e.(*ast.CallExpr)
-	if !ok || len(call.Args) != 2 {
-		return "", false
-	}
-	lit, ok := call.Args[1].(*ast.BasicLit)
-	if !ok {
-		return "", false
-	}
-	value, err = strconv.Unquote(lit.Value)
-	return value, err == nil
 }
