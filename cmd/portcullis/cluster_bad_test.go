@@ -72,6 +72,9 @@ func (m *member) well(words string) {
 // TestE2EClusterForeign: what others write into the topics is put aside with the
 // reason, counted and said, and changes nothing else; what a newer version wrote waits.
 func TestE2EClusterForeign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: leave out -short")
+	}
 	t.Parallel()
 	s := newScaled(t, kafkatest.Need(t).Plain(), 2, 2, "")
 	enforce := s.members["enforce"]

@@ -39,7 +39,8 @@ func TestE2EConsumer(t *testing.T) {
 	_, format, _ := strings.Cut(strings.TrimSuffix(blocks[3], ";"), " portcullis ")
 	r := newRig(t, "")
 	at, log := freeAddr(t), filepath.Join(r.dir, "nginx.log")
-	r.settings(fmt.Sprintf(`authz: {listen: %q, access: [{route: /api/*, need: key}]}
+	r.settings(fmt.Sprintf(`engine: {late: 1s}
+authz: {listen: %q, access: [{route: /api/*, need: key}]}
 sources: [{name: nginx, path: %s, format: 'nginx:%s', poll: 20ms, grace: 60ms}]
 detectors: {limit: {limits: [{name: much, per: consumer, rate: 0.01, burst: 20}]}}
 `, at, log, strings.Trim(format, "'")))
