@@ -11,9 +11,11 @@ MAKEFLAGS   += --no-builtin-rules
 .PHONY: help build demo stack testbed test check fmt race fuzz bench soak clean
 
 # The version is what go build stamps from git. Where there is no git, or git does
-# not trust the folder, the stamp is left out, since it would fail the build.
+# not trust the folder, the stamp is left out, since it would fail the build. All else is
+# compiled in one way, as what is shipped is, so that nothing is compiled twice.
 BUILDVCS := $(shell git status --porcelain >/dev/null 2>&1 && echo auto || echo false)
-export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=$(BUILDVCS))
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=$(BUILDVCS) -trimpath)
+export CGO_ENABLED := 0
 
 # Fetched parts come first, then what the system has; /usr/sbin is where nginx is.
 export PATH := $(CURDIR)/.testbed/bin:$(PATH):/usr/sbin:/sbin
@@ -25,11 +27,15 @@ BENCHTIME  ?= 200ms
 BENCH_FLAGS ?=
 export FUZZTIME
 
+# Tests are linked without what debuggers read: that is most of the linker's work. Stack
+# traces stay whole.
+LEAN := -ldflags='-s -w'
+
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
 
 build: ## one static binary, bin/portcullis
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/portcullis ./cmd/portcullis
+	go build -ldflags '-s -w' -o bin/portcullis ./cmd/portcullis
 
 demo: build ## a real nginx, good clients and attackers, and Portcullis beside it
 	@deploy/testbed/fetch.sh nginx
@@ -45,8 +51,8 @@ testbed: ## fetch the real parts that the tests start
 test: testbed ## all tests; with CI=true a skipped one is a failure
 	@mkdir -p .testbed
 	go build -o .testbed/bin/tally ./deploy/testbed/tally
-	{ status=0; go test -json -timeout 20m $(TEST_FLAGS) ./... || status=1; \
-	  go -C deploy/check test -json $(TEST_FLAGS) ./... || status=1; exit $$status; } | \
+	{ status=0; go test $(LEAN) -json -timeout 20m $(TEST_FLAGS) ./... || status=1; \
+	  go -C deploy/check test $(LEAN) -json $(TEST_FLAGS) ./... || status=1; exit $$status; } | \
 	  .testbed/bin/tally -closing .testbed/closing.txt $(if $(filter true,$(CI)),-strict)
 
 check: ## gofmt, vet, staticcheck, the law of the house
@@ -64,13 +70,13 @@ fmt: ## format what make check complains about
 
 race: ## the tests under the race detector, the long ones left out
 	@command -v "$$(go env CC)" >/dev/null || { echo "make race needs a C compiler: apt-get install gcc"; exit 1; }
-	CGO_ENABLED=1 go test -race -short -timeout 15m ./...
+	CGO_ENABLED=1 go test $(LEAN) -vet=off -race -short -timeout 15m ./...
 
 fuzz: ## each fuzz target's corpus, then FUZZTIME of new inputs
 	deploy/testbed/fuzz.sh
 
 bench: build ## Go benchmarks, BENCHTIME each, then the whole path (PORTCULLIS_BENCH=1: the heavy ones too)
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
+	go test $(LEAN) -vet=off -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) \
 	  $$(grep -rl --include='*_test.go' --exclude-dir='.?*' '^func Benchmark' . | xargs -r -n1 dirname | sort -u)
 	./bin/portcullis bench $(BENCH_FLAGS)
 

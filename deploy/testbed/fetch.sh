@@ -192,10 +192,10 @@ part() {
     alertmanager) # reads a template from /usr/share, so it has to be installed
       have prometheus-alertmanager || installServer prometheus-alertmanager prometheus-alertmanager || lacks alertmanager "apt-get install prometheus-alertmanager" ;;
     mailpit) # a mail server that shows what it received; built from its Go module
-      have mailpit || { GOBIN=$testbed/bin go install github.com/axllent/mailpit@v1.27.11 >>"$log" 2>&1 && runs "$testbed/bin/mailpit"; } ||
+      have mailpit || { CGO_ENABLED=0 GOBIN=$testbed/bin go install -trimpath -ldflags "-s -w" github.com/axllent/mailpit@v1.27.11 >>"$log" 2>&1 && runs "$testbed/bin/mailpit"; } ||
         lacks mailpit "go install github.com/axllent/mailpit@v1.27.11" ;;
     otelcol) # built from its Go modules, again where they changed
-      go -C $here/otelcol build -trimpath -ldflags '-s -w' -o "$testbed/bin/otelcol-testbed" . >>"$log" 2>&1 && runs "$testbed/bin/otelcol-testbed" ||
+      CGO_ENABLED=0 go -C $here/otelcol build -trimpath -ldflags '-s -w' -o "$testbed/bin/otelcol-testbed" . >>"$log" 2>&1 && runs "$testbed/bin/otelcol-testbed" ||
         lacks otelcol "go -C deploy/testbed/otelcol build, which needs Go and its module proxy" ;;
     chromium)
       have chromium || have google-chrome || install chromium || lacks chromium "apt-get install chromium" ;;
