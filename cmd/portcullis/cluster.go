@@ -207,7 +207,8 @@ func (c *cluster) farewell() error {
 			}
 		}
 	}
-	return c.beat(ctx, time.Unix(0, 1))
+	c.gone(c.beat)
+	return nil
 }
 
 // close gives back what open took.

@@ -38,8 +38,10 @@ func (p *pipeline) detect(ctx context.Context, reader bus.Reader) error {
 	l := &detectLoop{p: p, reader: reader, saved: make(chan error, 1), idleSince: now(), next: now()} // the first save is at once: a log is known from then on
 	err := l.run(ctx, messages)
 	if l.saving {
-		err = errors.Join(err, <-l.saved)
+		failed := <-l.saved
+		l.kept, err = failed == nil, errors.Join(err, failed)
 	}
+	p.kept = err == nil && l.kept && !l.dirty
 	if ctx.Err() == nil {
 		return err // the caller cancels; the fetcher then ends
 	}
@@ -56,6 +58,7 @@ type detectLoop struct {
 	began     time.Time // of that
 	next      time.Time // when a snapshot is due
 	dirty     bool      // something was fed since the last
+	kept      bool      // the last that was made is saved
 	idleSince time.Time
 	shown     time.Time // when the figures were last published
 }
@@ -73,7 +76,7 @@ func (l *detectLoop) run(ctx context.Context, messages <-chan *bus.Message) erro
 			}
 		case err := <-l.saved:
 			l.saving = false
-			if err != nil {
+			if l.kept = err == nil; !l.kept {
 				return err
 			}
 			l.next = now().Add(max(l.p.settings.Snapshot, min(10*now().Sub(l.began), 15*time.Second)))
@@ -139,7 +142,11 @@ func (l *detectLoop) chores(ctx context.Context) error {
 		p.alerting.note(list)
 		p.mirror.offer(list, nil)
 	}
-	return p.groups.group(ctx, t, func(list []detect.Finding) error { return p.campaigned(ctx, list) })
+	err := p.groups.group(ctx, t, func(list []detect.Finding) error { return p.campaigned(ctx, list) })
+	if ctx.Err() != nil {
+		return nil // the state can be saved all the same: campaigns are made of what is stored
+	}
+	return err
 }
 
 // campaigned saves campaigns and hands them on.

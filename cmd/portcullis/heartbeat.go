@@ -69,6 +69,20 @@ func (h heartbeat) save(ctx context.Context, db *store.DB) error {
 	return db.SetMeta(ctx, heartbeatKey, string(text))
 }
 
+// goneWithin is how long the last heartbeat waits for others who write.
+const goneWithin = 10 * time.Second
+
+// gone leaves a heartbeat that says that nobody is here any more. It has a time of its
+// own, since a long last save leaves none, and is no failure where it cannot be left:
+// nothing is lost with it.
+func (b *base) gone(beat func(context.Context, time.Time) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), goneWithin)
+	defer cancel()
+	if err := beat(ctx, time.Unix(0, 1)); err != nil {
+		b.log.Warn("that the service was stopped could not be said; status will say when it was last seen", "error", err)
+	}
+}
+
 // lastHeartbeat reads the heartbeat; nil = there never was one.
 func lastHeartbeat(ctx context.Context, db *store.DB) (*heartbeat, error) {
 	text, err := db.Meta(ctx, heartbeatKey)

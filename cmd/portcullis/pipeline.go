@@ -31,6 +31,7 @@ type pipeline struct {
 	marks    []ingest.Mark // where the sources resume
 	good     atomic.Int64
 	emitted  atomic.Bool            // findings wait to be saved
+	kept     bool                   // detect has ended, and all that it did is saved
 	unsaved  atomic.Pointer[string] // why the state cannot be saved; nil: it can
 	books    atomic.Pointer[books]
 	onEvent  func(detect.Finding) // for the demo; nil otherwise
@@ -176,25 +177,30 @@ func (p *pipeline) run(ctx context.Context) error {
 	cancel(detectErr)
 	sources.Wait()
 	rest.Wait()
-	err = errors.Join(p.bus.Close(), p.farewell(detectErr == nil))
+	err = errors.Join(p.bus.Close(), p.farewell(detectErr == nil, lastSaveTries))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
 	return err
 }
 
-// farewell saves for the last time, trying for ten seconds, and leaves a
-// heartbeat that says that nobody is here any more. After a save that failed
-// there is no other: it would hold the marks without all that they cover, and
-// the log is read again from the state before.
-func (p *pipeline) farewell(save bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+// lastSaveTries is for how long a last save that fails is tried again.
+const lastSaveTries = 10 * time.Second
+
+// farewell saves for the last time, unless all is saved, and leaves a
+// heartbeat that says that nobody is here any more. A save that fails is tried
+// again within a time; one that works takes as long as it takes. After a save
+// that failed there is no other: it would hold the marks without all that they
+// cover, and the log is read again from the state before.
+func (p *pipeline) farewell(save bool, tries time.Duration) error {
 	var err error
-	if save {
+	if save && !p.kept {
+		ctx, cancel := context.WithTimeout(context.Background(), tries)
+		defer cancel()
 		err = p.save(ctx, p.engine.Snapshot())
 	}
-	return errors.Join(err, p.beat(ctx, time.Unix(0, 1)))
+	p.gone(p.beat)
+	return err
 }
 
 func (p *pipeline) startSources(start func(string, func(context.Context) error)) {
