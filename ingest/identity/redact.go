@@ -71,7 +71,7 @@ func (c Config) Redactor() (*Redactor, error) {
 // percent-encoded, or escaped as nginx or JSON does), Bearer and Basic credentials, JSON Web
 // Tokens and card numbers. What it has replaced it leaves alone, so twice is the same as
 // once. The result is at most about twelve times as long as the line.
-func (r *Redactor) Line(line string) string { return r.redact(line, false) }
+func (r *Redactor) Line(line string) string { return r.opened(r.redact(line, false)) }
 
 // redact replaces a line's secrets: by sealed pseudonyms, or by what people see.
 func (r *Redactor) redact(line string, seal bool) string {
@@ -102,6 +102,55 @@ func (r *Redactor) redact(line string, seal bool) string {
 		line = r.personal(line)
 	}
 	return line
+}
+
+// opened shows the seals of Batch for which no name stands: of a card number, or of a token
+// in a path, which were known by what the seal has replaced.
+func (r *Redactor) opened(line string) string {
+	var out strings.Builder
+	kept := 0
+	for at := strings.IndexByte(line, '_'); at >= 0; {
+		if p, to := r.sealAt(line, at-1); p != nil {
+			out.WriteString(line[kept : at-1])
+			show(&out, p.name)
+			kept, at = to, to-1
+		}
+		n := strings.IndexByte(line[at+1:], '_')
+		if n < 0 {
+			break
+		}
+		at += n + 1
+	}
+	if kept == 0 {
+		return line
+	}
+	out.WriteString(line[kept:])
+	return out.String()
+}
+
+// sealAt opens the seal that begins at from; nil: there is none. to is its end.
+func (r *Redactor) sealAt(line string, from int) (p *minted, to int) {
+	const more = 1 + pseudonymDigits
+	if from < 0 || len(line)-from < pseudonymWidth+more || !isDigits(line[from+2:from+pseudonymWidth]) {
+		return nil, 0
+	}
+	for end := from + pseudonymWidth; end < len(line); {
+		if line[end] == '~' { // a name, up to the tag
+			n := strings.IndexByte(line[end:min(len(line), from+longestSealed)], '.')
+			if n < 0 {
+				return nil, 0
+			}
+			end += n
+		}
+		if len(line)-end < more || line[end] != '.' || !isDigits(line[end+1:end+more]) {
+			return nil, 0
+		}
+		end += more
+		if p, _, ok := r.mint.unseal(line[from], line[from:end]); ok {
+			return p, end
+		}
+	}
+	return nil, 0
 }
 
 // replace writes what stands for a value of some shape.

@@ -202,6 +202,36 @@ func (r *Redactor) slowLine(line string) string {
 	return out.String() + line[kept:]
 }
 
+// TestLinesOfABusAreRedacted: why evidence of lines that Batch has sealed is redacted all
+// the same. People see what they would see of the raw line, also where no name told the
+// secret; and half a seal behind a name does not stay.
+func TestLinesOfABusAreRedacted(t *testing.T) {
+	r := redactorOf(t, "test")
+	sealed := func(raw string) string {
+		b := ingest.Batch{Data: []byte(raw)}
+		r.Batch(&b)
+		return string(b.Data)
+	}
+	for _, raw := range []string{
+		`GET /a?api_key=AIzaSyD4abcdefgh123456&b=1`, `GET /a "Authorization: Bearer abc.def.ghi"`, `{"password":"x y","pwd":1,"user":"kim"}`,
+		`Cookie: sid=abc; theme=dark`, `"Authorization: Basic a2ltOnNlY3JldA=="`, `card=4111 1111 1111 1111 end`,
+		`GET /4111111111111111/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJraW0ifQ.c2lnbmF0dXJl.json k_x 378282246310005.`,
+	} {
+		if got, shown := r.Line(sealed(raw)), r.Line(raw); got != shown || sealed(raw) == shown || !mark.MatchString(shown) {
+			t.Errorf("%q is shown as %q, sealed as %q, and then shown as %q", raw, shown, sealed(raw), got)
+		}
+	}
+	plain := `GET /p_0123456789abcdef.0123456789abcdef t_0123456789abcdef~a2lt.0123456789abcdef _ p_ 200`
+	if got := r.Line(plain); got != plain {
+		t.Errorf("what a client wrote like a seal, %q, is shown as %q", plain, got)
+	}
+	half := sealed(`GET /a?api_key=AIzaSyD4abcdefgh123456`)
+	half = half[:len(half)-1]
+	if got := r.Line(half); got == half || !mark.MatchString(got) {
+		t.Errorf("half a seal, %q, is shown as %q", half, got)
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	for _, s := range []string{
 		`/a?token=abc&key=AIzaSyD4abcdefgh123456`, `{"password":"x\"y","pwd":1}`, `Authorization: Bearer abc.def.ghi`,
