@@ -95,9 +95,12 @@ func newForwarder(cfg *Config) *forwarder {
 }
 
 // excerpt implements upper. The line is left out where lines of the same kind, subject
-// and second stand before it that fill any bucket of evidence it could be in.
+// and second stand before it that fill any bucket of evidence it could be in. It is
+// redacted once for all whom it is about, and also where a collector did that before: its
+// seals become what people see, the cap may have left half of one, and a topic may still
+// hold lines of before the collector was told to.
 func (f *forwarder) excerpt(x *excerpt) {
-	line := x.ev.Line
+	line, redacted := x.ev.Line, false
 	for by := ByClient + 1; by < manyBy; by++ {
 		if x.need&f.wants[by] == 0 {
 			continue
@@ -106,7 +109,10 @@ func (f *forwarder) excerpt(x *excerpt) {
 			out := *x
 			out.ev.Line = ""
 			if f.shows(&x.ev, shownKey{p.k, x.need}) {
-				out.ev.Line = capLine(f.cfg.Redact(capLine(line)))
+				if !redacted {
+					line, redacted = capLine(f.cfg.Redact(capLine(line))), true
+				}
+				out.ev.Line = line
 			}
 			w := window.NewWriter(f.buf[:0])
 			codeParty(w, p)
