@@ -39,15 +39,9 @@ func entries(live []*Decision, spare string) []Entry {
 	all := make([]Entry, 0, len(live))
 	order := make([]int32, 0, len(live))
 	for _, d := range live {
-		t, err := targetOf(d.Subject, d.Route)
-		if err != nil {
-			continue // the guard lets none through
-		}
-		order = append(order, int32(len(all)))
-		all = append(all, Entry{Decision: d.ID, Prefix: t.Prefix, Subject: t.Subject, Route: t.Route,
-			Action: d.Action, Rate: d.Rate, Burst: d.Burst, Until: d.Expires, Why: d.Why})
-		if d.Subject.Kind == "class" {
-			all[len(all)-1].Spare = spare
+		if e, ok := entryOf(d, spare); ok {
+			order = append(order, int32(len(all)))
+			all = append(all, e)
 		}
 	}
 	slices.SortFunc(order, func(i, j int32) int {
@@ -80,10 +74,18 @@ func compareTargets(a, b Target) int {
 		strings.Compare(a.Subject.Kind, b.Subject.Kind), strings.Compare(a.Subject.Value, b.Subject.Value), strings.Compare(a.Route, b.Route))
 }
 
-// fitting is what of the wanted entries one gateway holds.
+// fitting is what of the wanted entries one gateway holds; the same memory where that is
+// all of them.
 func fitting(gw Gateway, want []Entry) []Entry {
-	out := make([]Entry, 0, len(want))
-	for _, e := range want {
+	n := 0
+	for n < len(want) && fit(gw, want[n].Target(), want[n].Action) == want[n].Action {
+		n++
+	}
+	if n == len(want) {
+		return want
+	}
+	out := append(make([]Entry, 0, len(want)), want[:n]...)
+	for _, e := range want[n:] {
 		if a := fit(gw, e.Target(), e.Action); a != "" {
 			e.Action = a
 			out = append(out, e)

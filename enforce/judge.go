@@ -125,7 +125,7 @@ func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, propose
 		return nil
 	}
 	d := e.draft(w, action, route, now)
-	if _, done, err := e.ledger.Decision(ctx, d.ID); err != nil || done || e.mem.open[d.ID] != nil {
+	if done, err := e.made(ctx, &d, w.rec); err != nil || done {
 		return err // it was made before and has ended, or a person released it
 	}
 	if proposed != nil && stronger(action, proposed.Action) {
@@ -147,6 +147,17 @@ func (e *Enforcer) decide(ctx context.Context, b *batch, w wanted, live, propose
 		e.approve(b, &d, live, policyName, code, why, now)
 	}
 	return nil
+}
+
+// made reports whether there is or was such a decision, and that there is one now.
+func (e *Enforcer) made(ctx context.Context, d *Decision, rec *Record) (bool, error) {
+	fresh := rec.fresh
+	rec.fresh = false
+	if e.mem.open[d.ID] != nil || fresh {
+		return e.mem.open[d.ID] != nil, nil
+	}
+	_, done, err := e.ledger.Decision(ctx, d.ID)
+	return done, err
 }
 
 func (e *Enforcer) draft(w wanted, action Action, route string, now time.Time) Decision {

@@ -113,7 +113,7 @@ func scanCounted(r *sql.Rows) (c Counted, err error) {
 }
 
 // remembered tells of which of the subjects of a kind anything is remembered that record
-// would return.
+// would return, or any other decision.
 func (l *Ledger) remembered(ctx context.Context, kind string, values []string) (map[string]bool, error) {
 	of := map[string]string{} // as stored, hidden or not
 	known := map[string]bool{}
@@ -130,7 +130,7 @@ func (l *Ledger) remembered(ctx context.Context, kind string, values []string) (
 			args = append(args, v)
 		}
 		list := `(?` + strings.Repeat(`, ?`, len(chunk)-1) + `)`
-		for _, from := range [...]string{`counted WHERE kind = ? AND value IN ` + list, `decisions WHERE kind = ? AND value IN ` + list + ` AND offended = 1`} {
+		for _, from := range [...]string{`counted WHERE kind = ? AND value IN ` + list, `decisions WHERE kind = ? AND value IN ` + list} {
 			found, err := collect(ctx, l.r, `SELECT DISTINCT value FROM `+from, args, func(r *sql.Rows) (v string, err error) { return v, r.Scan(&v) })
 			if err != nil {
 				return nil, fmt.Errorf("enforce: read who is remembered: %w", err)

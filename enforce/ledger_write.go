@@ -16,7 +16,7 @@ import (
 // to, nor a command without its effect.
 type batch struct {
 	decisions map[string]Decision
-	offended  map[string]bool // decision id → counts as an offence from now on, or no longer
+	offended  map[string]bool // id of one of them → counts as an offence from now on, or no longer
 	changes   []changeRow
 	counted   map[countedKey]Counted
 	forgiven  []detect.Subject
@@ -114,28 +114,28 @@ func decisionArgs(d Decision) []any {
 }
 
 func (b *batch) writeDecisions(ctx context.Context, tx *sql.Tx) error {
-	rows := make([]Decision, 0, len(b.decisions))
-	for _, d := range b.decisions {
-		rows = append(rows, d)
+	var same, said []Decision // those of which offended stays as it is, and the others
+	for id, d := range b.decisions {
+		if _, ok := b.offended[id]; ok {
+			said = append(said, d)
+		} else {
+			same = append(same, d)
+		}
 	}
-	err := each(ctx, tx, `INSERT INTO decisions (`+decisionColumns+`, offended)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)
-		ON CONFLICT (id) DO UPDATE SET action = excluded.action, rate = excluded.rate, burst = excluded.burst,
-		  state = excluded.state, reason = excluded.reason, code = excluded.code, rule = excluded.rule,
-		  findings = excluded.findings, score = excluded.score, why = excluded.why, collateral = excluded.collateral,
-		  people = excluded.people, good = excluded.good, created = excluded.created, expires = excluded.expires,
-		  pushed_at = excluded.pushed_at, checked = excluded.checked, trigger_at = excluded.trigger_at`,
-		rows, decisionArgs)
-	if err != nil {
+	if err := each(ctx, tx, writeDecision, same, func(d Decision) []any { return append(decisionArgs(d), false) }); err != nil {
 		return err
 	}
-	ids := make([]string, 0, len(b.offended))
-	for id := range b.offended {
-		ids = append(ids, id)
-	}
-	return each(ctx, tx, `UPDATE decisions SET offended = ? WHERE id = ?`, ids,
-		func(id string) []any { return []any{b.offended[id], id} })
+	return each(ctx, tx, writeDecision+`, offended = excluded.offended`, said,
+		func(d Decision) []any { return append(decisionArgs(d), b.offended[d.ID]) })
 }
+
+const writeDecision = `INSERT INTO decisions (` + decisionColumns + `, offended)
+	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	ON CONFLICT (id) DO UPDATE SET action = excluded.action, rate = excluded.rate, burst = excluded.burst,
+	  state = excluded.state, reason = excluded.reason, code = excluded.code, rule = excluded.rule,
+	  findings = excluded.findings, score = excluded.score, why = excluded.why, collateral = excluded.collateral,
+	  people = excluded.people, good = excluded.good, expires = excluded.expires,
+	  pushed_at = excluded.pushed_at, checked = excluded.checked, trigger_at = excluded.trigger_at`
 
 func (b *batch) writeChanges(ctx context.Context, tx *sql.Tx) error {
 	return each(ctx, tx, `INSERT INTO changes (decision, n, at, who, from_state, to_state, why)

@@ -3,6 +3,7 @@ package enforce
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,7 @@ import (
 )
 
 const (
-	judgedAtOnce   = 256 // findings per transaction
+	judgedAtOnce   = 1024 // findings per transaction: of larger ones each costs less
 	commandsAtOnce = 100
 	// backlogAtStart is how far back stored findings are looked at after a start.
 	// It covers the time between a finding's save and its judgement, and an
@@ -135,6 +136,7 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 		e.failed(ctx, err)
 		return
 	}
+	e.changed(b)
 	e.metered(b)
 	e.say("ledger", "")
 	if len(findings) == judgedAtOnce || len(commands) > 0 {
@@ -143,17 +145,15 @@ func (e *Enforcer) step(ctx context.Context, settle bool) {
 	if len(b.decisions) > 0 || settle {
 		e.watchList(ctx, now)
 	}
-	if e.mem.loaded && (settle || len(e.mem.open) < publishAlways) {
+	if e.mem.loaded {
 		e.publish("")
 	}
 }
 
 // What is done about all decisions at once takes time where they are many. It is done
-// again at once only as long as that costs little of it.
-const (
-	rest          = 4    // times as long as it took is nothing done
-	publishAlways = 1024 // open decisions; above it Health is as of the last poll
-)
+// again at once only as long as that costs little of it: rest times as long as it took is
+// nothing done.
+const rest = 4
 
 // tidy does for the journal what it asks of its leader.
 func (e *Enforcer) tidy(ctx context.Context) error {
@@ -225,18 +225,7 @@ func (e *Enforcer) push() {
 	began := e.now()
 	defer func() { e.pushCost = e.now().Sub(began) }()
 	m.gen++
-	live := m.inForce()
-	for _, d := range live {
-		if m.since[d.ID] == 0 {
-			m.since[d.ID] = m.gen
-		}
-	}
-	for id, gen := range m.leaving {
-		if gen == 0 {
-			m.leaving[id] = m.gen
-		}
-	}
-	want := entries(live, e.guard.spared(m.allows, began.UnixNano()))
+	want := m.pending(e.guard.spared(m.allows, began.UnixNano()))
 	for _, p := range e.pushers {
 		p.give(push{gen: m.gen, want: fitting(p.gw, want)}, m.urgent)
 	}
@@ -279,7 +268,9 @@ func (e *Enforcer) reconcile(ctx context.Context) {
 	if err := e.ledger.write(ctx, b); err != nil {
 		e.mem.loaded = false
 		e.failed(ctx, err)
+		return
 	}
+	e.changed(b)
 }
 
 // catchUp asks the store for findings that were left out of the queue. Those
@@ -324,9 +315,12 @@ func (e *Enforcer) watchList(ctx context.Context, now time.Time) {
 	if now.Sub(e.watchedAt) < rest*e.watchCost {
 		return // the next poll asks again
 	}
+	if !e.mem.unwatched && len(e.mem.linger) == 0 {
+		return
+	}
+	e.mem.unwatched = false
 	began := e.now()
 	defer func() { e.watchedAt = e.now(); e.watchCost = e.watchedAt.Sub(began) }()
-	e.tracker.set(e.mem.inForce())
 	follows := e.ledger.cluster.follows()
 	if e.watch == nil && !follows {
 		return
@@ -367,12 +361,9 @@ func (e *Enforcer) watchList(ctx context.Context, now time.Time) {
 // publish refreshes what Health returns.
 func (e *Enforcer) publish(store string) {
 	h := Health{
-		States: map[State]int{}, Panic: e.mem.panics, Breaker: e.breaker(), Recent: len(e.mem.recent),
+		States: maps.Clone(e.mem.states), Panic: e.mem.panics, Breaker: e.breaker(), Recent: len(e.mem.recent),
 		Lag: e.inputs().Lag, Store: store, Watched: len(e.mem.watched),
 		Gateways: slices.Clone(e.mem.gateways),
-	}
-	for _, d := range e.mem.open {
-		h.States[d.State]++
 	}
 	for i := range h.Gateways {
 		h.Gateways[i].Behind = h.Gateways[i].acked < e.mem.gen || e.mem.dirty

@@ -24,10 +24,12 @@ type memory struct {
 	recent    []int64 // when the policy put decisions in force, within the last minute
 	live      int     // decisions in force
 	good      int64   // successful requests of the shared subjects in force
+	derived           // what is kept of the open decisions
 
 	gen      uint64             // of the newest push
 	since    map[string]uint64  // decision id → first push that held it
 	leaving  map[string]uint64  // over, but not yet off the gateways → first push without it; 0 = none yet
+	left     []string           // those that a step found to be over
 	early    map[string]Holding // what the log said before every gateway had answered
 	gateways []GatewayHealth
 	dirty    bool // the gateways should hold something else than the newest push
@@ -83,6 +85,9 @@ func (e *Enforcer) load(ctx context.Context, now time.Time) error {
 	if err := e.loadWatched(ctx, now); err != nil {
 		return err
 	}
+	m.deriveAll()
+	m.left = nil
+	e.tracker.set(m.inForce())
 	m.loaded, m.dirty = true, true
 	return nil
 }
@@ -151,13 +156,7 @@ func (m *memory) on(s detect.Subject) (live, proposed *Decision) {
 // kept up to date by those who make and end them; all adds it up anew.
 func (m *memory) count(now time.Time, all bool) {
 	if all {
-		m.live, m.good = 0, 0
-		for _, d := range m.open {
-			if d.State.Live() {
-				m.live++
-				m.good += shared(detect.Standing{Successes: d.Good, People: d.People})
-			}
-		}
+		m.live, m.good = m.derived.live, m.derived.good
 	}
 	minute := now.Add(-time.Minute).UnixNano()
 	m.recent = slices.DeleteFunc(m.recent, func(at int64) bool { return at <= minute })
@@ -209,7 +208,7 @@ func (e *Enforcer) strangers(ctx context.Context, fs []detect.Finding) error {
 		}
 		for _, v := range values {
 			if s := (detect.Subject{Kind: kind, Value: v}); !known[v] {
-				e.mem.records.Add(s, &Record{Subject: s})
+				e.mem.records.Add(s, &Record{Subject: s, fresh: true})
 			}
 		}
 	}

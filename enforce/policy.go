@@ -46,6 +46,8 @@ type Record struct {
 	Offences int       // highest offence of its decisions that were in force
 	Offended int64     // trigger of the newest of them
 	Served   int64     // when the last of them was out of force
+
+	fresh bool // the ledger holds no decision on it at all
 }
 
 // recordMax bounds the findings remembered of one subject. Above it the

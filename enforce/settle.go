@@ -42,9 +42,7 @@ func (e *Enforcer) held(b *batch, d *Decision, h Holding, now time.Time) {
 func (e *Enforcer) settle(b *batch, now time.Time) {
 	acked, failing := e.acked()
 	lag := e.inputs().Lag
-	for _, d := range e.sorted(func(d *Decision) bool {
-		return d.Expires <= now.UnixNano() || d.State == Approved || d.State == Proposed && d.Code == CodeLag
-	}) {
+	for _, d := range e.mem.unsettled(b, now.UnixNano()) {
 		switch {
 		case d.Expires <= now.UnixNano():
 			e.expire(b, d, acked, failing, now)
@@ -78,6 +76,7 @@ func (e *Enforcer) expire(b *batch, d *Decision, acked uint64, failing string, n
 	switch {
 	case !leaving:
 		e.mem.leaving[d.ID] = 0
+		e.mem.left = append(e.mem.left, d.ID)
 		e.mem.dirty = true
 	case gen != 0 && gen <= acked, len(e.pushers) == 0:
 		e.end(b, d, Expired, policyName, "", "its time was over", now)

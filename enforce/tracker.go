@@ -18,7 +18,8 @@ type tracker struct {
 	byID     map[string]*track
 	byPrefix map[netip.Prefix]*track
 	byName   map[detect.Subject]*track // subjects of other kinds
-	bits     [2][]int                  // prefix lengths in use, of IPv4 and IPv6, the narrowest first
+	used     [2][129]int               // prefixes of each length, of IPv4 and IPv6
+	bits     [2][]int                  // the lengths that are in use, the narrowest first
 	changed  map[string]Holding
 }
 
@@ -31,39 +32,97 @@ func newTracker(cfg VerifyConfig) *tracker {
 func (t *tracker) set(live []*Decision) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	byID := make(map[string]*track, len(live))
-	clear(t.byPrefix)
-	clear(t.byName)
-	t.bits = [2][]int{}
+	stays := make(map[string]bool, len(live))
 	for _, d := range live {
-		target, err := targetOf(d.Subject, d.Route)
-		if err != nil || d.Action == Challenge {
-			continue // no gateway holds it; or the log does not tell what a challenge led to
-		}
-		tr := t.byID[d.ID]
-		if tr == nil {
-			tr = &track{cfg: t.cfg, held: d.State == Verified}
-			if d.State == Verified || d.State == NotEnforced {
-				tr.holding = Holding{State: d.State, Code: d.Code, Why: d.Reason}
-			}
-		}
-		tr.d = *d
-		byID[d.ID] = tr
-		p := target.Prefix
-		if !p.IsValid() {
-			t.byName[d.Subject] = tr
-			continue
-		}
-		t.byPrefix[p] = tr
-		f := family(p.Addr())
-		if !slices.Contains(t.bits[f], p.Bits()) {
-			t.bits[f] = append(t.bits[f], p.Bits())
+		stays[d.ID] = true
+	}
+	for id := range t.byID {
+		if !stays[id] {
+			t.drop(id)
 		}
 	}
-	for f := range t.bits {
+	for _, d := range live {
+		t.put(d)
+	}
+}
+
+// level does the same for the decisions with these ids alone; find is the one in force by
+// its id, nil if it is not.
+func (t *tracker) level(ids []string, find func(id string) *Decision) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		if d := find(id); d != nil {
+			t.put(d)
+		} else {
+			t.drop(id)
+		}
+	}
+}
+
+// put follows a decision, or takes in what changed of it: never whom it hits, which its id
+// is made of.
+func (t *tracker) put(d *Decision) {
+	if tr := t.byID[d.ID]; tr != nil {
+		tr.d = followedOf(d)
+		return
+	}
+	target, err := targetOf(d.Subject, d.Route)
+	if err != nil || d.Action == Challenge {
+		return // no gateway holds it; or the log does not tell what a challenge led to
+	}
+	tr := &track{cfg: &t.cfg, d: followedOf(d), held: d.State == Verified, subject: d.Subject, prefix: target.Prefix}
+	if d.State == Verified || d.State == NotEnforced {
+		tr.holding = Holding{State: d.State, Code: d.Code, Why: d.Reason}
+	}
+	t.byID[d.ID] = tr
+	p := target.Prefix
+	if !p.IsValid() {
+		t.byName[d.Subject] = tr.among(t.byName[d.Subject])
+		return
+	}
+	first := t.byPrefix[p]
+	t.byPrefix[p] = tr.among(first)
+	if first == nil {
+		t.uses(p, 1)
+	}
+}
+
+// drop follows a decision no longer.
+func (t *tracker) drop(id string) {
+	tr := t.byID[id]
+	if tr == nil {
+		return
+	}
+	delete(t.byID, id)
+	if p := tr.prefix; p.IsValid() {
+		if left := tr.without(t.byPrefix[p]); left != nil {
+			t.byPrefix[p] = left
+		} else {
+			delete(t.byPrefix, p)
+			t.uses(p, -1)
+		}
+		return
+	}
+	if left := tr.without(t.byName[tr.subject]); left != nil {
+		t.byName[tr.subject] = left
+	} else {
+		delete(t.byName, tr.subject)
+	}
+}
+
+// uses counts a prefix more or less of its length.
+func (t *tracker) uses(p netip.Prefix, more int) {
+	f := family(p.Addr())
+	n := &t.used[f][p.Bits()]
+	*n += more
+	switch {
+	case *n == 1 && more == 1:
+		t.bits[f] = append(t.bits[f], p.Bits())
 		slices.SortFunc(t.bits[f], func(a, b int) int { return b - a })
+	case *n == 0:
+		t.bits[f] = slices.DeleteFunc(t.bits[f], func(b int) bool { return b == p.Bits() })
 	}
-	t.byID = byID
 }
 
 func family(a netip.Addr) int {
@@ -81,10 +140,10 @@ func (t *tracker) saw(s detect.Sightings) bool {
 	if s.Subject == (detect.Subject{}) {
 		tr = t.find(s.Client.Unmap().WithZone(""))
 	}
-	if tr == nil || tr.d.Route != "" && tr.d.Route != s.Route || !tr.see(s) {
+	if tr == nil || tr.d.route != "" && tr.d.route != s.Route || !tr.see(s) {
 		return false
 	}
-	t.changed[tr.d.ID] = tr.holding
+	t.changed[tr.d.id] = tr.holding
 	return true
 }
 

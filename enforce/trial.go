@@ -73,11 +73,16 @@ func (t *Trial) Pass(ctx context.Context, at int64) error {
 		}
 		t.e.end(b, d, Expired, policyName, d.Code, why, t.at)
 	}
-	clear(t.e.mem.linger) // nobody watches
+	clear(t.e.mem.linger)         // nobody watches
+	clear(t.e.mem.roster.changed) // and nothing is pushed
 	if b.empty() {
 		return nil
 	}
-	return t.e.ledger.write(ctx, b)
+	if err := t.e.ledger.write(ctx, b); err != nil {
+		return err
+	}
+	t.e.changed(b)
+	return nil
 }
 
 func (t *Trial) step(ctx context.Context) error {

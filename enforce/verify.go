@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -25,14 +26,55 @@ const keysMax = 16
 // windows and looks at two of them, the running one and the one before, so that
 // an old leak is forgotten once the decision holds again.
 type track struct {
-	cfg     VerifyConfig
-	d       Decision
+	cfg     *VerifyConfig
+	d       followed
 	held    bool  // a denial was seen at any time
 	epoch   int64 // number of the running window
 	now     tally
 	before  tally
 	holding Holding
 	seen    int64 // log time of the newest request that counted
+
+	subject detect.Subject
+	prefix  netip.Prefix // invalid where the subject is no address
+	next    *track       // of another decision that hits the same
+}
+
+// followed is what counts of a decision.
+type followed struct {
+	id, route         string
+	action            Action
+	rate              float64
+	burst             int
+	pushedAt, expires int64
+	trigger           int64
+}
+
+func followedOf(d *Decision) followed {
+	return followed{id: d.ID, route: d.Route, action: d.Action, rate: d.Rate, burst: d.Burst, pushedAt: d.PushedAt, expires: d.Expires, trigger: d.Trigger}
+}
+
+// among puts a track into those that hit the same, of which the first counts: that of the
+// greatest id. It returns the first.
+func (t *track) among(first *track) *track {
+	if first == nil || t.d.id > first.d.id {
+		t.next = first
+		return t
+	}
+	first.next = t.among(first.next)
+	return first
+}
+
+// without takes it out, and returns the first of the rest.
+func (t *track) without(first *track) *track {
+	switch first {
+	case nil:
+		return nil
+	case t:
+		return t.next
+	}
+	first.next = t.without(first.next)
+	return first
 }
 
 // deny is the status with which a gateway answers by this action.
@@ -49,13 +91,13 @@ func deny(a Action) uint16 {
 // see takes in requests of the subject, all of one second and alike, and
 // reports whether the verdict on the decision changed by them.
 func (t *track) see(s detect.Sightings) bool {
-	denied := s.Status == deny(t.d.Action)
+	denied := s.Status == deny(t.d.action)
 	switch {
-	case denied && s.Time < t.d.Trigger-int64(time.Second): // before the decision: the service itself denied it
+	case denied && s.Time < t.d.trigger-int64(time.Second): // before the decision: the service itself denied it
 		return false
-	case !denied && (t.d.PushedAt == 0 || s.First < t.d.PushedAt+int64(t.cfg.Grace)):
+	case !denied && (t.d.pushedAt == 0 || s.First < t.d.pushedAt+int64(t.cfg.Grace)):
 		return false // too early to tell
-	case !denied && t.d.Expires != 0 && s.Time > t.d.Expires-int64(time.Second):
+	case !denied && t.d.expires != 0 && s.Time > t.d.expires-int64(time.Second):
 		return false // it was over, by a gateway's own clock perhaps, and a log may have whole seconds
 	}
 	epoch := s.Time / int64(t.cfg.Window)
@@ -92,7 +134,7 @@ func (t *track) settled(ended bool) bool {
 	if t.holding.State != Verified || ended {
 		return false
 	}
-	if t.d.Action == Throttle {
+	if t.d.action == Throttle {
 		return float64(t.now.let.n) <= t.most()
 	}
 	return t.now.let.n == 0 && t.before.let.n == 0
@@ -114,7 +156,7 @@ func (t *track) turn(epoch int64) bool {
 }
 
 func (t *track) judge(ended bool) Holding {
-	if t.d.Action == Throttle {
+	if t.d.action == Throttle {
 		return t.judgeRate(ended)
 	}
 	return t.judgeDenied()
@@ -137,7 +179,7 @@ func (t *track) judgeDenied() Holding {
 // is generous (half above the rate, and the burst), since a gateway counts in
 // windows of its own.
 func (t *track) most() float64 {
-	return t.d.Rate*1.5*t.cfg.Window.Seconds() + float64(t.d.Burst)
+	return t.d.rate*1.5*t.cfg.Window.Seconds() + float64(t.d.burst)
 }
 
 // judgeRate compares what got through with what the throttle lets through.
@@ -151,15 +193,15 @@ func (t *track) judgeRate(ended bool) Holding {
 		return t.holds(&sum, "")
 	case ended:
 		return Holding{State: Verified, Why: fmt.Sprintf("holds: %d requests in %s, within the rate of %g a second",
-			t.before.let.n, t.cfg.Window, t.d.Rate)}
+			t.before.let.n, t.cfg.Window, t.d.rate)}
 	}
 	return Holding{}
 }
 
 func (t *track) holds(sum *tally, more string) Holding {
-	after := time.Duration(max(sum.denied.first-t.d.Trigger, 0)).Round(10 * time.Millisecond)
+	after := time.Duration(max(sum.denied.first-t.d.trigger, 0)).Round(10 * time.Millisecond)
 	return Holding{State: Verified, Why: fmt.Sprintf("holds: denied with %d%s, %s after the line that crossed the threshold (log time)%s",
-		deny(t.d.Action), onRoute(sum.routes(func(c count) bool { return c.denied.n > 0 })), after, more)}
+		deny(t.d.action), onRoute(sum.routes(func(c count) bool { return c.denied.n > 0 })), after, more)}
 }
 
 // leaks says why requests get through though the gateway took the decision.

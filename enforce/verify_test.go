@@ -102,7 +102,8 @@ func TestVerify(t *testing.T) {
 
 // verdicts are those that changed while requests were seen, in order.
 func verdicts(d Decision, looks []look) (string, *track) {
-	tr := &track{cfg: DefaultConfig().Verify, d: d}
+	cfg := DefaultConfig().Verify
+	tr := &track{cfg: &cfg, d: followedOf(&d)}
 	var states []string
 	for _, l := range looks {
 		if tr.see(l.sighting()) {
@@ -139,7 +140,8 @@ func TestTrackerFindsTheNarrowest(t *testing.T) {
 }
 
 func TestTallyIsBounded(t *testing.T) {
-	tr := &track{cfg: DefaultConfig().Verify, d: Decision{Action: Block, Trigger: base, PushedAt: base}}
+	cfg := DefaultConfig().Verify
+	tr := &track{cfg: &cfg, d: followed{action: Block, trigger: base, pushedAt: base}}
 	for i := range 1000 {
 		tr.see(look{3 + float64(i)/1000, 200, fmt.Sprint("/", i), ""}.sighting())
 	}
