@@ -75,6 +75,13 @@ func (r *realTopic) Read(ctx context.Context, from int64, limit int) (recs []jou
 		if err == nil {
 			err = res.Error
 		}
+		if err != nil && ctx.Err() == nil { // as who follows for real does: asked again
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
 		if err != nil {
 			return nil, from, err
 		}
