@@ -106,13 +106,12 @@ func capLine(line string) string {
 // Inspect is the full payload inspection of the event; asked for several times
 // it is done once.
 func (e *Env) Inspect(ev *ingest.Event) *inspect.Verdict {
-	if !e.w.inspected {
-		e.w.equip()
-		e.w.verdict = e.w.inspector.Look(ev, e.w.parts)
-		e.w.inspected = true
-	}
-	return &e.w.verdict
+	return e.w.look(ev)
 }
+
+// Attack is, at level two and during Observe of a suspicious event, what level one found
+// in it.
+func (e *Env) Attack() *Attack { return &e.w.attempt }
 
 // Probe says what is known of the event's path and agent from scanners.
 func (e *Env) Probe() Probe { return e.w.probed }

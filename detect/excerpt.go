@@ -10,9 +10,10 @@ import (
 
 // excerpt is what level two reads of one request.
 type excerpt struct {
-	ev    ingest.Event
-	need  Concern
-	known Standing // of its client
+	ev     ingest.Event
+	need   Concern
+	known  Standing // of its client
+	attack Attack   // where need has Suspicious
 }
 
 // in reports whether the credentials were not refused.
@@ -62,6 +63,9 @@ func (x *excerpt) code(k *window.Codec) {
 	k.U64(&ev.Pos.File)
 	k.I64(&ev.Pos.Offset)
 	k.String(&ev.Line)
+	if need&uint16(Suspicious) != 0 {
+		x.attack.code(k)
+	}
 	x.need, ev.Kind, ev.Class, ev.Crawler, ev.Flags = Concern(need), ingest.RouteKind(kind), ingest.AgentClass(class), ingest.Crawler(crawler), ingest.Flags(flags)
 }
 

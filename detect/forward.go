@@ -108,7 +108,7 @@ func (f *forwarder) excerpt(x *excerpt) {
 		by.parties(&x.ev, x.in(), func(p *party) {
 			out := *x
 			out.ev.Line = ""
-			if f.shows(&x.ev, shownKey{p.k, x.need}) {
+			if x.need&Suspicious != 0 || f.shows(&x.ev, shownKey{p.k, x.need}) { // which attacks are evidence the route's norm tells
 				if !redacted {
 					line, redacted = capLine(f.cfg.Redact(capLine(line))), true
 				}

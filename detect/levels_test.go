@@ -258,6 +258,7 @@ func TestLevelsAgree(t *testing.T) {
 func TestLevelsSubjects(t *testing.T) {
 	ev := refused(start, "192.0.2.77")
 	ev.User, ev.Consumer, ev.Key, ev.ASN, ev.Target = "ann", "shop", "key:1", 64496, "/login?x=' OR 1=1--"
+	ev.BytesOut = detect.TellingBytes // else level two is not told
 	in, six := ev, plain(start+1, "2001:db8:1:2::3")
 	in.Status, in.Session, in.Time = 204, "sess:9", ev.Time+1e9
 	six.Status, six.Agent = 503, ""

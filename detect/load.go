@@ -18,7 +18,8 @@ const LoadSeconds = 10
 type Load struct {
 	Bucket  int64 // first second of the bucket, a multiple of LoadSeconds
 	Clients window.Crowd
-	Pick    Pick // one of its lines, if there are more than a few; with its secrets
+	Pick    Pick    // one of its lines, if there are more than a few; with its secrets
+	Answers Answers // of a route, if a detector asks; without those to attacks
 	Rollup
 }
 
@@ -38,6 +39,7 @@ type Loader interface {
 func (l *Load) add(from *Load) {
 	l.Clients.Merge(&from.Clients)
 	l.Pick.Merge(&from.Pick)
+	l.Answers.Merge(&from.Answers)
 	addRollup(&l.Rollup, &from.Rollup)
 }
 
@@ -108,12 +110,15 @@ type tallies struct {
 	net  map[netip.Prefix]*tally
 	uses *uses // nil: nobody asks
 
+	answers bool // whether a detector asks how large and late a route's are
+
 	lapses lapses  // nil: nobody asks
 	hits   hits    // nil: nobody asks
 	cfg    *Config // whose seed picks lines
 }
 
-func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {
+// add takes in a request. usual says that its answer may teach what the route's are like.
+func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer, usual bool) {
 	id := ev.RouteID
 	for int(id) >= len(t.byID) {
 		t.byID = append(t.byID, make([]tally, 64)...)
@@ -128,6 +133,9 @@ func (t *tallies) add(ev *ingest.Event, sec int64, hash uint64, kind answer) {
 		*x = tally{route: routeName(ev), l: Load{Bucket: bucket}} // number 0 is shared by many
 	}
 	x.l.count(ev, hash, kind)
+	if usual && t.answers {
+		x.l.Answers.see(ev)
+	}
 	if rank, asked := Rank(t.cfg.Seed, &ev.Pos, pickLoad); asked && kind != denied {
 		x.l.Pick.see(ev, rank)
 	}
@@ -276,6 +284,9 @@ func codeLoad(k *window.Codec, key *loadKey, l *Load) {
 	l.Bucket = key.bucket
 	l.Clients.Code(k)
 	l.Pick.Code(k)
+	if key.by == ByRoute {
+		l.Answers.Code(k)
+	}
 	codeFigures(k, &l.Rollup)
 }
 

@@ -30,11 +30,11 @@ type PartialKind uint8
 
 // The kinds of partials. Others were those of versions that were not released.
 const (
-	ExcerptPartial PartialKind = 4 // a request, for one subject it concerns
-	LoadPartial    PartialKind = 6 // a Load of a route, a system or all traffic, to be added up; hash 0
-	UsePartial     PartialKind = 7 // a Use of an identity, to be added up
-	LapsePartial   PartialKind = 8 // a Lapse of a route, to be added up
-	HitPartial     PartialKind = 9 // a Hit of a route by a client; hash 0
+	ExcerptPartial PartialKind = 10 // a request, for one subject it concerns
+	LoadPartial    PartialKind = 11 // a Load of a route, a system or all traffic, to be added up; hash 0
+	UsePartial     PartialKind = 7  // a Use of an identity, to be added up
+	LapsePartial   PartialKind = 8  // a Lapse of a route, to be added up
+	HitPartial     PartialKind = 9  // a Hit of a route by a client; hash 0
 )
 
 const partialsVersion = 1

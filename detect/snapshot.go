@@ -25,7 +25,7 @@ type Snapshot struct {
 
 // stateVersion is raised when the layout of the state changes; a snapshot of
 // another version is refused rather than misread.
-const stateVersion = 6
+const stateVersion = 7
 
 // Snapshot waits for the workers and cuts.
 func (e *Engine) Snapshot() Snapshot {

@@ -60,7 +60,7 @@ const (
 	Any         Concern = 1 << iota // every event
 	Refused                         // credentials refused: 401, or a client error on a login or token route
 	ClientError                     // 4xx
-	Suspicious                      // the first pass of the payload inspection cannot call it harmless
+	Suspicious                      // the first pass of the payload inspection cannot call it harmless; at level two: an attack whose answer may tell something, see Attack
 	Probing                         // a path or agent known from scanners
 	Credentials                     // takes credentials: on a login, token or reset route, or refused
 	ServerError                     // 5xx

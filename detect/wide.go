@@ -121,7 +121,7 @@ func (w *wide) excerpt(x *excerpt) {
 
 func (l *level) observe(x *excerpt, p *party) {
 	s := l.slot(p, x.ev.Time/1e9)
-	l.known = x.known
+	l.known, l.attempt = x.known, x.attack
 	for _, r := range l.byNeed[x.need&^(Any|Lapsing)] {
 		l.live[r].Observe(&x.ev, s)
 	}

@@ -34,6 +34,7 @@ type worker struct {
 	upper    upper
 	out      excerpt              // on its way to level two
 	known    Standing             // of the client of the excerpt at hand, at level two
+	attempt  Attack               // what the inspection found in it, likewise
 	wants    Concern              // of which events level two wants an excerpt
 	byNeed   [2 * Leaking][]uint8 // which rules want an event with these concerns, Lapsing left out
 	byLapse  []uint8              // which want one for Lapsing
@@ -140,6 +141,7 @@ func (w *worker) choose(rules []RuleConfig) {
 			}
 			switch by {
 			case ByRoute, ByGlobal:
+				w.counted.answers = w.counted.answers || r.Spec.Concern&Suspicious != 0
 				if r.Spec.Concern&Hits != 0 && w.counted.hits == nil {
 					w.counted.hits = hits{}
 				}
@@ -212,7 +214,7 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	c := &sh.clients[s]
 	w.probed = w.prober.look(ev)
 	if w.watches(c) && w.sighted(ev) {
-		w.counted.add(ev, sec, h, denied)
+		w.counted.add(ev, sec, h, denied, false)
 		return // our own answer is not the client's offence
 	}
 	if ev.Status < 400 && ev.Status >= 100 {
@@ -225,11 +227,16 @@ func (w *worker) observe(ev *ingest.Event, k key, h uint64, t timing) {
 	if need&odd != 0 && c.heat < 254 {
 		c.heat++
 	}
-	w.count(ev, sec, h, k, need)
-	if need&w.wants != 0 {
-		w.excerpt(ev, c, need)
-	}
 	w.inspected = false
+	attack := need&w.wants&Suspicious != 0 && w.attacks(ev)
+	w.count(ev, sec, h, k, need, !attack)
+	up := need
+	if !attack || !telling(ev) {
+		up &^= Suspicious // level two is told of attacks whose answer may tell something
+	}
+	if up&w.wants != 0 {
+		w.excerpt(ev, c, up)
+	}
 	if w.holds {
 		w.request = w.prober.request(ev, w.probed.AgentHash)
 	}
@@ -261,16 +268,19 @@ func (w *worker) excerpt(ev *ingest.Event, c *client, need Concern) {
 	if need&Fresh != 0 {
 		w.out.known.Since = 0
 	}
+	if need&Suspicious != 0 {
+		w.out.attack = w.attack(ev)
+	}
 	w.upper.excerpt(&w.out)
 }
 
-// count adds the request to the figures.
-func (w *worker) count(ev *ingest.Event, sec int64, h uint64, client key, need Concern) {
+// count adds the request to the figures. usual says that its answer may teach what is.
+func (w *worker) count(ev *ingest.Event, sec int64, h uint64, client key, need Concern, usual bool) {
 	kind := answered
 	if need&Refused != 0 {
 		kind = refused
 	}
-	w.counted.add(ev, sec, h, kind)
+	w.counted.add(ev, sec, h, kind, usual)
 	if w.counted.uses != nil {
 		w.counted.uses.add(ev, sec, client, w.probed.AgentHash, need)
 	}
@@ -283,7 +293,7 @@ func (w *worker) count(ev *ingest.Event, sec int64, h uint64, client key, need C
 // their payload is still inspected, at the earliest second that is open.
 func (w *worker) belated(ev *ingest.Event, k key, h uint64) {
 	sec := w.closed + 1
-	w.counted.add(ev, sec, h, answered)
+	w.counted.add(ev, sec, h, answered, false)
 	if !w.inspect || w.closed == 0 {
 		return
 	}

@@ -85,6 +85,9 @@ func scene(kind string, client, i int, at int64) ingest.Event {
 		if i%2 == 0 {
 			ev.Target = "/items?q=%3Cb%3E&z=${7*7}"
 		}
+		if i%3 == 0 { // an answer that stands out among those of the route
+			ev.BytesOut, ev.Duration = 40_000, int64(i%2)*3e9
+		}
 	}
 	return ev
 }

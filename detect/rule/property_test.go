@@ -59,6 +59,8 @@ func small(name string, cfg any) {
 		setInt(cfg, "Refused", 4)
 	case "scanner":
 		setInt(cfg, "Points", 20)
+	case "injection-answer":
+		setInt(cfg, "Answers", 20)
 	case "scanner-network":
 		setInt(cfg, "Clients", 3)
 		setInt(cfg, "Points", 16)
