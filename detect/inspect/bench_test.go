@@ -84,7 +84,7 @@ var heavy = []string{
 	"a", "'", "\"'", "(", ")(", "<a ", "<", "<a onx", "${", "${a:", "{{", "../", "..", "/./", "%25", "%2525", "%u0027", "&#39;", "\\x41",
 	"or ", "1 or ", " or 1=", "case ", "(case when ", "union select ", "select 1,", "select ", ";", ";id", "|cat ", "`", "$(", "$a", "'a", "/*", "--", "\n", "\r\nx-",
 	"sleep(", "eval(", "system('", "print(", "http://", "=", "onx=", "[$", "{\"$", "__proto__", "constructor", "alert(", "alert(1)", "0x2e", "() {", "()", "&&", "a=1&", "xAxA",
-	"ascii(", "md5('", "<!entity", "<!doctype ", ")(a=", "char(", "' or ", "' or '", "cat /etc/", "@", "not ", "-", "||", "concat(", "$where", ":{s:", "\x80", "\xc0\xaf", "\x00a", "${${",
+	"ascii(", "md5('", "<!entity", "<!doctype ", ")(a=", "char(", "' or ", "' or '", "cat /etc/", "@", "not ", "-", "||", "concat(", "$where", ":{s:", "dropcount(/*)=1", "//*/*", "\x80", "\xc0\xaf", "\x00a", "${${",
 }
 
 func heavyTarget(unit string, n int) string {

@@ -91,8 +91,28 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 	for i := 0; i < len(b); {
 		ch := b[i]
 		switch {
+		case !undone[ch]:
 		case ch >= 'A' && ch <= 'Z':
 			ch += 32
+		case ch == 0xC0 || ch == 0xC1: // as foldUTF8 does, for floods of them
+			if i+1 < len(b) && b[i+1]&0xC0 == 0x80 {
+				c.flags |= sawOverlong
+				ch = lower(ch&1<<6 | b[i+1]&0x3F)
+				if ch == 0 {
+					c.flags |= sawNUL
+				}
+				b[n] = ch
+				n++
+				i += 2
+				changed = true
+				continue
+			}
+			if out, used := c.foldUTF8(b[i:]); used > 0 {
+				n += copy(b[n:], out.b[:out.n])
+				i += used
+				changed = true
+				continue
+			}
 		case ch == '%' || ch == '&' || ch == '\\' || ch >= 0xC0:
 			out, used := c.escape(b[i:])
 			if used > 0 {
@@ -112,6 +132,15 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 	}
 	return n, changed
 }
+
+// undone are the bytes that pass may change; all others stay what they are.
+var undone = func() (t [256]bool) {
+	for i := range t {
+		b := byte(i)
+		t[i] = b >= 'A' && b <= 'Z' || b >= 0xC0 || containsByte("%&\\\x00\t\v\f\xa0", b)
+	}
+	return t
+}()
 
 // spelled is how many letters written as script escapes hide something: writers of JSON
 // escape brackets and what is not ASCII, never letters.

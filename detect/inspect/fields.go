@@ -1,6 +1,9 @@
 package inspect
 
-import "strings"
+import (
+	"strings"
+	"unsafe"
+)
 
 // splitTarget cuts a request target into path and query. An absolute-form
 // target (a proxy request) loses its scheme and host, which are no payload.
@@ -126,7 +129,7 @@ func (l *look) joined(prefix, query string) {
 		}
 		for _, known := range names[:n] {
 			if known == name {
-				l.field(prefix, name, ctxValue, values(query, name), true)
+				l.field(prefix, name, ctxValue, l.values(query, name), true)
 				return
 			}
 		}
@@ -135,20 +138,28 @@ func (l *look) joined(prefix, query string) {
 	}
 }
 
-// values joins the values of a name.
-func values(query, name string) string {
-	var out []byte
-	for rest := query; rest != ""; {
-		var field string
-		field, rest = cutField(rest)
-		if k, v := cutPair(field); k == name {
-			if out != nil {
-				out = append(out, ',')
-			}
-			out = append(out, v...)
+// values joins the values of a name. They are valid until the next call.
+func (l *look) values(query, name string) string {
+	out := l.joins[:0]
+	for i := 0; i < len(query); i++ { // at the beginning of a field
+		from := -1
+		if strings.HasPrefix(query[i:], name) && len(query) > i+len(name) && query[i+len(name)] == '=' {
+			i += len(name) + 1
+			from = i
 		}
+		for i < len(query) && query[i] != '&' {
+			i++
+		}
+		if from < 0 {
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, query[from:i]...)
 	}
-	return string(out)
+	l.joins = out
+	return unsafe.String(unsafe.SliceData(out), len(out))
 }
 
 // pair looks at one name=value. A field without '=' is a value without a name;

@@ -17,7 +17,7 @@ func (l *look) graphql() {
 		return
 	}
 	for _, w := range [...]string{"__schema", "__type("} {
-		i := bytes.Index(t, []byte(w))
+		i := l.find(w)
 		if i < 0 || w == "__schema" && !opens(t[i+len(w):]) {
 			continue
 		}

@@ -168,6 +168,7 @@ func objectAt(path []string, depth int) bool {
 func (l *look) xmlBody(s string) {
 	l.ev = l.ev[:0]
 	l.text = l.in.canon.decode(s, false, 1)
+	l.pairs.read(l.text)
 	l.patterns(ctxValue)
 	l.supporters()
 	l.settle("body", "")

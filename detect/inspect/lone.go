@@ -34,6 +34,9 @@ var gadgets = []string{"invokertransformer", "clonetransformer", "instantiatetra
 func (l *look) classNames() {
 	t := bytes.TrimSpace(l.text)
 	for _, g := range gadgets {
+		if !l.pairs.may(g) {
+			continue
+		}
 		if i := bytes.Index(t, []byte(g)); i >= 0 && bytes.IndexByte(t, ' ') < 0 {
 			l.add(deserial, 55, "names a class that chains of serialised objects are made of", i, i+len(g))
 			return
@@ -129,16 +132,17 @@ func (l *look) wrapped() {
 	if !l.seen.has('(') || !l.seen.any(")]}") {
 		return
 	}
-	out := l.loose[:0]
+	out, ends := l.loose[:0], true // whether a comment may still end
 	for i := 0; i < min(len(l.text), wrappedBytes); i++ {
 		switch b := l.text[i]; b {
 		case '\'', '"', '.', ' ', '\t', '\n', '[', ']', '{', '}', '0':
 		case '/':
-			if i+1 < len(l.text) && l.text[i+1] == '*' {
+			if ends && i+1 < len(l.text) && l.text[i+1] == '*' {
 				if e := bytes.Index(l.text[i+2:], []byte("*/")); e >= 0 {
 					i += e + 3
 					continue
 				}
+				ends = false
 			}
 			out = append(out, b)
 		default:
@@ -147,7 +151,7 @@ func (l *look) wrapped() {
 	}
 	l.loose = out
 	for _, name := range [...]string{"system", "exec", "passthru", "shell_exec", "popen", "assert", "phpinfo", "proc_open", "eval"} {
-		if i := bytes.Index(l.text, []byte(name)); i > 0 && i+len(name)+1 < len(l.text) && (l.text[i-1] == '"' || l.text[i-1] == '\'') && l.text[i+len(name)] == l.text[i-1] && l.text[i+len(name)+1] == '(' {
+		if i := l.find(name); i > 0 && i+len(name)+1 < len(l.text) && (l.text[i-1] == '"' || l.text[i-1] == '\'') && l.text[i+len(name)] == l.text[i-1] && l.text[i+len(name)+1] == '(' {
 			l.add(code, 55, "PHP that calls a function by its name in quotes", i-1, i+len(name)+8)
 			return
 		}

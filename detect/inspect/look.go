@@ -22,6 +22,7 @@ type look struct {
 	rawQuery string     // of the target that is looked at
 	plus     bool       // whether the current field was URL-encoded
 	seen     byteSet    // the bytes in it
+	pairs    pairs      // and which stand side by side
 	support  []evidence // signs that wait for another one
 	best     [classes]found
 
@@ -33,6 +34,7 @@ type look struct {
 	shell  []byte
 	divide int // what the weights of command lines are divided by, in prose
 	loose  []byte
+	joins  []byte // see values
 }
 
 // evidence is one sign of an attack in a field.
@@ -114,6 +116,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 		return
 	}
 	l.seen = bytesIn(l.text)
+	l.pairs.read(l.text)
 	l.patterns(ctx)
 	l.traversal(ctx)
 	l.lookups()

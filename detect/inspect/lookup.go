@@ -1,11 +1,14 @@
 package inspect
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // lookups resolves Log4j-style ${…} lookups from the inside out, so that
 // ${${lower:j}ndi:…} and ${${::-j}${::-n}…} read as the logger reads them.
 func (l *look) lookups() {
-	if !l.seen.has('$') || !bytes.Contains(l.text, []byte("${")) {
+	if !l.seen.has('$') || !l.holds("${") {
 		return
 	}
 	at := bytes.Index(l.text, []byte("${"))
@@ -49,7 +52,7 @@ const maxLookups = 16
 // resolve replaces lookups that yield a constant, in one pass with a stack of
 // open "${". It says how many it replaced.
 func (l *look) resolve(t []byte) (out []byte, nested int) {
-	l.loose = l.loose[:0]
+	l.loose = slices.Grow(l.loose[:0], len(t))
 	var open [maxLookups]int
 	depth := 0
 	for i := 0; i < len(t); i++ {

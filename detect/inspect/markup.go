@@ -23,7 +23,7 @@ func (l *look) markup(ctx context) {
 		l.attributes(lt)
 	}
 	if l.seen.has(':') {
-		whole := bytes.Contains(t, []byte("script:")) || bytes.Contains(t, []byte("data:"))
+		whole := l.holds("script:") || l.holds("data:")
 		if end := schemeAt(t, 0); end > 0 && (l.seen.any("(`") && !bare || whole && (t[0] != 'j' && t[0] != 'v' || l.seen.has('='))) {
 			l.add(xss, 30, "a script URL as the whole value", 0, end)
 		}

@@ -5,10 +5,10 @@ import "bytes"
 // names weighs what a parameter's name, or a path into an object, should not be.
 func (l *look) names(ctx context) {
 	t := l.text
-	if !l.seen.any("$_") && !bytes.Contains(t, []byte("prototype")) {
+	if !l.seen.any("$_") && !l.holds("prototype") {
 		return
 	}
-	if i := bytes.Index(t, []byte("[$")); i >= 0 && ctx == ctxName {
+	if i := l.find("[$"); i >= 0 && ctx == ctxName {
 		if op := operatorAt(t, i+1); op > 0 {
 			l.add(nosqli, 65, "a query operator as a parameter's key", i, op+1)
 		}
@@ -18,11 +18,11 @@ func (l *look) names(ctx context) {
 			l.add(nosqli, 55, "a query operator in brackets", 0, op+1)
 		}
 	}
-	if i := bytes.Index(t, []byte("__proto__")); i >= 0 {
+	if i := l.find("__proto__"); i >= 0 {
 		name := ctx == ctxName || i+9 < len(t) && (t[i+9] == '[' || t[i+9] == '.' || t[i+9] == '"' || t[i+9] == ']')
 		l.add(prototype, pick(name, 70, 20), "writes to an object's prototype", i, i+16)
 	}
-	if i := bytes.Index(t, []byte("constructor")); i >= 0 {
+	if i := l.find("constructor"); i >= 0 {
 		rest := bytes.TrimLeft(t[i+11:], `]["'.:{ `)
 		if bytes.HasPrefix(rest, []byte("prototype")) && len(rest) < len(t)-i-11 {
 			l.add(prototype, 65, "writes to an object's prototype", i, i+22)

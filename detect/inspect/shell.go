@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,7 +40,7 @@ func mustLoadCommands() map[string]command {
 // commands looks for command lines: behind separators, in substitutions, and
 // as the whole value.
 func (l *look) commands(ctx context) {
-	if l.seen.has('{') && bytes.Contains(l.text, []byte("()")) {
+	if l.seen.has('{') && l.holds("()") {
 		l.shellshock()
 	}
 	if ctx == ctxValue {
@@ -58,6 +59,9 @@ func (l *look) commands(ctx context) {
 	}
 	prose, row, ticks := inProse(t), table(t), 0
 	for n, i := 0, 0; i < len(t) && n < 64; i++ {
+		if !shellSeparators[t[i]] {
+			continue
+		}
 		if t[i] == '`' && (i == 0 || t[i-1] != '`') {
 			ticks++
 		}
@@ -80,9 +84,13 @@ func (l *look) unquote() {
 		l.shell = append(l.shell[:0], l.text...)
 		return
 	}
-	out := l.shell[:0]
 	t := l.text
+	out := slices.Grow(l.shell[:0], len(t))
 	for i := 0; i < len(t); i++ {
+		if !shellQuotes[t[i]] {
+			out = append(out, t[i])
+			continue
+		}
 		switch b := t[i]; b {
 		case '^':
 			continue
@@ -113,6 +121,17 @@ func (l *look) unquote() {
 		out = append(out, t[i])
 	}
 	l.shell = out
+}
+
+// shellQuotes are the bytes that unquote may drop, shellSeparators those that separator
+// looks at.
+var shellQuotes, shellSeparators = bytesOf("^'\"\\$"), bytesOf(";\n\r`|&$<>!")
+
+func bytesOf(set string) (t [256]bool) {
+	for i := range len(set) {
+		t[set[i]] = true
+	}
+	return t
 }
 
 // emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
@@ -321,7 +340,7 @@ func arguments(t []byte, i int) (int, shape) {
 // substitutions weighs $(…) and `…` that hold no known command.
 func (l *look) substitutions(ctx context) {
 	t := l.text
-	if i := bytes.Index(t, []byte("$(")); i >= 0 {
+	if i := l.find("$("); i >= 0 {
 		body := t[i+2 : min(len(t), i+64)]
 		if e := bytes.IndexByte(body, ')'); e > 0 && (alpha(body[0]) || body[0] == '`') && bytes.IndexByte(body[:e], '\'') < 0 && bytes.IndexByte(body[:e], '"') < 0 {
 			l.add(cmdi, 30, "a command substitution", i, i+e+3)
@@ -343,21 +362,22 @@ func (l *look) substitutions(ctx context) {
 // shellshock weighs the function definition that bash ran on import.
 func (l *look) shellshock() {
 	t := l.text
-	i := bytes.Index(t, []byte("()"))
-	for i >= 0 {
-		rest := bytes.TrimLeft(t[i+2:min(len(t), i+64)], " ")
-		if len(rest) > 1 && rest[0] == '{' {
-			rest = bytes.TrimLeft(rest[1:], " ")
-			ok := bytes.HasPrefix(rest, []byte(":;")) || bytes.HasPrefix(rest, []byte("_;")) || bytes.HasPrefix(rest, []byte(":")) && bytes.Contains(rest, []byte("};")) || bytes.HasPrefix(rest, []byte("_ ; } >"))
-			if ok || bytes.HasPrefix(rest, []byte("foo;")) || bytes.HasPrefix(rest, []byte("test;")) || bytes.HasPrefix(rest, []byte("ignored;")) || bytes.HasPrefix(rest, []byte("_; }")) {
-				l.addCertain(shellshock, 95, "a bash function definition in a value (CVE-2014-6271)", i, i+32, true)
-				return
-			}
+	for i := 0; i+1 < len(t); i++ {
+		if t[i] != '(' || t[i+1] != ')' {
+			continue
 		}
-		next := bytes.Index(t[i+2:], []byte("()"))
-		if next < 0 {
+		rest := bytes.TrimLeft(t[i+2:min(len(t), i+64)], " ")
+		if len(rest) < 2 || rest[0] != '{' {
+			continue
+		}
+		rest = bytes.TrimLeft(rest[1:], " ")
+		if len(rest) == 0 || !containsByte(":_fti", rest[0]) {
+			continue
+		}
+		ok := bytes.HasPrefix(rest, []byte(":;")) || bytes.HasPrefix(rest, []byte("_;")) || bytes.HasPrefix(rest, []byte(":")) && bytes.Contains(rest, []byte("};")) || bytes.HasPrefix(rest, []byte("_ ; } >"))
+		if ok || bytes.HasPrefix(rest, []byte("foo;")) || bytes.HasPrefix(rest, []byte("test;")) || bytes.HasPrefix(rest, []byte("ignored;")) || bytes.HasPrefix(rest, []byte("_; }")) {
+			l.addCertain(shellshock, 95, "a bash function definition in a value (CVE-2014-6271)", i, i+32, true)
 			return
 		}
-		i += 2 + next
 	}
 }

@@ -11,7 +11,7 @@ var styleSigns = []string{
 // in attributes and elements called style, and behind a quote that closes one.
 func (l *look) styles() {
 	t := l.text
-	i := bytes.Index(t, []byte("style"))
+	i := l.find("style")
 	if i < 0 || !l.seen.any("(:@") {
 		return
 	}

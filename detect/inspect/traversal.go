@@ -149,7 +149,7 @@ func (l *look) traversal(ctx context) {
 	}
 	t := l.text
 	c := climb{at: -1}
-	if bytes.Contains(t, []byte("..")) || bytes.Contains(t, []byte("/./")) || bytes.Contains(t, []byte(`\.\`)) || bytes.Contains(t, []byte("0x2")) || bytes.Contains(t, []byte("0x5")) {
+	if l.holds("..") || l.holds("/./") || l.holds(`\.\`) || l.holds("0x2") || l.holds("0x5") {
 		c = l.climbs(ctx, t)
 	}
 	l.systemFiles(ctx, c)
@@ -227,7 +227,7 @@ func (l *look) climbs(ctx context, t []byte) climb {
 		l.add(traversal, min(c.dots*10, 60), "a chain of /./", 0, len(t))
 	}
 	if up > 0 {
-		if bytes.Contains(l.text, []byte("0x2")) || bytes.Contains(l.text, []byte("0x5")) {
+		if l.holds("0x2") || l.holds("0x5") {
 			l.add(traversal, 35, "dots or slashes written as hexadecimal numbers", 0, len(l.text))
 		}
 		if l.in.canon.flags&(sawOverlong|sawWideURL) != 0 {

@@ -29,10 +29,10 @@ func (l *look) urls(ctx context) {
 		l.metadata(ctx)
 		return
 	}
-	if bytes.Contains(t, []byte(":/")) {
+	if l.holds(":/") {
 		for i := range schemes {
 			s := &schemes[i]
-			k := bytes.Index(t, []byte(s.name))
+			k := l.find(s.name)
 			if k < 0 || k > 0 && alnum(t[k-1]) {
 				continue
 			}
@@ -107,7 +107,7 @@ func hasAnySuffix(b []byte, suffixes ...string) bool {
 
 // metadata weighs cloud metadata addresses without a scheme.
 func (l *look) metadata(_ context) {
-	if i := bytes.Index(l.text, []byte("169.254.169.254")); i >= 0 {
+	if i := l.find("169.254.169.254"); i >= 0 {
 		l.add(ssrf, pick(i < 9, 60, 30), "the cloud metadata address", i, i+15)
 	}
 }
