@@ -12,6 +12,7 @@ type canon struct {
 	rounds int    // layers that the last text had
 	flags  canonFlags
 	spelt  int // ASCII letters written as script escapes
+	twice  int // ASCII letters escaped as URLs do, beneath another layer
 }
 
 // canonFlags tell what was met on the way.
@@ -31,7 +32,7 @@ const (
 func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 	c.buf = append(c.buf[:0], s...)
 	c.flags = 0
-	c.rounds, c.spelt = 0, 0
+	c.rounds, c.spelt, c.twice = 0, 0, 0
 	if plus {
 		for i, b := range c.buf {
 			if b == '+' {
@@ -197,6 +198,9 @@ func (c *canon) percent(b []byte) (few, int) {
 			v := hi<<4 | lo
 			if v == 0 {
 				c.flags |= sawNUL
+			}
+			if c.rounds > 0 && alpha(v) {
+				c.twice++
 			}
 			return one(v), 3
 		}

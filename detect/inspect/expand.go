@@ -192,3 +192,42 @@ func (l *look) assembled(t []byte) {
 		}
 	}
 }
+
+// emptySubstitution returns the length of “, $(), <() or >() inside of a word, which
+// stand for nothing there.
+func emptySubstitution(t []byte, i int) int {
+	n := 0
+	switch {
+	case i == 0 || !alpha(t[i-1]):
+	case i+2 < len(t) && t[i] == '`' && t[i+1] == '`':
+		n = 2
+	case i+3 < len(t) && t[i] != '`' && t[i+1] == '(' && t[i+2] == ')':
+		n = 3
+	}
+	if n == 0 || !alpha(t[i+n]) {
+		return 0
+	}
+	return n
+}
+
+// emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
+func emptyExpansion(t []byte) int {
+	if len(t) > 2 && t[1] == '{' && t[2] != 'i' && t[2] != '@' {
+		return 0
+	}
+	switch {
+	case len(t) > 1 && (t[1] == '@' || t[1] == '*' || t[1] == '!' || digit(t[1])):
+		return 2
+	case bytes.HasPrefix(t, []byte("$ifs")):
+		n := 4
+		if len(t) > 5 && t[4] == '$' && digit(t[5]) {
+			n = 6
+		}
+		return n
+	case bytes.HasPrefix(t, []byte("${ifs")), bytes.HasPrefix(t, []byte("${@")):
+		if e := bytes.IndexByte(t[:min(len(t), 24)], '}'); e > 0 {
+			return e + 1
+		}
+	}
+	return 0
+}

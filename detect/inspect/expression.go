@@ -92,6 +92,8 @@ func (l *look) expression(d *delimiter, body []byte, at, end int) {
 		}
 	}
 	switch {
+	case d.open[1] == '%' && constantIf(body):
+		l.add(ssti, 55, "a template condition that is a constant", at, end)
 	case d.open == "{{" && global(body):
 		l.add(ssti, 50, "a template expression that prints an object of the framework", at, end)
 	case arithmetic(body):
@@ -124,6 +126,19 @@ func arithmetic(body []byte) bool {
 		}
 	}
 	return numbers >= 2 && ops >= 1
+}
+
+// constantIf says whether body is an IF whose condition says nothing, as a probe has it.
+func constantIf(body []byte) bool {
+	rest, is := bytes.CutPrefix(bytes.TrimLeft(body, "=- "), []byte("if "))
+	if !is {
+		return false
+	}
+	switch string(bytes.TrimSpace(bytes.TrimRight(rest, "-: "))) {
+	case "true", "false", "1", "0", "1==1", "1 == 1", "not false", "(true)", "(1)":
+		return true
+	}
+	return arithmetic(rest)
 }
 
 // global says whether body is nothing but an object that frameworks put into every

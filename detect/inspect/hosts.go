@@ -9,7 +9,7 @@ func inner(host []byte) int {
 	switch {
 	case len(host) == 0:
 		return 0
-	case bytes.HasPrefix(host, []byte("169.254.")), bytes.Equal(host, []byte("metadata.google.internal")),
+	case bytes.HasPrefix(host, []byte("169.254.")), bytes.Equal(host, []byte("metadata.google.internal")), bytes.Equal(host, []byte("metadata.packet.net")),
 		bytes.Equal(host, []byte("100.100.100.200")), bytes.HasPrefix(host, []byte("[fd00:ec2")), bytes.Equal(host, []byte("metadata")):
 		return 75
 	case bytes.Equal(host, []byte("0")), bytes.HasPrefix(host, []byte("[::")) && len(host) > 5, bytes.HasPrefix(host, []byte("127.")) && !fourParts(host),

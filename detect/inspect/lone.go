@@ -164,7 +164,55 @@ func (l *look) wrapped() {
 		l.add(code, 55, "PHP that calls a function by a name in parentheses", 0, len(l.text))
 		return
 	}
+	l.pieced()
 	l.listed()
+}
+
+// pieced finds (sy.(st).em)(id) and ($y)(id): a name put together from bare words, or in
+// a variable, in parentheses that are then called.
+func (l *look) pieced() {
+	t := l.text[:min(len(l.text), wrappedBytes)]
+	for n, from := 0, 0; n < 8; n++ {
+		k := bytes.Index(t[from:], []byte(")("))
+		if k < 0 {
+			return
+		}
+		end := from + k
+		from = end + 2
+		i, depth, dots, letters := end, 1, 0, 0
+		for i > 0 && depth > 0 {
+			i--
+			switch b := t[i]; {
+			case b == ')':
+				depth++
+			case b == '(':
+				depth--
+			case b == '.':
+				dots++
+			case word(b):
+				letters++
+			case b == '$' && i > 0 && t[i-1] == '(' && depth == 1 && dots == 0:
+			default:
+				depth = -1
+			}
+		}
+		if depth != 0 || letters == 0 || i > 0 && (word(t[i-1]) || t[i-1] == ')') {
+			continue
+		}
+		body := t[i+1 : end]
+		bare := bytes.Map(func(r rune) rune { return pickRune(r == '.' || r == '(' || r == ')', -1, r) }, body)
+		if dots > 0 && runners[string(bare)] || body[0] == '$' && from < len(t) && containsByte("'\"", t[from]) {
+			l.add(code, 55, "PHP that calls a function by a name in parentheses", i, min(len(l.text), end+8))
+			return
+		}
+	}
+}
+
+func pickRune(cond bool, yes, no rune) rune {
+	if cond {
+		return yes
+	}
+	return no
 }
 
 // wrappedBytes is how much of a field is read for such calls.

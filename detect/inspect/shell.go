@@ -80,7 +80,7 @@ func (l *look) commands(ctx context) {
 // unquote fills l.shell with the text as a shell would read its words: without
 // inner quotes, backslashes, carets and empty expansions, ${IFS} a blank.
 func (l *look) unquote() {
-	if !l.seen.any("^'\"\\$") {
+	if !l.seen.any("^'\"\\$`<>") {
 		l.shell = append(l.shell[:0], l.text...)
 		return
 	}
@@ -102,6 +102,11 @@ func (l *look) unquote() {
 			if i > 0 && i+1 < len(t) && word(t[i-1]) && word(t[i+1]) {
 				continue
 			}
+		case '`', '<', '>': // pi``ng, pi<()ng
+			if n := emptySubstitution(t, i); n > 0 {
+				i += n - 1
+				continue
+			}
 		case '\\':
 			if i+1 < len(t) && word(t[i+1]) && i > 0 && (word(t[i-1]) || t[i-1] == '/') {
 				continue
@@ -109,6 +114,10 @@ func (l *look) unquote() {
 		case '$':
 			if i+1 == len(t) || alpha(t[i+1]) && t[i+1] != 'i' {
 				break
+			}
+			if n := emptySubstitution(t, i); n > 0 {
+				i += n - 1
+				continue
 			}
 			if n := emptyExpansion(t[i:]); n > 0 {
 				if t[i+1] == '{' || t[i+1] == 'i' {
@@ -125,35 +134,13 @@ func (l *look) unquote() {
 
 // shellQuotes are the bytes that unquote may drop, shellSeparators those that separator
 // looks at.
-var shellQuotes, shellSeparators = bytesOf("^'\"\\$"), bytesOf(";\n\r`|&$<>!")
+var shellQuotes, shellSeparators = bytesOf("^'\"\\$`<>"), bytesOf(";\n\r`|&$<>!")
 
 func bytesOf(set string) (t [256]bool) {
 	for i := range len(set) {
 		t[set[i]] = true
 	}
 	return t
-}
-
-// emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
-func emptyExpansion(t []byte) int {
-	if len(t) > 2 && t[1] == '{' && t[2] != 'i' && t[2] != '@' {
-		return 0
-	}
-	switch {
-	case len(t) > 1 && (t[1] == '@' || t[1] == '*' || t[1] == '!' || digit(t[1])):
-		return 2
-	case bytes.HasPrefix(t, []byte("$ifs")):
-		n := 4
-		if len(t) > 5 && t[4] == '$' && digit(t[5]) {
-			n = 6
-		}
-		return n
-	case bytes.HasPrefix(t, []byte("${ifs")), bytes.HasPrefix(t, []byte("${@")):
-		if e := bytes.IndexByte(t[:min(len(t), 24)], '}'); e > 0 {
-			return e + 1
-		}
-	}
-	return 0
 }
 
 // separator returns the length of the separator at i, or 0.

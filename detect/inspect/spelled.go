@@ -18,6 +18,9 @@ func (l *look) joinedStrings(ctx context) {
 	if l.in.canon.spelt >= spelled {
 		l.add(xss, 50, "letters written as script escapes, as no encoder writes them", 0, len(t))
 	}
+	if l.in.canon.twice >= spelled && l.seen.has('<') {
+		l.add(xss, 50, "markup with letters escaped twice, as no encoder writes them", 0, len(t))
+	}
 	if !l.seen.any("+\\") || !l.seen.any("'\"") {
 		return
 	}

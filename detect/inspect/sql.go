@@ -46,6 +46,9 @@ func (l *look) reads(text []byte, base int, agent bool) {
 		l.statements(&l.sql)
 		l.otherHash(text, base)
 		l.percents(text, base)
+		if l.plus && base == 0 && l.seen.has('+') && !l.seen.has(' ') {
+			l.pluses(text)
+		}
 	}
 	for _, q := range [...]byte{'\'', '"', '`'} {
 		if !l.seen.has(q) {
@@ -206,6 +209,10 @@ func (s *sqlScan) lead() sqlLead {
 		case t.kind == sqlString && !t.open:
 			d.strings++
 			continue
+		case i == 0 && !s.broken && t.kind == sqlOpen && s.enclosed():
+			i = int(t.match)
+			d.value = true
+			continue
 		}
 		break
 	}
@@ -265,6 +272,9 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 	}
 	if literal && s.kind(next) == sqlComment && s.kind(j) == sqlNumber {
 		w += 10
+	}
+	if w < 50 && i <= 2 && s.same(j, next) && !l.searched() {
+		w = 50
 	}
 	l.add(sqli, min(w, 75), "a condition that changes the query: OR/AND with a comparison", s.at(i), s.at(next))
 }

@@ -53,10 +53,13 @@ func (s *sqlScan) waits(i int) bool {
 // delay weighs a call that takes time, by what stands before and behind it.
 func (l *look) delay(s *sqlScan, i int) {
 	arg := s.kind(i + 2)
+	if arg == sqlOp && s.kind(i+3) == sqlNumber { // sleep(-3*-2)
+		arg = s.kind(i + 3)
+	}
 	if arg != sqlNumber && arg != sqlOpen && arg != sqlString && !s.call(i+2) {
 		return
 	}
-	if arg == sqlNumber && (s.spelling(i) == "sleep" || s.spelling(i) == "pg_sleep") {
+	if s.kind(i+2) == sqlNumber && (s.spelling(i) == "sleep" || s.spelling(i) == "pg_sleep") {
 		l.wait(s.text[s.toks[i+2].at:s.toks[i+2].end])
 	}
 	end := s.after(i + 1)
@@ -68,6 +71,10 @@ func (l *look) delay(s *sqlScan, i int) {
 		l.add(sqli, 50, "a value that is a delay", s.at(i), s.at(end))
 	case s.kw(prev) == kwSelect && (prev == 0 || s.kind(prev-1) == sqlOpen || s.kind(prev-1) == sqlSemi) && whole:
 		l.add(sqli, 50, "a SELECT that waits", s.at(prev), s.at(end))
+	case s.kind(prev) == sqlOpen && s.kw(prev-1) == kwSelect && (prev == 1 || s.kind(prev-2) == sqlSemi) && s.ends(end):
+		l.add(sqli, 50, "a SELECT that waits", s.at(prev-1), s.at(end))
+	case prev == 0 && s.spelling(0) == "call" && (s.kind(i+2) == sqlWord || s.kind(i+2) == sqlNumber) && whole:
+		l.add(sqli, 55, "a CALL that takes time", s.at(0), s.at(end))
 	case s.kind(prev) == sqlCmp || s.kind(prev) == sqlOp && s.broken:
 		l.add(sqli, pick(s.broken, 55, 35), "a delay in an expression", s.at(prev), s.at(end))
 	case s.kw(prev) == kwOr && (s.ends(end) || s.kind(end) == sqlClose) && i > 1:

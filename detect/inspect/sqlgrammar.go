@@ -240,12 +240,39 @@ func (s *sqlScan) bareWord(i, next int) bool {
 		switch t := &s.toks[i]; {
 		case t.kind == sqlString, t.kind == sqlVar, t.kind == sqlOpen, t.kind == sqlDot:
 			return false
+		case t.kind == sqlWord && niladic[s.spelling(i)]:
+			return false
 		case t.kind == sqlWord && (t.kw == kwNone || t.kw == kwFunc || t.kw == kwTable):
 			words++
 		}
 	}
 	return words == 1
 }
+
+// same says whether the tokens from i to next compare a word with itself, and nothing
+// follows: a = a holds for every row.
+func (s *sqlScan) same(i, next int) bool {
+	return next == i+3 && s.ends(next) && s.kind(i) == sqlWord && s.kind(i+2) == sqlWord && s.kind(i+1) == sqlCmp &&
+		s.spelling(i+1) == "=" && s.spelling(i) == s.spelling(i+2)
+}
+
+// enclosed says whether the text begins with a number or one word in parentheses: the
+// value that is replaced.
+func (s *sqlScan) enclosed() bool {
+	n := int(s.toks[0].match)
+	if n < 2 || n > 8 {
+		return false
+	}
+	for i := 1; i < n; i++ {
+		if k := s.kind(i); k != sqlOpen && k != sqlClose && (k != sqlNumber && k != sqlWord || s.kw(i) != kwNone) {
+			return false
+		}
+	}
+	return s.kind(n+1) != sqlWord || s.kw(n+1) != kwNone
+}
+
+// niladic are functions of SQL (ISO/IEC 9075) that are called without parentheses.
+var niladic = map[string]bool{"current_user": true, "system_user": true, "session_user": true, "current_date": true, "current_time": true, "current_timestamp": true}
 
 // ends says whether a statement may end at i.
 func (s *sqlScan) ends(i int) bool {

@@ -1,0 +1,44 @@
+package inspect
+
+import (
+	"testing"
+
+	"github.com/portcullis/portcullis/ingest"
+)
+
+// TestGrammarPairs holds signs of grammar against honest texts that look like them.
+func TestGrammarPairs(t *testing.T) {
+	in := New(Config{})
+	for _, c := range []struct{ class, attack, honest string }{
+		{"sqli", "9'+and+4+3=(5+2)--", "rock+and+roll+4+kids"},
+		{"sqli", "x'+like+'7", "more+like+this"},
+		{"sqli", "(7)*price and 9=9", "(7) price and 9 others"},
+		{"sqli", "(kim)*2 and 6=6", "(kim) and the 6 others"},
+		{"sqli", "7 or 3=session_user", "7 or 3 users"},
+		{"sqli", "foo or b=b", "foo or b=c"},
+		{"sqli", "2 or owner = owner", "when owner or tenant = owner of the flat"},
+		{"sqli", "select sleep(-4*-2)", "select sleep mode -4"},
+		{"sqli", "select(sleep(7));", "select(sleep) event"},
+		{"sqli", "call regexp_substring(repeat(right(char(65),0),700000000),null) and 1", "call regexp_substring for the text"},
+		{"cmdi", "pi``ng -c 3 192.0.2.1", "use `` for an empty string, ping us"},
+		{"cmdi", ";wh$()oami", "call $() or $(el) ; who knows"},
+		{"cmdi", ";ca<()t /etc/hosts", "a<() is no type"},
+		{"ssti", "{% if 1 %}ab{% endif %}", "{% if user %}"},
+		{"ssti", "<%= if true %>ab<% end %>", "<%= title %>"},
+		{"code", "(pass.(th).ru)(id)", "(v1.2)(beta)"},
+		{"code", "($f)('id')", "($5)(each)"},
+		{"code", `{"then":"$2:constructor:constructor"}`, "class:constructor:constructor arguments"},
+		{"code", "hello @{[ !!system 'id' ]}", "mail @{team}"},
+		{"xss", "%253ca href=//%2565%2578%2561%256d%2570%256c%2565%253e", "a < b, 100%25 sure"},
+		{"xss", "'},document.location=window.name+'//'", "location=window seat + aisle"},
+		{"xss", "outerHTML=document.title|x", "outerHTML = the element's markup"},
+	} {
+		v := in.Inspect(&ingest.Event{Target: "/x?v=" + queryEscape(c.attack)})
+		if v.Score < in.Threshold() || v.Class != c.class {
+			t.Errorf("%q scores %d as %q (%s): want %s", c.attack, v.Score, v.Class, v.Why, c.class)
+		}
+		if v := in.Inspect(&ingest.Event{Target: "/x?v=" + queryEscape(c.honest)}); v.Score >= in.Threshold() {
+			t.Errorf("the honest %q scores %d as %s: %s", c.honest, v.Score, v.Class, v.Why)
+		}
+	}
+}
