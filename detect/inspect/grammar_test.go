@@ -30,6 +30,8 @@ func TestGrammarPairs(t *testing.T) {
 		{"code", `{"then":"$2:constructor:constructor"}`, "class:constructor:constructor arguments"},
 		{"code", "hello @{[ !!system 'id' ]}", "mail @{team}"},
 		{"xss", "%253ca href=//%2565%2578%2561%256d%2570%256c%2565%253e", "a < b, 100%25 sure"},
+		{"xss", "w:exp/**/res/*x*//*y*/sion(f(9))", "a regular expression (in /* a comment */)"},
+		{"xss", `"b:\0075rl(\00006aav\000061script:x)"`, `c:\0075 url (javascript: see \docs)`},
 		{"xss", "'},document.location=window.name+'//'", "location=window seat + aisle"},
 		{"xss", "outerHTML=document.title|x", "outerHTML = the element's markup"},
 	} {

@@ -12,7 +12,11 @@ var styleSigns = []string{
 func (l *look) styles() {
 	t := l.text
 	i := l.find("style")
-	if i < 0 || !l.seen.any("(:@") {
+	if !l.seen.any("(:@") {
+		return
+	}
+	if i < 0 {
+		l.hiddenStyle(t)
 		return
 	}
 	css, hidden := l.plainStyle(t[i:min(len(t), i+1024)])
@@ -24,6 +28,21 @@ func (l *look) styles() {
 	}
 	if hidden >= 4 {
 		l.add(xss, 50, "a style whose letters are written as escapes", i, i+48)
+	}
+}
+
+// hiddenStyle finds a piece of a style that comments inside of words, or escapes, keep
+// from being read: nobody writes a style like that.
+func (l *look) hiddenStyle(t []byte) {
+	if !l.holds("/*") && !l.seen.has('\\') {
+		return
+	}
+	css, _ := l.plainStyle(t[:min(len(t), 1024)])
+	for _, s := range styleSigns {
+		if i := bytes.Index(css, []byte(s)); i >= 0 && !bytes.Contains(l.squeeze(), []byte(s)) {
+			l.add(xss, 60, "a piece of a style that runs or loads something, hidden by comments or escapes", min(i, len(t)), min(len(t), i+48))
+			return
+		}
 	}
 }
 
