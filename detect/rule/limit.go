@@ -178,7 +178,7 @@ func (r *limits) Close(slot detect.Slot, sec int64) {
 		s.open = slices.Delete(s.open, i, i+1)
 		r.meter(s, &x, slot, sec)
 	}
-	rest := max(slices.Max(s.due)/1e9, s.now.start/1e9+detect.FindingWindow)
+	rest := max(r.counts(slices.Max(s.due)), s.now.start/1e9+detect.FindingWindow)
 	switch {
 	case rest > sec && s.woke <= sec:
 		s.woke = rest + 1
@@ -186,6 +186,13 @@ func (r *limits) Close(slot detect.Slot, sec int64) {
 	case rest <= sec && len(s.open) == 0: // else what is open asked for its own end
 		r.state.Drop(slot)
 	}
+}
+
+// counts is the last second of the span in which something is due: that span may still
+// come, after the second itself is closed, and what is due counts in it.
+func (r *limits) counts(due int64) int64 {
+	sec := due / 1e9
+	return sec - sec%r.width + r.width - 1
 }
 
 // meter takes a span in.
