@@ -7,11 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // writeAtomic replaces a file so that a reader, or a machine that loses power,
 // sees either the old or the new content. Mode and owner of a file that is
-// there are kept.
+// there are kept; the new one is later, since a server may tell changes by that.
 func writeAtomic(path string, body []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".portcullis-*.tmp")
 	if err != nil {
@@ -28,6 +29,9 @@ func writeAtomic(path string, body []byte) error {
 		return errors.Join(err, tmp.Close())
 	}
 	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := later(tmp.Name(), path); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
@@ -53,6 +57,24 @@ func likeBefore(f *os.File, path string) error {
 		}
 	}
 	return f.Chmod(old.Mode().Perm())
+}
+
+// later makes a new file a millisecond later at least than the one it replaces: the kernel's
+// clock for that stands still for some, and Apache goes on to answer from what it knows of a
+// map whose time is the same.
+func later(fresh, path string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(fresh)
+	if least := old.ModTime().Add(time.Millisecond); err == nil && now.ModTime().Before(least) {
+		err = os.Chtimes(fresh, time.Time{}, least)
+	}
+	return err
 }
 
 // syncDir makes a rename in a directory last.
