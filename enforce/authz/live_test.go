@@ -18,6 +18,7 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 	"github.com/portcullis/portcullis/ingest/identity"
 )
 
@@ -200,12 +201,11 @@ var fronts = []front{
 
 // freePort finds an address that nobody listens on.
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	addr, err := testbed.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // ask sends one request through a gateway as a client behind a trusted hop.
