@@ -23,7 +23,7 @@ import (
 
 // searchNode is a real Elasticsearch behind a proxy that makes faults.
 type searchNode struct {
-	t      *testing.T
+	t      testing.TB
 	server *elastic.Server
 	proxy  *httptest.Server
 	now    atomic.Value // mode
@@ -31,7 +31,7 @@ type searchNode struct {
 
 // newSearchNode starts Elasticsearch until the test ends. It skips loudly where it is
 // missing, and fails in CI, which installs it.
-func newSearchNode(t *testing.T) *searchNode {
+func newSearchNode(t testing.TB) *searchNode {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts Elasticsearch: leave out -short")
