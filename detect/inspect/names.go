@@ -24,7 +24,7 @@ func (l *look) names(ctx context) {
 	}
 	if i := l.find("constructor"); i >= 0 {
 		rest := bytes.TrimLeft(t[i+11:], `]["'.:{ `)
-		if bytes.HasPrefix(rest, []byte("prototype")) && len(rest) < len(t)-i-11 {
+		if bytes.HasPrefix(rest, []byte("prototype")) && len(rest) < len(t)-i-11 && !bytes.HasPrefix(rest, []byte("prototype ")) {
 			l.add(prototype, 65, "writes to an object's prototype", i, i+22)
 		}
 	}

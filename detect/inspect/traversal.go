@@ -261,7 +261,7 @@ func (l *look) systemFiles(ctx context, c climb) {
 		l.addCertain(traversal, 50, "a climbing path that ends in a system file", c.at, end, certain)
 	case ctx == ctxAgent, !file.alone, ctx == ctxPath && file.path[:2] == "/.": // exposure tells of hidden files in a path
 	case !file.known && (ctx == ctxPath || at > 0 && !containsByte(":=/.?\"'(` \\", t[at-1])):
-	case ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0, bareBefore(t, at) && !sentence(t[end:]):
+	case (ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0 || bareBefore(t, at)) && !sentence(t[end:]):
 		l.add(traversal, w, "names a file of the operating system", at, end)
 		if tail := bytes.TrimRight(t[end:], " "); w >= 30 && hasAnySuffix(tail, ".conf", ".log", "_log", ".ini", ".cnf", ".cfg", "passwd", ".php", ".bak", ".sql", ".pdb") {
 			l.add(traversal, 15, "a log or a configuration", at, len(t))
@@ -271,15 +271,24 @@ func (l *look) systemFiles(ctx context, c climb) {
 	}
 }
 
-// sentence says whether three words and more follow a path, as where a text speaks of it.
+// sentence says whether words follow a path, as where a text speaks of it: three and
+// more, or nothing but words.
 func sentence(t []byte) bool {
-	n := 0
+	i := bytes.IndexByte(t, ' ')
+	if i < 0 {
+		return false
+	}
+	t = t[i:] // behind the rest of the path
+	n, plain := 0, true
 	for f := range bytes.FieldsSeq(t[:min(len(t), 96)]) {
 		if alpha(f[0]) && len(f) > 1 && !bytes.ContainsAny(f, "/;|=") {
 			n++
 		}
+		for _, b := range bytes.TrimRight(f, ".,?!") {
+			plain = plain && (alpha(b) || b == '-' || b == '\'')
+		}
 	}
-	return n >= 3
+	return n >= 3 || plain && n > 0
 }
 
 // bareBefore says whether the path at i is the value, not a word of a text:
