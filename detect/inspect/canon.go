@@ -21,10 +21,11 @@ type canonFlags uint8
 const (
 	sawOverlong canonFlags = 1 << iota // UTF-8 longer than needed: no honest encoder writes it
 	sawNUL
-	sawWideURL // %uXXXX
-	sawPadded  // a bracket or quote as a numeric entity with leading zeros
-	sawHidden  // an ASCII letter or bracket written as an entity or a script escape
-	sawPieces  // an escape whose own digits were escaped
+	sawWideURL  // %uXXXX
+	sawPadded   // a bracket or quote as a numeric entity with leading zeros
+	sawHidden   // an ASCII letter or bracket written as an entity or a script escape
+	sawPieces   // an escape whose own digits were escaped
+	sawDisguise // a slash, a dot, a bracket or a quote as overlong UTF-8
 )
 
 // decode returns s in canonical form. The bytes stay valid until the next
@@ -84,7 +85,7 @@ func (c *canon) suspect(s []byte, ctx context) bool {
 	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s))) {
 		return true
 	}
-	return ctx != ctxAgent && c.spelt >= spelled || decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
+	return ctx != ctxAgent && (c.spelt >= spelled || c.flags&sawDisguise != 0) || decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }
 
 // pass undoes one layer in place and lowers letters.
@@ -97,8 +98,8 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 			ch += 32
 		case ch == 0xC0 || ch == 0xC1: // as foldUTF8 does, for floods of them
 			if i+1 < len(b) && b[i+1]&0xC0 == 0x80 {
-				c.flags |= sawOverlong
 				ch = lower(ch&1<<6 | b[i+1]&0x3F)
+				c.overlongSign(ch)
 				if ch == 0 {
 					c.flags |= sawNUL
 				}

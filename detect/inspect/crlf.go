@@ -5,13 +5,17 @@ import "bytes"
 // responseHeaders are what response splitting and mail injection write.
 var responseHeaders = []string{
 	"set-cookie:", "content-type:", "content-length:", "location:", "http/1.", "http/2", "x-", "refresh:", "transfer-encoding:",
-	"access-control-", "link:", "host:", "remote-addr:", "cookie:", "content-disposition:", "connection:", "referer:", "user-agent:", "x-forwarded",
+	"access-control-", "link:", "host:", "remote-addr:", "cookie:", "content-disposition:", "connection:", "referer:", "user-agent:", "x-forwarded", "clear-site-data:", "content-security-policy:", "strict-transport-security:",
 }
 
 // headers weighs a line end that is followed by a header or a command: response
 // splitting, a request of its own, mail injection, or talk to a line protocol.
 func (l *look) headers(ctx context) {
-	if ctx == ctxAgent || !l.seen.any("\r\n\xe5") {
+	if ctx == ctxAgent {
+		return
+	}
+	l.stripped()
+	if !l.seen.any("\r\n\xe5\xc4") {
 		return
 	}
 	t := l.text
@@ -63,10 +67,33 @@ func (l *look) line(t []byte, at, i int) int {
 		if !l.plus || !splits(t[i:]) {
 			w = half(w)
 		}
+		if bytes.HasSuffix(before, []byte(" http/1.1")) || bytes.HasSuffix(before, []byte(" http/1.0")) {
+			w += 20 // it ends the request line first
+		}
 		l.add(crlf, w, "a line end, then a header", at, i+24)
 		return 1
 	}
 	return 0
+}
+
+// stripped finds the header that sets a cookie glued to a value: something on the way
+// took the line end out, or put a question mark there. People leave a blank before it.
+func (l *look) stripped() {
+	if !l.seen.has(':') {
+		return
+	}
+	i := l.find("set-cookie: ")
+	if i < 1 || !alnum(l.text[i-1]) && l.text[i-1] != '?' {
+		return
+	}
+	rest := l.text[i+12:]
+	n := 0
+	for n < len(rest) && word(rest[n]) {
+		n++
+	}
+	if n > 0 && n < len(rest) && rest[n] == '=' {
+		l.add(crlf, 50, "a header that sets a cookie, glued to the value", i, i+32)
+	}
 }
 
 // wideLine finds U+560A and U+560D, whose low bytes are a line end: servers that
@@ -77,6 +104,9 @@ func (l *look) wideLine(t []byte) {
 		i = bytes.Index(t, []byte("\xe5\x98\x8d"))
 	}
 	if i < 0 {
+		if i = bytes.Index(t, []byte("\xc4\x8a")); i >= 0 && headerWeight(t[i+2:]) > 0 { // U+010A, as Node.js wrote it
+			l.add(crlf, 65, "characters whose low byte is a line end, then a header", i, i+32)
+		}
 		return
 	}
 	rest := t[i:]

@@ -28,6 +28,8 @@ var expressionWords = []string{
 	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",
 	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
 	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[", "eval ", "execute ", "request(",
+	"|reduce(", "t(java.", "session.setattribute", "include '/", "include \"/", "extends '/", "extends \"/", "include('/", "source('/", "source(\"/",
+	"file_excerpt(", "get_admin_log", "messages.storages", "exec ", "$class.", "globalthis", "|find(", "open_basedir", "invoke(",
 	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "new java",
 }
 
@@ -96,6 +98,8 @@ func (l *look) expression(d *delimiter, body []byte, at, end int) {
 		l.add(ssti, 55, "a template condition that is a constant", at, end)
 	case d.open == "{{" && global(body):
 		l.add(ssti, 50, "a template expression that prints an object of the framework", at, end)
+	case d.open == "{{" && constantText(body):
+		l.add(ssti, 50, "a template expression that calls something on a constant", at, end)
 	case arithmetic(body):
 		l.add(ssti, pick(d.open == "[[" || (d.open == "@(" || d.open[0] == '$' && d.open != "${") && at > 0, 30, 60), "a template expression that computes a constant", at, end)
 	case bytes.IndexByte(body, '(') >= 0 && d.plain > 0:
@@ -138,7 +142,27 @@ func constantIf(body []byte) bool {
 	case "true", "false", "1", "0", "1==1", "1 == 1", "not false", "(true)", "(1)":
 		return true
 	}
-	return arithmetic(rest)
+	a, b, ok := bytes.Cut(bytes.TrimSpace(bytes.TrimRight(rest, "-: ")), []byte("=="))
+	return arithmetic(rest) || ok && len(a) > 0 && bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b)) && allDigits(bytes.TrimSpace(a))
+}
+
+// constantText says whether body is a method of a quoted text: what is known needs no
+// template.
+func constantText(body []byte) bool {
+	t := bytes.TrimSpace(body)
+	if len(t) < 6 || t[0] != '\'' && t[0] != '"' {
+		return false
+	}
+	e := bytes.IndexByte(t[1:], t[0])
+	if e < 0 {
+		return false
+	}
+	rest := t[e+2:]
+	n := 1
+	for n < len(rest) && word(rest[n]) {
+		n++
+	}
+	return n > 2 && rest[0] == '.' && n < len(rest) && rest[n] == '('
 }
 
 // global says whether body is nothing but an object that frameworks put into every

@@ -69,7 +69,7 @@ func (c *canon) foldUTF8(b []byte) (few, int) {
 	switch {
 	case b[0] <= 0xC1: // two bytes for what fits one; the second is often not even a continuation
 		if len(b) >= 2 && b[1]&0xC0 == 0x80 {
-			c.flags |= sawOverlong
+			c.overlongSign(b[0]&1<<6 | b[1]&0x3F)
 			return c.char(rune(b[0]&1)<<6 | rune(b[1]&0x3F)), 2
 		}
 		if len(b) >= 2 && (b[1] == '/' || b[1] == '.' || b[1] == '\\') {
@@ -138,6 +138,15 @@ func (c *canon) overlong(b []byte) (few, int) {
 	if p != 0x80 && p != 0x81 || q&0xC0 != 0x80 {
 		return few{}, 0
 	}
-	c.flags |= sawOverlong
+	c.overlongSign(p&1<<6 | q&0x3F)
 	return c.char(rune(p&1)<<6 | rune(q&0x3F)), n
+}
+
+// overlongSign notes an overlong sequence that means b.
+func (c *canon) overlongSign(b byte) {
+	c.flags |= sawOverlong
+	switch b {
+	case '/', '\\', '.', '<', '>', '\'', '"':
+		c.flags |= sawDisguise
+	}
 }

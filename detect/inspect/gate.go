@@ -65,7 +65,7 @@ var textLiterals = []struct {
 	{"NexistN", false}, {"NdefinedN", false}, {"errorlevel", false}, {"cmdextv", false}, {"com.sun.", false}, {"ognl.", false}, {"sun.misc", false}, {"sun.refl", false},
 	{"g.apach", false}, {"opensym", false},
 	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"[[", true}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
-	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false}, {"exec ", false}, {"xecute ", false}, {"clare @", false},
+	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false}, {"exec ", false}, {"xecute ", false}, {"clare @", false}, {"Nad4-", false}, {"okie: ", false}, {"\xc4\x8a", false},
 }
 
 var (

@@ -1,6 +1,9 @@
 package inspect
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // Hosts that only the server itself can reach, in the spellings that resolvers take.
 
@@ -10,7 +13,7 @@ func inner(host []byte) int {
 	case len(host) == 0:
 		return 0
 	case bytes.HasPrefix(host, []byte("169.254.")), bytes.Equal(host, []byte("metadata.google.internal")), bytes.Equal(host, []byte("metadata.packet.net")),
-		bytes.Equal(host, []byte("100.100.100.200")), bytes.HasPrefix(host, []byte("[fd00:ec2")), bytes.Equal(host, []byte("metadata")):
+		bytes.Equal(host, []byte("100.100.100.200")), bytes.Equal(host, []byte("instance-data")), bytes.Equal(host, []byte("192.0.0.192")), bytes.HasPrefix(host, []byte("[fd00:ec2")), bytes.Equal(host, []byte("metadata")):
 		return 75
 	case bytes.Equal(host, []byte("0")), bytes.HasPrefix(host, []byte("[::")) && len(host) > 5, bytes.HasPrefix(host, []byte("127.")) && !fourParts(host),
 		bytes.HasPrefix(host, []byte("0.0.0.0")), hasAnySuffix(host, ".nip.io", ".xip.io", ".sslip.io", ".localtest.me", ".lvh.me", ".lacolhost.com"),
@@ -18,20 +21,55 @@ func inner(host []byte) int {
 		bytes.Equal(host, []byte("ip6-localhost")), bytes.Equal(host, []byte("ip6-loopback")), bytes.Equal(host, []byte("localhost.localdomain")),
 		bytes.Equal(host, []byte("localtest.me")), bytes.Equal(host, []byte("lvh.me")), hasAnySuffix(host, ".svc", ".svc.cluster.local"):
 		return 60
+	case overflowing(host):
+		return 60
 	case bytes.Equal(host, []byte("localhost")), bytes.HasPrefix(host, []byte("127.")), bytes.Equal(host, []byte("[::1]")), bytes.Equal(host, []byte("[::]")):
 		return 40
 	case bytes.HasPrefix(host, []byte("0x")) && len(host) > 6, allDigits(host) && len(host) > 7:
 		return 60
 	case dottedOctal(host):
 		return 60
-	case bytes.HasPrefix(host, []byte("[fe80:")), bytes.HasPrefix(host, []byte("[fc")), bytes.HasPrefix(host, []byte("[fd")):
-		return 60
 	case bytes.HasPrefix(host, []byte("[")) && bytes.Contains(host, []byte("169.254.")):
 		return 75
+	case host[0] == '[' && innerSix(host):
+		return 60
 	case bytes.HasPrefix(host, []byte("10.")) && fourParts(host), bytes.HasPrefix(host, []byte("192.168.")), private172(host):
 		return 30
 	}
 	return 0
+}
+
+// innerSix says whether host is an address of version 6 in brackets that only a server
+// itself or its network has, in whichever spelling, or one of version 4 inside of it.
+func innerSix(host []byte) bool {
+	text := host[1:]
+	if e := bytes.IndexAny(text, "]%"); e >= 0 {
+		text = text[:e]
+	}
+	a, err := netip.ParseAddr(string(text))
+	if err != nil {
+		return false
+	}
+	if a.Is4In6() {
+		return true // a URL has it as it is
+	}
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+}
+
+// overflowing says whether host is four numbers of which one is over 255, which some
+// resolvers take modulo 256.
+func overflowing(host []byte) bool {
+	if !fourParts(host) {
+		return false
+	}
+	over := false
+	for p := range bytes.SplitSeq(host, []byte(".")) {
+		if len(p) == 0 || len(p) > 3 {
+			return false
+		}
+		over = over || len(p) == 3 && string(p) > "255"
+	}
+	return over
 }
 
 func allDigits(b []byte) bool {
@@ -155,6 +193,7 @@ func (l *look) hostOnly(ctx context) {
 		return
 	}
 	t := l.text
+	l.schemeless(t)
 	for _, name := range innerNames {
 		if !bytes.HasPrefix(t, []byte(name)) {
 			continue
@@ -177,4 +216,33 @@ func fetchName(name string) bool {
 		}
 	}
 	return false
+}
+
+// schemeless weighs //127.0.0.1/, which takes the scheme of the page, and http:///x,
+// and http:\\x, whose slashes parsers put right and filters do not see.
+func (l *look) schemeless(t []byte) {
+	rest, odd := t, false
+	if r, ok := bytes.CutPrefix(t, []byte("http:")); ok {
+		rest, odd = r, true
+	} else if r, ok := bytes.CutPrefix(t, []byte("https:")); ok {
+		rest, odd = r, true
+	}
+	n := 0
+	for n < len(rest) && n < 8 && (slash(rest[n]) || odd && rest[n] == '@') {
+		n++
+	}
+	marks := string(rest[:n])
+	if odd && (marks == "" || marks == "//" || !slash(marks[0])) || !odd && marks != "//" {
+		return
+	}
+	host := rest[n:]
+	if i := bytes.IndexAny(host, "/?#\\"); i >= 0 {
+		host = host[:i]
+	}
+	if i := bytes.IndexByte(host, ':'); i >= 0 && host[0] != '[' {
+		host = host[:i]
+	}
+	if w := inner(host); w >= 40 && !allDigits(host) {
+		l.add(ssrf, max(w, 50), "a URL to the server itself or its network, with slashes that filters do not see", 0, len(t)-len(rest)+n+len(host))
+	}
 }

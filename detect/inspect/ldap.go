@@ -25,6 +25,10 @@ func (l *look) ldap() {
 		l.ldapBreak(t, early)
 	case len(t) > 2 && t[0] == '(' && (t[1] == '&' || t[1] == '|' || t[1] == '!') && t[2] == '(' && filterItem(t[3:]):
 		l.add(ldap, 50, "a search filter of LDAP", 0, len(l.text))
+	case len(t) > 3 && t[0] == '*' && t[1] == '(' && containsByte("|&!", t[2]) && t[3] == '(' && filterItem(t[4:]):
+		l.add(ldap, 55, "a wildcard, then a search filter of LDAP", 0, len(l.text))
+	case len(t) > 1 && containsByte("|&!", t[0]) && t[1] == '(' && filterItem(t[2:]) && bytes.HasSuffix(t, []byte("=*)")):
+		l.add(ldap, 50, "an operator and an item of a search filter of LDAP", 0, len(l.text))
 	case len(t) > 0 && t[0] == '(' && filterItem(t[1:]) && bytes.Contains(t, []byte("=*)")):
 		l.add(ldap, 40, "a search filter of LDAP", 0, len(l.text))
 	}
@@ -62,6 +66,8 @@ func (l *look) ldapBreak(t []byte, i int) {
 		w = pick(len(rest) == 2 || rest[2] == '(' || rest[2] == ')', 60, 25)
 	case rest[0] == '(' && filterItem(rest[1:]):
 		w = 60
+	case rest[0] == '!' && len(rest) > 1 && rest[1] == '(' && filterItem(rest[2:]) && rest[len(rest)-1] == '*':
+		w = 50
 	case (rest[0] == '|' || rest[0] == '&') && len(rest) > 1 && rest[1] == '(' && filterItem(rest[2:]):
 		w = 60
 	case star && containsByte("(|&", rest[0]):

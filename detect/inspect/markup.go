@@ -64,7 +64,7 @@ var tagWeights = map[string]int{
 	"svg": 25, "math": 20, "form": 20, "isindex": 50, "frameset": 40, "frame": 35, "layer": 50, "ilayer": 50,
 	"bgsound": 50, "xml": 35, "style": 25, "marquee": 50, "import": 35, "video": 15, "audio": 15, "img": 10,
 	"body": 20, "input": 12, "details": 15, "animate": 35, "set": 35, "foreignobject": 40, "noscript": 20,
-	"html": 15, "xss": 50, "handler": 40, "listener": 40, "event-source": 40, "vmlframe": 50, "template": 15, "plaintext": 40,
+	"html": 15, "xss": 50, "portal": 50, "fencedframe": 50, "handler": 40, "listener": 40, "event-source": 40, "vmlframe": 50, "template": 15, "plaintext": 40,
 }
 
 // drawn are elements that people do not write, and editors of text do not begin with.
@@ -134,6 +134,8 @@ func (l *look) tag(at, i int, name []byte, closing bool) {
 	}
 	if bytes.IndexByte(attrs, '=') >= 0 {
 		l.scriptURL(i, attrs)
+		l.sends(i, name, attrs)
+		l.dangling(at, i, name, attrs)
 	}
 }
 
@@ -159,7 +161,7 @@ func handler(attrs []byte) int {
 		for k < len(attrs) && (blank(attrs[k]) || attrs[k] < 0x20) {
 			k++
 		}
-		if j-i >= 4 && j-i <= 32 && k < len(attrs) && attrs[k] == '=' && string(attrs[i:j]) != "only" && string(attrs[i:j]) != "once" {
+		if j-i >= 4 && j-i <= 40 && k < len(attrs) && attrs[k] == '=' && string(attrs[i:j]) != "only" && string(attrs[i:j]) != "once" {
 			return i
 		}
 	}

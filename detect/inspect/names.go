@@ -22,6 +22,9 @@ func (l *look) names(ctx context) {
 		name := ctx == ctxName || i+9 < len(t) && (t[i+9] == '[' || t[i+9] == '.' || t[i+9] == '"' || t[i+9] == ']')
 		l.add(prototype, pick(name, 70, 20), "writes to an object's prototype", i, i+16)
 	}
+	if i := l.find("__pro__proto__to__"); i >= 0 { // what is left when a filter drops the inner name
+		l.add(prototype, 70, "writes to an object's prototype", i, i+18)
+	}
 	if i := l.find("constructor"); i >= 0 {
 		rest := bytes.TrimLeft(t[i+11:], `]["'.:{ `)
 		if bytes.HasPrefix(rest, []byte("prototype")) && len(rest) < len(t)-i-11 && !bytes.HasPrefix(rest, []byte("prototype ")) {
@@ -32,7 +35,7 @@ func (l *look) names(ctx context) {
 }
 
 // mongoOps are the operators of MongoDB queries.
-var mongoOps = []string{"ne", "gt", "gte", "lt", "lte", "in", "nin", "eq", "or", "and", "nor", "not", "regex", "where", "exists", "expr", "type", "all", "size", "mod", "comment", "func", "function", "elemmatch", "jsonschema", "options", "natural"}
+var mongoOps = []string{"ne", "gt", "gte", "lt", "lte", "in", "nin", "eq", "or", "and", "nor", "not", "regex", "where", "exists", "expr", "type", "all", "size", "mod", "comment", "func", "function", "elemmatch", "jsonschema", "options", "natural", "lookup", "unionwith", "graphlookup", "accumulator", "merge", "out", "near", "text", "nearsphere", "rand"}
 
 // operatorAt says where the $operator at i ends, or 0.
 func operatorAt(t []byte, i int) int {

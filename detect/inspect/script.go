@@ -75,8 +75,8 @@ func statement(w string, rest []byte) bool {
 	case "new":
 		return bytes.IndexByte(part, '(') > 0
 	}
-	eq := bytes.IndexByte(part, '=')
-	return eq >= 0 && bytes.IndexByte(body[:min(len(body), 24)], '=') > 0
+	eq := bytes.IndexByte(body[:min(len(body), 24)], '=')
+	return eq >= 0 && (eq > 0 || w == "it") && bytes.IndexByte(bytes.TrimSpace(body[:eq]), ' ') < 0
 }
 
 // dialogs are the calls that a proof of concept makes.

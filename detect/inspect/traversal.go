@@ -121,7 +121,7 @@ func slash(b byte) bool { return b == '/' || b == '\\' }
 // "..;" and "x=..", more for "....", 0 for a name. What stands before the dots
 // must part them from a word.
 func dotSegment(seg []byte) int {
-	for len(seg) > 0 && (seg[len(seg)-1] == ';' || seg[len(seg)-1] == ' ' || seg[len(seg)-1] == '?' || seg[len(seg)-1] >= 0x80) {
+	for len(seg) > 0 && (seg[len(seg)-1] == ';' || seg[len(seg)-1] == ' ' || seg[len(seg)-1] == '?' || seg[len(seg)-1] == '%' || seg[len(seg)-1] >= 0x80) {
 		seg = seg[:len(seg)-1]
 	}
 	n := len(seg)
@@ -153,8 +153,12 @@ func (l *look) traversal(ctx context) {
 		c = l.climbs(ctx, t)
 	}
 	l.systemFiles(ctx, c)
+	if l.in.canon.flags&sawDisguise != 0 && ctx != ctxAgent {
+		l.disguised()
+	}
 	if ctx == ctxValue {
 		l.serverFile()
+		l.hiddenFile(c)
 	}
 }
 
@@ -176,6 +180,45 @@ func (l *look) serverFile() {
 	}
 	if w := l.in.rules.names[string(t[at+1:])]; w > 0 {
 		l.add(traversal, w, "a path to a configuration, log or key of a server", 0, len(t))
+	}
+}
+
+// disguised weighs a slash, a dot or a bracket as overlong UTF-8 in a text that is plain
+// ASCII: in charsets of two bytes other letters that are none stand beside it.
+func (l *look) disguised() {
+	letters := 0
+	for _, b := range l.text {
+		if b >= 0x80 {
+			return
+		}
+		letters += pick(alpha(b), 1, 0)
+	}
+	if letters >= 6 {
+		l.add(traversal, 50, "slashes, dots or brackets as overlong UTF-8", 0, len(l.text))
+	}
+}
+
+// hiddenFiles hold what a server needs and nobody may read; other files of such names
+// are asked for by name only.
+var hiddenFiles = []string{".env", ".git/config", ".git/head", ".svn/entries", ".ssh/", ".aws/credentials", ".npmrc", ".dockerenv", ".ds_store", "config.php", "config.json", "web.xml", "appsettings.json", "application.properties", "application.yml", "database.php", "settings.py", "local_settings.py", "cmd.exe"}
+
+// hiddenFile weighs a climb, however short, that is the whole value and ends in a file
+// that only the server itself reads.
+func (l *look) hiddenFile(c climb) {
+	if c.ups+c.odd == 0 || c.end >= len(l.text) || l.searched() || bytes.IndexByte(l.text[:c.end], ' ') >= 0 {
+		return
+	}
+	rest := bytes.Trim(l.text[c.end:], `/\ `)
+	if e := bytes.IndexByte(rest, '?'); e > 0 { // what the program is told
+		rest = rest[:e]
+	}
+	at := bytes.LastIndexAny(rest, `/\`)
+	known := l.in.rules.names[string(rest[at+1:])] > 0
+	for _, f := range hiddenFiles {
+		known = known || bytes.HasSuffix(rest, []byte(f)) && (len(rest) == len(f) || slash(rest[len(rest)-len(f)-1]))
+	}
+	if known {
+		l.add(traversal, 50, "a climbing path that ends in a configuration or a key of a server", c.at, len(l.text))
 	}
 }
 
@@ -201,6 +244,7 @@ func (l *look) climbs(ctx context, t []byte) climb {
 	if n := bytes.Count(t, []byte("..2f")) + bytes.Count(t, []byte("..5c")); n > 1 { // a filter ate the percent sign
 		c.ups += n
 		c.at, c.end = max(c.at, 0), len(t)
+		l.add(traversal, 20, "slashes whose percent sign is missing", c.at, c.end)
 	}
 	up := c.ups + c.odd
 	switch {
@@ -224,14 +268,18 @@ func (l *look) climbs(ctx context, t []byte) climb {
 		l.add(traversal, 50, "a run of dots in a path", i, i+32)
 	}
 	if c.dots >= 3 {
-		l.add(traversal, min(c.dots*10, 60), "a chain of /./", 0, len(t))
+		w := min(c.dots*10, 60)
+		if bytes.Contains(t, []byte(`/\`)) || bytes.Contains(t, []byte(`\/`)) {
+			w += 20
+		}
+		l.add(traversal, w, "a chain of /./", 0, len(t))
 	}
 	if up > 0 {
 		if l.holds("0x2") || l.holds("0x5") {
 			l.add(traversal, 35, "dots or slashes written as hexadecimal numbers", 0, len(l.text))
 		}
 		if l.in.canon.flags&(sawOverlong|sawWideURL) != 0 {
-			l.add(traversal, 20, "dots or slashes in an encoding that only filters miss", c.at, c.end)
+			l.add(traversal, 35, "dots or slashes in an encoding that only filters miss", c.at, c.end)
 		}
 		if bytes.IndexByte(t, '\\') >= 0 {
 			l.add(traversal, 20, "backslashes in a climbing path", c.at, c.end)
