@@ -258,6 +258,9 @@ func (l *look) climbs(ctx context, t []byte) climb {
 	if up == 2 && ctx == ctxValue && len(bytes.Trim(t, `./\`)) == 0 && !l.searched() {
 		l.add(traversal, 15, "the value is nothing but a climb", 0, len(t))
 	}
+	if up == 2 && ctx == ctxValue && l.in.rules.names[string(t[1+bytes.LastIndexAny(t, `/\`):])] > 0 && bytes.IndexByte(t, ' ') < 0 {
+		l.add(traversal, 20, "it ends in a configuration, a log or a key", 0, len(t))
+	}
 	if up > 0 && c.end+1 < len(t) && bytes.HasSuffix(t, []byte("}")) {
 		l.unfilled(t, c.end)
 	}
