@@ -50,6 +50,9 @@ func (l *look) line(t []byte, at, i int) int {
 		return w
 	}
 	if w := mailHeader(t[i:]); w > 0 {
+		if at == 0 && l.plus && bytes.HasPrefix(t[i:], []byte("subject:")) && bytes.IndexAny(t[i:], "\r\n") < 0 {
+			w = 50 // the value is nothing else
+		}
 		l.add(mail, half(w), "a line end, then a header of a mail", at, i+24)
 		if w < 50 && bytes.IndexByte(t[:at], '@') > 0 {
 			l.add(mail, half(30), "it stands behind an address", at, i+24)

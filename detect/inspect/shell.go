@@ -202,7 +202,8 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 	if !behind && shape == shapeArgs && !plainArgs(t, i) && (!bytes.HasPrefix(name, []byte("ping")) || bytes.IndexByte(t[i:], '.') < 0) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
-	w := l.commandWeight(c, known && path || path && behind, behind, shape, strictSep(t, sep, behind), !behind && asked(t[i:]))
+	strict := strictSep(t, sep, behind) || behind && shape == shapeEnd && unmistakable[string(name)] && !l.searched() && !inProse(t)
+	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]))
 	if !behind && start > 0 && bytes.IndexByte(t[:start], '`') >= 0 && inProse(t) {
 		w /= 4
 	}
@@ -213,6 +214,10 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		l.add(cmdi, w, say(behind, "a command behind a shell separator", "a command line as the whole value"), min(sep, len(l.text)), min(end, len(l.text)))
 	}
 }
+
+// unmistakable are programs whose names are no words, so that any separator before one
+// will do where the command ends behind it.
+var unmistakable = map[string]bool{"whoami": true, "ifconfig": true, "ipconfig": true, "systeminfo": true, "tasklist": true, "nslookup": true, "netstat": true, "uname": true}
 
 // plainArgs says whether the arguments at i begin with a flag or a path, or
 // hold a URL.

@@ -19,6 +19,7 @@ func (l *look) queries(ctx context) {
 	}
 	if ctx == ctxValue {
 		l.glue()
+		l.leftOpen()
 	}
 	l.reads(text, base, ctx == ctxAgent)
 	switch {
@@ -178,6 +179,8 @@ func (l *look) statements(s *sqlScan) {
 	l.calls(s, lead)
 	l.probes(s)
 	l.opening(s)
+	l.glued(s)
+	l.nestedCalls(s)
 	l.balanced(s)
 }
 
@@ -203,6 +206,8 @@ func (s *sqlScan) lead() sqlLead {
 		case t.kw == kwNull:
 			d.value = true
 			continue
+		case t.kind == sqlComment && i > 0 && i+1 < len(s.toks):
+			continue // 1#x, and the query goes on in the next line
 		case t.kind == sqlWord && t.kw == kwNone && !s.call(i):
 			d.wordy++
 			continue
@@ -260,7 +265,9 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 		w = pick(literal, 65, 40)
 	case s.broken:
 		w = pick(literal, 40, 12)
-	case i == 0, i == 1 && s.kw(0) == kwEnd:
+	case i == 3 && literal && s.kind(1) == sqlCmp && s.kind(2) == sqlNumber && !l.searched():
+		w = 50
+	case i == 0, i == 1 && (s.kw(0) == kwEnd || s.kind(0) == sqlSemi && literal && !l.searched()):
 		w = pick(literal || s.kw(j+1) == kwLike && s.wild(j+2) && !l.searched(), 50, 15)
 	case d.wordy == 1 && i <= d.tokens:
 		w = pick(literal, 50, 10)
@@ -288,49 +295,22 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 		l.add(sqli, pick(near, 70, 35), "OR/AND with a subquery", s.at(i), s.at(j+3))
 	case near && s.broken && s.kw(j) == kwSelect && s.kind(j+1) == sqlOp && s.ends(j+2):
 		l.add(sqli, 50, "OR/AND with a SELECT of everything", s.at(i), s.at(j+2))
+	case near && l.negated(s, i, j):
 	case near && s.kind(j) == sqlOpen && s.closes(j):
 		l.add(sqli, pick(s.broken, 60, 50), "OR/AND with a condition in parentheses", s.at(i), s.at(j+3))
 	case near && s.broken && !s.phrase && s.call(j) && s.at(j+1) <= int(s.toks[j].end)+1 && s.cuts(s.after(j+1)):
 		l.add(sqli, 55, "OR/AND with a call, then the end of the statement", s.at(i), s.at(j+2))
 	case near && s.broken && s.kind(j) == sqlString && !s.toks[j].open && s.toks[j].end-s.toks[j].at < 12 && alnum(s.text[s.toks[j].at+1]) && bytes.IndexByte(s.text[s.toks[j].at:s.toks[j].end], '=') > 0:
 		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
+	case near && !s.broken:
+		l.cutOperand(s, i, j)
+	case near && s.broken && !s.phrase && j == len(s.toks)-1 && s.kind(j) == sqlString && s.toks[j].end-s.toks[j].at == 1 && s.from > 1 && alnum(s.text[s.from-2]) && bytes.Count(s.text[:s.from], s.text[s.from-1:s.from]) == 1:
+		l.add(sqli, 50, "OR/AND between a quote that it closes and one that it opens", s.at(i), s.at(j+1))
 	case near && s.broken && !s.phrase && !s.contraction(i):
 		if next, literal := s.operand(j); next > 0 && s.ends(next) && s.bare(next-1) && !s.inches() {
 			l.add(sqli, pick(literal, 45, 20), "OR/AND behind a quote that it closes", s.at(i), s.at(next))
 		}
 	}
-}
-
-// union weighs UNION SELECT by whether it parses.
-func (l *look) union(s *sqlScan, i int, d sqlLead) {
-	j := s.afterComments(i + 1)
-	for s.kw(j) == kwAll {
-		j = s.afterComments(j + 1)
-	}
-	for s.kind(j) == sqlOpen {
-		j++
-	}
-	if s.kw(j) != kwSelect {
-		return
-	}
-	next, columns, solid := s.list(j + 1)
-	from := s.kw(next) == kwFrom && s.kind(next+1) != sqlNone
-	near := d.adjacent(s, i)
-	why, w, certain := "UNION SELECT with a column list", 85, true
-	switch {
-	case columns > 1 && solid > 0, columns == 1 && solid == 1 && (near || from || i == 0 || s.ends(next)):
-	case columns > 0 && from && near:
-	case columns > 0 && from:
-		why, w, certain = "UNION SELECT with FROM", 45, false
-	case near && columns > 0 && s.ends(next):
-		why, w, certain = "UNION SELECT behind a value", 70, false
-	default:
-		why, w, certain = "UNION SELECT", pick(near, 50, 15), false
-	}
-	if d.wordy > 1 && columns < 2 {
-		w, certain = min(w, 40), false
-	}
-	l.addCertain(sqli, w, why, s.at(i), s.at(next), certain)
 }
 
 // selects weighs a SELECT that is part of an expression or begins the value.
@@ -343,7 +323,13 @@ func (l *look) selects(s *sqlScan, i int, d sqlLead) {
 	switch {
 	case s.kind(i-1) == sqlOpen && s.kw(i-2) == kwAs && solid == 0: // WITH x AS (SELECT …
 	case s.kind(i-1) == sqlOpen && (from || solid > 0):
-		l.add(sqli, pick(i > 1, 55, 45), "a subquery", s.at(i-1), s.at(next))
+		l.add(sqli, pick(i > 1, 55, pick(s.knownCall(i+1) && s.kind(next) == sqlClose && !l.searched(), 50, 45)), "a subquery", s.at(i-1), s.at(next))
+	case i > 0 && columns > 1 && solid == columns && s.peek(int(s.toks[i].end)) == '/' && s.peek(int(s.toks[i-1].end)) == '/':
+		l.add(sqli, 50, "a SELECT of constants between comments", s.at(i), s.at(next))
+	case from && i == 0 && s.catalogue(next+1) && !l.searched():
+		l.add(sqli, 35, "a SELECT from a system table", s.at(i), s.at(next+2))
+	case from && i == 0 && columns == 1 && solid == 1 && (s.kind(i+1) == sqlNumber || s.kind(i+1) == sqlString || s.kind(i+1) == sqlVar) && next == i+2 && !l.searched():
+		l.add(sqli, 40, "a SELECT of a constant from a table", s.at(i), s.at(next+2))
 	case from && i == 0 && columns > 1 && solid == columns:
 		l.add(sqli, 50, "a SELECT of constants from a table", s.at(i), s.at(next+2))
 	case from && i == 0 && (solid > 0 || columns > 1):

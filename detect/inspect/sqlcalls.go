@@ -115,6 +115,9 @@ func (l *look) cases(s *sqlScan, i int) {
 		j++
 	}
 	next, literal := s.condition(j)
+	if next < 0 && i == 0 && s.from == 0 && !l.searched() && s.kw(len(s.toks)-1) == kwEnd { // case when 's' then 3 end
+		next, literal = s.operand(j)
+	}
 	if next < 0 || !literal {
 		return
 	}
@@ -175,7 +178,7 @@ func (l *look) glue() {
 	if a, b, ok := bytes.Cut(t, []byte("||")); ok && n < 24 && len(a) > 0 && len(b) > 0 && allDigits(a) && allDigits(b) {
 		l.add(sqli, 50, "two numbers joined as texts", 0, n)
 	}
-	if n < 3 || n > 12 || t[0] != t[n-1] || t[0] != '\'' && t[0] != '"' {
+	if n < 3 || n > 16 || t[0] != t[n-1] || t[0] != '\'' && t[0] != '"' {
 		return
 	}
 	in := t[1 : n-1]
@@ -187,7 +190,7 @@ func (l *look) glue() {
 	}
 	switch string(in) {
 	case "=", "-", "*", "/", "|", "^", "&", "%", "||", "&&", "<", ">", "<>", "!=", "<=>", ":=",
-		"or", "and", "xor", "div", "mod", "like", "rlike", "regexp", "sounds like", "is not", "not like", "--", "#", "/*", ";":
+		"or", "and", "xor", "div", "mod", "like", "rlike", "regexp", "sounds like", "is not", "not like", "not regexp", "not rlike", "+", "--", "#", "/*", ";":
 		l.add(sqli, 50, "an operator between two quotes", 0, n)
 	}
 }

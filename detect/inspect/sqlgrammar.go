@@ -96,8 +96,12 @@ func (s *sqlScan) term(i int) (next int, literal bool) {
 	case sqlVar:
 		return i + 1, false
 	case sqlOpen:
+		k := i + 1
+		for s.kind(k) == sqlOpen {
+			k++
+		}
 		next := s.after(i)
-		return next, next == i+3 && (s.kind(i+1) == sqlNumber || s.kind(i+1) == sqlString)
+		return next, next == k+1+k-i && (s.kind(k) == sqlNumber || s.kind(k) == sqlString) || next == k+1 && k > i+1 && s.kind(k) == sqlString && s.toks[k].open
 	case sqlWord:
 		return s.wordTerm(i)
 	}
@@ -143,6 +147,8 @@ func (s *sqlScan) comparison(i int) (next int, literal bool) {
 	switch {
 	case s.kind(i) == sqlCmp, s.kw(i) == kwLike:
 		return s.operand(i + 1)
+	case s.kind(i) == sqlWord && s.kw(i+1) == kwLike && s.spelling(i) == "sounds":
+		return s.operand(i + 2)
 	case s.kw(i) == kwIs:
 		if s.kw(i+1) == kwNot {
 			i++
@@ -151,7 +157,11 @@ func (s *sqlScan) comparison(i int) (next int, literal bool) {
 			return i + 2, false
 		}
 	case s.kw(i) == kwIn && s.kind(i+1) == sqlOpen:
-		return s.after(i + 1), false
+		literal = true
+		for k := i + 2; k < s.after(i+1)-1 && literal; k++ {
+			literal = s.kind(k) == sqlNumber || s.kind(k) == sqlString || s.kind(k) == sqlComma
+		}
+		return s.after(i + 1), literal && s.after(i+1) > i+3
 	case s.kw(i) == kwBetween:
 		n, lit := s.operand(i + 1)
 		if n < 0 || s.kw(n) != kwOr {

@@ -17,6 +17,8 @@ func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
 		w = pick(s.kind(j+1) == sqlOpen || s.kind(j+2) == sqlDot || s.knownCall(j+1), 65, 10)
 	case s.kw(j) == kwStatement:
 		w = s.statement(j)
+	case s.kind(j) == sqlWord && s.kind(j+1) == sqlWord && s.shows(j):
+		w = 60
 	case s.kind(j) == sqlWord && s.spelling(j) == "if":
 		if next, literal := s.condition(j + 1); next > 0 && literal && (s.kw(next) == kwStatement || s.kw(next) == kwSelect || s.kw(next) == kwWaitfor) {
 			w = 65
@@ -27,6 +29,9 @@ func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
 	}
 	if !d.adjacent(s, i) && !s.broken {
 		w -= 10
+		if s.kw(0) == kwStatement && s.statement(0) >= 45 {
+			w += 15
+		}
 	}
 	l.add(sqli, w, "a second statement behind a semicolon", s.at(i), s.at(j+3))
 }
@@ -69,10 +74,32 @@ func (s *sqlScan) statement(j int) int {
 		return pick(s.ends(j+1), 60, 10)
 	case "call":
 		return pick(s.call(j+1) || s.kind(j+2) == sqlDot, 70, 5)
-	case "copy", "load", "attach", "grant", "revoke", "handler":
+	case "grant", "revoke":
+		if s.kind(j+1) == sqlWord && s.kind(j+2) == sqlWord && (second == kwAll && s.spelling(j+2) == "privileges" || s.spelling(j+2) == "to" && s.ends(j+4) || s.spelling(j+2) == "on") {
+			return 60
+		}
+		return pick(s.kind(j+1) == sqlWord && name, 45, 0)
+	case "attach":
+		return pick(s.kind(j+1) == sqlWord && s.spelling(j+1) == "database" && s.kind(j+2) == sqlString, 70, pick(s.kind(j+1) == sqlWord && name, 45, 0))
+	case "copy", "load", "handler":
 		return pick(s.kind(j+1) == sqlWord && name, 45, 0)
 	}
 	return 0
+}
+
+// shows says whether token j begins DESC users or SHOW TABLES, and a comment cuts off the
+// rest.
+func (s *sqlScan) shows(j int) bool {
+	switch s.spelling(j) {
+	case "desc", "describe", "show", "explain":
+	default:
+		return false
+	}
+	k := j + 2
+	if s.kind(k) == sqlSemi {
+		k++
+	}
+	return s.kind(k) == sqlComment && k == len(s.toks)-1 && s.toks[k].end-s.toks[k].at <= 4
 }
 
 // modifiers may stand between the verb of a statement and what it is about.
@@ -181,7 +208,7 @@ func (l *look) tail(s *sqlScan, i int, d sqlLead) {
 	switch s.spelling(i + 1) {
 	case "outfile", "dumpfile":
 		if s.kind(i+2) != sqlString {
-			if d.adjacent(s, i) && (s.kind(i+2) == sqlOpen || s.call(i+2)) {
+			if d.adjacent(s, i) && (s.kind(i+2) == sqlOpen || s.call(i+2) || s.kind(i+2) == sqlWord && (s.broken || s.kind(i-1) == sqlClose)) {
 				l.add(sqli, 55, "INTO OUTFILE behind a value", s.at(i), s.at(i+3))
 			}
 			return

@@ -1,5 +1,7 @@
 package inspect
 
+import "bytes"
+
 // The SQL scanner reads lower-cased text as the databases do, all at once: it
 // knows the comments, strings and numbers of MySQL, PostgreSQL, SQL Server,
 // Oracle and SQLite, and where they disagree it takes the reading that an
@@ -113,7 +115,7 @@ func (s *sqlScan) token(i int) int {
 	case '.':
 		return s.put(sqlDot, i, i+1)
 	case '\\':
-		if s.peek(i+1) == 'n' && !word(s.peek(i+2)) { // NULL, as MySQL spells it too
+		if s.peek(i+1) == 'n' && (!word(s.peek(i+2)) || bytes.HasPrefix(s.text[i+2:], []byte("union"))) { // NULL, as MySQL spells it too
 			s.put(sqlWord, i, i+2)
 			s.toks[len(s.toks)-1].kw = kwNull
 			return i + 2

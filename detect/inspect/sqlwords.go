@@ -80,7 +80,9 @@ var sqlKeywords = buildKeywords(map[keyword][]string{
 		"quote", "schema", "last_insert_id", "row_count", "strcmp", "find_in_set", "lpad", "rpad", "conv",
 		"uuid", "bin", "md5", "sha1", "if", "case", "openrowset", "opendatasource", "sqlite_version",
 		"load_extension", "utl_inaddr", "dbms_pipe", "dbms_lock", "ctxsys", "sys_eval", "sys_exec", "db_name",
-		"now", "sysdate", "pi", "host_name", "object_id", "is_srvrolemember", "quarter", "rawtohex", "lower", "upper", "strconcat", "instr",
+		"now", "sysdate", "pi", "host_name", "object_id", "is_srvrolemember", "quarter", "rawtohex", "isnull", "ora_hash", "st_latfromgeohash", "st_longfromgeohash", "st_pointfromgeohash", "linestring", "multilinestring",
+		"multipolygon", "gtid_subtract", "pg_read_file", "pg_read_binary_file", "lo_import", "lo_get", "current_setting", "query_to_xml", "database_to_xml", "pg_ls_dir",
+		"current_database", "current_schema", "is_member", "has_dbaccess", "likelihood", "to_char", "to_number", "json_extract", "lower", "upper", "strconcat", "instr",
 	},
 })
 
