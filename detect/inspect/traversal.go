@@ -222,6 +222,17 @@ func (l *look) hiddenFile(c climb) {
 	}
 }
 
+// climbEnd weighs where a climb of so many levels ends.
+func (l *look) climbEnd(ctx context, t []byte, c climb, up int) {
+	name := t[1+bytes.LastIndexAny(t, `/\`):]
+	if up == 2 && ctx == ctxValue && l.in.rules.names[string(name)] > 0 && bytes.IndexByte(t, ' ') < 0 {
+		l.add(traversal, 20, "it ends in a configuration, a log or a key", 0, len(t))
+	}
+	if c.end+1 < len(t) && bytes.HasSuffix(t, []byte("}")) {
+		l.unfilled(t, c.end)
+	}
+}
+
 // unfilled weighs the placeholder of a tool where the name of a file belongs: ../{file}.
 func (l *look) unfilled(t []byte, at int) {
 	rest := bytes.TrimLeft(t[at:], `./\`)
@@ -258,11 +269,8 @@ func (l *look) climbs(ctx context, t []byte) climb {
 	if up == 2 && ctx == ctxValue && len(bytes.Trim(t, `./\`)) == 0 && !l.searched() {
 		l.add(traversal, 15, "the value is nothing but a climb", 0, len(t))
 	}
-	if up == 2 && ctx == ctxValue && l.in.rules.names[string(t[1+bytes.LastIndexAny(t, `/\`):])] > 0 && bytes.IndexByte(t, ' ') < 0 {
-		l.add(traversal, 20, "it ends in a configuration, a log or a key", 0, len(t))
-	}
-	if up > 0 && c.end+1 < len(t) && bytes.HasSuffix(t, []byte("}")) {
-		l.unfilled(t, c.end)
+	if up > 0 {
+		l.climbEnd(ctx, t, c, up)
 	}
 	if c.odd > 0 {
 		l.add(traversal, min(20*c.odd, 40), "dots that some filters fold to ..", c.at, c.end)
