@@ -43,12 +43,14 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 	}
 	b := c.buf
 	for range maxRounds {
-		n, changed := c.pass(b)
+		n, changed, more := c.pass(b)
 		b = b[:n]
-		if !changed {
+		if changed {
+			c.rounds++
+		}
+		if !more {
 			break
 		}
-		c.rounds++
 	}
 	if plus && c.rounds >= 2 {
 		blanksFromPlus(b)
@@ -88,8 +90,9 @@ func (c *canon) suspect(s []byte, ctx context) bool {
 	return ctx != ctxAgent && (c.spelt >= spelled || c.flags&sawDisguise != 0) || decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
 }
 
-// pass undoes one layer in place and lowers letters.
-func (c *canon) pass(b []byte) (n int, changed bool) {
+// pass undoes one layer in place and lowers letters. Another pass is due where more says so:
+// something changed, and there is a byte left that a pass looks at.
+func (c *canon) pass(b []byte) (n int, changed, more bool) {
 	for i := 0; i < len(b); {
 		ch := b[i]
 		switch {
@@ -132,7 +135,10 @@ func (c *canon) pass(b []byte) (n int, changed bool) {
 		n++
 		i++
 	}
-	return n, changed
+	for i := 0; changed && !more && i < n; i++ {
+		more = undone[b[i]]
+	}
+	return n, changed, more
 }
 
 // undone are the bytes that pass may change; all others stay what they are.

@@ -42,9 +42,8 @@ func (l *look) headers(ctx context) {
 // line weighs the line that begins at i, behind the line end at at.
 func (l *look) line(t []byte, at, i int) int {
 	before := t[:at]
-	prose := bytes.Count(before[max(0, at-200):], []byte(" ")) > 3 || bytes.IndexByte(before, '\n') >= 0 && bytes.IndexByte(before, ' ') >= 0
 	half := func(w int) int {
-		if prose {
+		if bytes.Count(before[max(0, at-200):], []byte(" ")) > 3 || bytes.IndexByte(before, '\n') >= 0 && bytes.IndexByte(before, ' ') >= 0 {
 			return w / 2 // a text of several lines, as a logged body or a form holds
 		}
 		return w

@@ -35,13 +35,31 @@ var expressionWords = []string{
 
 var shortestWord = len(slices.MinFunc(expressionWords, func(a, b string) int { return len(a) - len(b) }))
 
-// reaches says whether body holds w as a word of its own.
-func reaches(body []byte, w string) bool {
-	if len(w) > len(body) {
-		return false
+// expressionMatcher finds them all in one pass.
+var expressionMatcher = newMatcher(expressionWords)
+
+// reached is the first of expressionWords that body holds as a word of its own, by where
+// it stands first; "" for none.
+func reached(body []byte) string {
+	if len(body) < shortestWord {
+		return ""
 	}
-	i := bytes.Index(body, []byte(w))
-	return i == 0 || i > 0 && (!alpha(w[0]) || !word(body[i-1]))
+	best := len(expressionWords)
+	var known [4]uint64 // which were met before
+	expressionMatcher.each(body, func(id int32, end int) {
+		if known[id/64]>>(id%64)&1 != 0 {
+			return
+		}
+		known[id/64] |= 1 << (id % 64)
+		w := expressionWords[id]
+		if at := end - len(w); int(id) < best && (at == 0 || !alpha(w[0]) || !word(body[at-1])) {
+			best = int(id)
+		}
+	})
+	if best == len(expressionWords) {
+		return ""
+	}
+	return expressionWords[best]
 }
 
 // maxExpressions bounds the brackets read in one field.
@@ -82,15 +100,10 @@ func (l *look) expressions(ctx context) {
 }
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {
-	for _, w := range expressionWords {
-		if l.reached || len(body) < shortestWord {
-			break
-		}
-		if reaches(body, w) {
-			strong := len(w) > 6 || d.open == "{{"
-			l.reached = strong
-			l.add(ssti, pick(strong, 65, 45), "a template expression that reaches for objects or commands", at, end)
-			break
+	if !l.reached {
+		if w := reached(body); w != "" {
+			l.reached = len(w) > 6 || d.open == "{{"
+			l.add(ssti, pick(l.reached, 65, 45), "a template expression that reaches for objects or commands", at, end)
 		}
 	}
 	switch {

@@ -98,7 +98,7 @@ func mustRawGate() *rawGate {
 		g.start[bit/64] |= 1 << (bit % 64)
 		for i := range len(lit) {
 			g.next[lit[i]][bit/64] |= 1 << (bit % 64)
-			g.next[upper(lit[i])][bit/64] |= 1 << (bit % 64)
+			g.next[capital(lit[i])][bit/64] |= 1 << (bit % 64)
 			bit++
 		}
 		g.end[(bit-1)/64] |= 1 << ((bit - 1) % 64)
@@ -224,7 +224,7 @@ func (g *textGate) hit(s []byte, agent bool) bool {
 // there was a hit.
 const gateStride = 32
 
-func upper(b byte) byte {
+func capital(b byte) byte {
 	if b >= 'a' && b <= 'z' {
 		return b - 32
 	}

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -93,33 +92,33 @@ func (l *look) jsonBody(s string) {
 	if strings.Contains(s, `"@type"`) || strings.Contains(s, `"$`) || strings.Contains(s, `"__proto__"`) {
 		l.field("body", "", ctxValue, s, false) // signs that span a key and its value
 	}
-	dec := json.NewDecoder(strings.NewReader(s))
-	dec.UseNumber()
+	l.json.reset(s)
 	path := make([]string, 0, jsonDepth)
 	keyNext := make([]bool, 0, jsonDepth)
+	name, named := "", false // of the values at this place
 	for {
-		tok, err := dec.Token()
-		if err != nil {
-			if int(dec.InputOffset()) < len(s)-1 {
-				l.field("body", "", ctxValue, s[dec.InputOffset():], false)
+		kind, text := l.json.next()
+		depth := len(keyNext)
+		switch kind {
+		case jsonEnd:
+			if l.json.at < len(s)-1 {
+				l.field("body", "", ctxValue, s[l.json.at:], false)
 			}
 			return
-		}
-		depth := len(keyNext)
-		isKey := depth > 0 && keyNext[depth-1]
-		switch v := tok.(type) {
-		case json.Delim:
-			path, keyNext = nest(v, path, keyNext)
-		case string:
-			if isKey {
-				path = append(path[:min(depth-1, len(path))], v)
-				keyNext[depth-1] = false
-				l.field("body (name)", "", pickContext(plainName(v)), v, false)
-				continue
+		case jsonDelim:
+			path, keyNext = nest(text[0], path, keyNext)
+			named = false
+		case jsonKey:
+			path = append(path[:min(depth-1, len(path))], strings.Clone(text))
+			keyNext[depth-1], named = false, false
+			l.field("body (name)", "", pickContext(plainName(text)), text, false)
+			continue
+		case jsonString:
+			if !named {
+				name, named = dotted(path), true
 			}
-			name := dotted(path)
-			l.field("body", name, ctxValue, v, false)
-			l.base64("body", name, v)
+			l.field("body", name, ctxValue, text, false)
+			l.base64("body", name, text)
 		}
 		if d := len(keyNext); d > 0 && len(path) >= d {
 			keyNext[d-1] = objectAt(path, d)
@@ -146,7 +145,7 @@ func pickContext(plain bool) context {
 // arrayMark stands in the path for the levels that are arrays.
 const arrayMark = "[]"
 
-func nest(d json.Delim, path []string, keyNext []bool) ([]string, []bool) {
+func nest(d byte, path []string, keyNext []bool) ([]string, []bool) {
 	switch d {
 	case '{':
 		return append(path, ""), append(keyNext, true)

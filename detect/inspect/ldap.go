@@ -8,6 +8,9 @@ func (l *look) ldap() {
 	if !l.seen.any("()") || !l.seen.any("*=&|!") {
 		return
 	}
+	if !l.opensFilter() {
+		return
+	}
 	t := l.squeeze()
 	depth, early := 0, -1
 	for i, b := range t {
@@ -32,6 +35,26 @@ func (l *look) ldap() {
 	case len(t) > 0 && t[0] == '(' && filterItem(t[1:]) && bytes.Contains(t, []byte("=*)")):
 		l.add(ldap, 40, "a search filter of LDAP", 0, len(l.text))
 	}
+}
+
+// opensFilter says whether the text begins with a parenthesis or closes one that it did not
+// open, without which ldap finds nothing.
+func (l *look) opensFilter() bool {
+	if t := bytes.TrimLeft(l.text, " \t\n\v\f\r"); len(t) > 0 && t[0] == '(' {
+		return true
+	}
+	depth := 0
+	for _, b := range l.text {
+		switch b {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth < 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // squeeze fills l.loose with the text without blanks.

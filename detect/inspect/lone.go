@@ -33,14 +33,18 @@ var gadgets = []string{"invokertransformer", "clonetransformer", "instantiatetra
 // classes weighs the name of a class as the whole value or name.
 func (l *look) classNames() {
 	t := bytes.TrimSpace(l.text)
+	gadget := (l.holds("former") || l.holds("closure") || l.holds("factory")) && bytes.IndexByte(t, ' ') < 0
 	for _, g := range gadgets {
-		if !l.pairs.may(g) {
-			continue
+		if !gadget {
+			break
 		}
-		if i := bytes.Index(t, []byte(g)); i >= 0 && bytes.IndexByte(t, ' ') < 0 {
+		if i := bytes.Index(t, []byte(g)); i >= 0 {
 			l.add(deserial, 55, "names a class that chains of serialised objects are made of", i, i+len(g))
 			return
 		}
+	}
+	if len(t) == 0 || !containsByte("jcos", t[0]) {
+		return
 	}
 	for _, r := range javaRoots {
 		if !bytes.HasPrefix(t, []byte(r)) && (len(t) != len(r)-1 || r[:len(t)] != string(t)) {
@@ -150,10 +154,17 @@ func (l *look) wrapped() {
 		}
 	}
 	l.loose = out
+	called := bytes.Contains(out, []byte(")(")) || bytes.Contains(out, []byte("(string)"))
+	if !called && !l.seen.any("'\"$") {
+		return
+	}
 	for _, name := range [...]string{"system", "exec", "passthru", "shell_exec", "popen", "assert", "phpinfo", "proc_open", "eval"} {
 		if i := l.find(name); i > 0 && i+len(name)+1 < len(l.text) && (l.text[i-1] == '"' || l.text[i-1] == '\'') && l.text[i+len(name)] == l.text[i-1] && l.text[i+len(name)+1] == '(' {
 			l.add(code, 55, "PHP that calls a function by its name in quotes", i-1, i+len(name)+8)
 			return
+		}
+		if !called {
+			continue
 		}
 		i := bytes.Index(out, []byte(name+")("))
 		if i < 0 || i > 0 && word(out[i-1]) {

@@ -35,6 +35,9 @@ type look struct {
 	divide int // what the weights of command lines are divided by, in prose
 	loose  []byte
 	joins  []byte // see values
+	json   jsonText
+
+	capitals [libinjectionBytes]byte // what libinjection reads
 }
 
 // evidence is one sign of an attack in a field.

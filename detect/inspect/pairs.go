@@ -12,7 +12,7 @@ type pairs struct {
 
 const (
 	pairBits  = 4096
-	pairLeast = 512 // bytes from which a text is worth it
+	pairLeast = 48 // bytes from which a text is worth it
 )
 
 func pairHash(a, b byte) uint { return (uint(a)*67 ^ uint(b)) % pairBits }

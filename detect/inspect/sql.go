@@ -1,10 +1,6 @@
 package inspect
 
-import (
-	"bytes"
-
-	libinjection "github.com/corazawaf/libinjection-go"
-)
+import "bytes"
 
 // queries looks for SQL: as a bare value (in a number's place), and behind each
 // of the first quotes, which may be the one that ends the string it stands in.
@@ -116,35 +112,6 @@ func (l *look) percents(text []byte, base int) {
 			l.sql.phrase = false
 			l.statements(&l.sql)
 		}
-	}
-}
-
-// libinjectionBytes is how much of a field libinjection reads: its
-// fingerprints cover five tokens.
-const libinjectionBytes = 256
-
-// libinjection is one more witness: it never convicts alone, since it takes
-// much English for SQL.
-func (l *look) libinjection(text []byte) {
-	own := 0
-	for _, e := range l.ev {
-		if e.class == sqli {
-			own += e.weight
-		}
-	}
-	if own >= 100 || own == 0 && !l.seen.any("'\"`(;#") {
-		return
-	}
-	if len(text) > libinjectionBytes {
-		text = text[:libinjectionBytes]
-	}
-	l.work += len(text)
-	if ok, _ := libinjection.IsSQLi(string(text)); ok {
-		w := 15
-		if own >= 35 {
-			w = 20
-		}
-		l.add(sqli, w, "libinjection knows its fingerprint", 0, len(text))
 	}
 }
 
