@@ -85,6 +85,7 @@ var heavy = []string{
 	"or ", "1 or ", " or 1=", "case ", "(case when ", "union select ", "select 1,", "select ", ";", ";id", "|cat ", "`", "$(", "$a", "'a", "/*", "--", "\n", "\r\nx-",
 	"sleep(", "eval(", "system('", "print(", "http://", "=", "onx=", "[$", "{\"$", "__proto__", "constructor", "alert(", "alert(1)", "0x2e", "() {", "()", "&&", "a=1&", "xAxA",
 	"ascii(", "md5('", "<!entity", "<!doctype ", ")(a=", "char(", "' or ", "' or '", "cat /etc/", "@", "not ", "-", "||", "concat(", "$where", ":{s:", "dropcount(/*)=1", "//*/*", "\x80", "\xc0\xaf", "\x00a", "${${",
+	"or$(sleep%{os\\n(1=1or", "'$(sleep{onmouseover=\"alert(1)", "<ax=')(';|';sleep(5000);'{},${1'/???/p??s??'&&<iframe",
 }
 
 func heavyTarget(unit string, n int) string {

@@ -39,14 +39,17 @@ var shortestWord = len(slices.MinFunc(expressionWords, func(a, b string) int { r
 var expressionMatcher = newMatcher(expressionWords)
 
 // reached is the first of expressionWords that body holds as a word of its own, by where
-// it stands first; "" for none.
-func reached(body []byte) string {
+// it stands first; "" for none. barren says that body holds none at all, so that no part of
+// it does.
+func reached(body []byte) (w string, barren bool) {
 	if len(body) < shortestWord {
-		return ""
+		return "", true
 	}
+	barren = true
 	best := len(expressionWords)
 	var known [4]uint64 // which were met before
 	expressionMatcher.each(body, func(id int32, end int) {
+		barren = false
 		if known[id/64]>>(id%64)&1 != 0 {
 			return
 		}
@@ -56,10 +59,10 @@ func reached(body []byte) string {
 			best = int(id)
 		}
 	})
-	if best == len(expressionWords) {
-		return ""
+	if best < len(expressionWords) {
+		w = expressionWords[best]
 	}
-	return expressionWords[best]
+	return w, barren
 }
 
 // maxExpressions bounds the brackets read in one field.
@@ -68,7 +71,7 @@ const maxExpressions = 16
 // expressions weighs what stands inside template brackets. In an agent "@(" is ordinary:
 // no gate looks for it there.
 func (l *look) expressions(ctx context) {
-	l.reached = false
+	l.reached, l.barren = false, [2]int{}
 	if !l.seen.any("{(%[") {
 		return
 	}
@@ -100,8 +103,13 @@ func (l *look) expressions(ctx context) {
 }
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {
-	if !l.reached {
-		if w := reached(body); w != "" {
+	if from := at + len(d.open); !l.reached && (from < l.barren[0] || from+len(body) > l.barren[1]) {
+		l.spent += costBody * len(body)
+		w, barren := reached(body)
+		if barren {
+			l.barren = [2]int{from, from + len(body)}
+		}
+		if w != "" {
 			l.reached = len(w) > 6 || d.open == "{{"
 			l.add(ssti, pick(l.reached, 65, 45), "a template expression that reaches for objects or commands", at, end)
 		}

@@ -85,8 +85,30 @@ func (l *look) target(prefix, s string) {
 	}
 	read := l.query(prefix, query)
 	if strings.Contains(query, "&&") { // an unencoded && was cut apart
-		l.field(prefix, "", ctxValue, query[:min(len(query), read+thenBytes)], true)
+		l.field(prefix, "", ctxValue, l.commanded(query[:min(len(query), read+thenBytes)]), true)
 	}
+}
+
+// commanded is a query that && parts, for reading as a whole. Once enough was spent, what
+// stands between two && is read once. It is valid until the next call.
+func (l *look) commanded(query string) string {
+	if !l.tired() {
+		return query
+	}
+	out := l.joins[:0]
+	for rest, more := query, true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, "&&")
+		if l.repeated("\x00&&", part, ctxAny, true) {
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, "&&"...)
+		}
+		out = append(out, part...)
+	}
+	l.joins = out
+	return unsafe.String(unsafe.SliceData(out), len(out))
 }
 
 // maxFields bounds the parameters that are read one by one. What follows is
@@ -150,7 +172,7 @@ func (l *look) values(query, name string) string {
 		for i < len(query) && query[i] != '&' {
 			i++
 		}
-		if from < 0 {
+		if from < 0 || l.tired() && l.repeated("\x00joined", query[from:i], ctxAny, true) {
 			continue
 		}
 		if len(out) > 0 {

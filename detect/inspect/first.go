@@ -41,10 +41,13 @@ func (in *Inspector) Parts(ev *ingest.Event) Parts {
 // suspiciousTarget reads the raw bytes first. Only a target with an escape or
 // a special byte is remembered or decoded.
 func (in *Inspector) suspiciousTarget(s string) bool {
-	if !rawBytes.hit(s) && !mayHoldBase64(s) && !pathGate(s) {
+	if !rawBytes.hit(s) && !mayHoldBase64(s) && !pathGate(s) && !crowded(s) {
 		return false
 	}
 	s = limit(s, in.cfg.MaxBytes)
+	if len(s) > memoBytes { // it cannot be remembered, and is decoded and asked about once only
+		return true
+	}
 	i, known := in.targets.slot(s)
 	if known {
 		return false
@@ -55,6 +58,10 @@ func (in *Inspector) suspiciousTarget(s string) bool {
 	in.targets.put(i, s)
 	return false
 }
+
+// crowded says whether a target has so many parameters that the last are read as one text,
+// in which an & may part commands.
+func crowded(s string) bool { return len(s) > 2*maxFields && strings.Count(s, "&") >= maxFields }
 
 // targetText decodes the fields of a target and asks the text gate.
 func (in *Inspector) targetText(s string) bool {
@@ -120,7 +127,7 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 	s = limit(s, in.cfg.MaxBytes)
 	rest, isURL := cutScheme(s)
 	if isURL {
-		if (rawBytes.hit(rest) || mayHoldBase64(rest) || pathGate(rest)) && in.targetText(rest) {
+		if (rawBytes.hit(rest) || mayHoldBase64(rest) || pathGate(rest) || crowded(rest)) && in.targetText(rest) {
 			return true
 		}
 	} else if in.textHit(s, false, ctxAgent) {

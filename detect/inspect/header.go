@@ -70,7 +70,7 @@ func (l *look) body(contentType, s string) {
 	case strings.Contains(contentType, "x-www-form-urlencoded") || formLike(s):
 		l.query("body", s)
 		if strings.Contains(s, "&&") {
-			l.field("body", "", ctxValue, s, true)
+			l.field("body", "", ctxValue, l.commanded(s), true)
 		}
 	default:
 		l.field("body", "", ctxValue, s, false)

@@ -73,6 +73,7 @@ type Inspector struct {
 	referers memo
 	look     look
 	ungated  bool // look at every field in full: for tests of the gates
+	thorough bool // read all of it, whatever it costs: for tests of effort
 }
 
 // New returns an Inspector; zero settings take their defaults.

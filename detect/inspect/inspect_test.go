@@ -165,3 +165,15 @@ func TestConfigCheck(t *testing.T) {
 	}
 	Config{Threshold: 50, MaxBytes: 8192, MaxRounds: 4}.Check(func(key, message string) { t.Error(key, message) })
 }
+
+// TestCrowdedTarget demands that the first pass lets through plain parameters of which the
+// last are read as one text, where & parts commands.
+func TestCrowdedTarget(t *testing.T) {
+	in := New(Config{})
+	query := "/x?q=" + strings.Repeat("nc&", maxFields+8)
+	for _, ev := range []*ingest.Event{{Target: query}, {Target: "/", Referer: "https://www.example.com" + query}} {
+		if v := in.full(ev); v.Score == 0 || !in.Suspicious(ev) {
+			t.Errorf("%+v scores %d, and the first pass lets it through: %v", ev, v.Score, in.Suspicious(ev))
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 // look is one full look at one request. It lives in the Inspector and is
 // reused; nothing in it outlives a call but what verdict copies out.
 type look struct {
+	effort
+
 	in    *Inspector
 	left  int  // bytes that may still be looked at
 	cut   bool // there were more
@@ -28,6 +30,8 @@ type look struct {
 
 	delays  int  // seconds that the payload asks the server to wait
 	reached bool // an expression of the field reaches for objects
+
+	barren [2]int // between these places of the field no expression does
 
 	file   fileHit
 	sql    sqlScan
@@ -68,6 +72,8 @@ const maxEvidence = 48
 func (in *Inspector) begin() *look {
 	l := &in.look
 	l.in = in
+	l.effort.begin()
+	l.endless = in.thorough
 	l.left = in.cfg.MaxBytes
 	l.cut = false
 	l.tries, l.delays, l.work = maxTries, 0, 0
@@ -109,25 +115,56 @@ func (l *look) addCertain(c class, weight int, why string, at, end int, certain 
 // field looks at one text: decodes it, gathers signs, and keeps the best field
 // of each class.
 func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
-	if s == "" {
+	if s == "" || l.convicted() || l.repeated(name, s, ctx, plus) {
 		return
 	}
+	l.spent += costField + len(s)
 	l.ev, l.name, l.plus = l.ev[:0], name, plus
 	l.work += len(s)
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
-	if !l.in.ungated && !l.in.canon.suspect(l.text, ctx) && !(ctx == ctxValue && runName(name)) {
+	cleared := !l.in.canon.suspect(l.text, ctx) && !(ctx == ctxValue && runName(name))
+	if cleared && !l.in.ungated {
 		return
 	}
+	spent := l.spent
+	l.spent += costLook + costByte*len(l.text)
+	l.read(ctx)
+	if cleared { // with the gates it costs nothing
+		l.spent = spent
+	}
+	if len(l.ev) > 0 {
+		l.settle(prefix, name)
+	}
+}
+
+// read gathers the signs of the current field. It leaves off where they prove all that
+// there is to prove.
+func (l *look) read(ctx context) {
 	l.seen = bytesIn(l.text)
 	l.pairs.read(l.text)
 	l.patterns(ctx)
 	l.traversal(ctx)
 	l.lookups()
+	if l.proven() {
+		return
+	}
 	l.expressions(ctx)
+	if l.proven() {
+		return
+	}
 	if ctx != ctxName {
 		l.markup(ctx)
+		if l.proven() {
+			return
+		}
 		l.queries(ctx)
+		if l.proven() {
+			return
+		}
 		l.commands(ctx)
+		if l.proven() {
+			return
+		}
 		l.urls(ctx)
 		l.headers(ctx)
 	}
@@ -144,16 +181,13 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	if ctx == ctxPath {
 		l.known()
 	}
-	if l.in.canon.flags&sawNUL != 0 && plus {
+	if l.in.canon.flags&sawNUL != 0 && l.plus {
 		l.add(traversal, 50, "a NUL byte, which cuts a text short", max(0, bytes.IndexByte(l.in.canon.blanks, ' ')), len(l.text))
 	}
 	l.names(ctx)
 	l.joinedStrings(ctx)
 	l.supporters()
 	l.encoding()
-	if len(l.ev) > 0 {
-		l.settle(prefix, name)
-	}
 }
 
 // encoding raises what was hidden: nobody encodes an honest value like that.
@@ -190,6 +224,7 @@ func (l *look) encoding() {
 
 // settle adds the signs of a field up, class by class.
 func (l *look) settle(prefix, name string) {
+	l.news = true
 	for c := class(1); c < classes; c++ {
 		score, top := 0, -1
 		certain := false
@@ -205,6 +240,9 @@ func (l *look) settle(prefix, name string) {
 			}
 		}
 		score = min(score, 100)
+		if score >= l.in.cfg.Threshold && c != exposure {
+			l.attacks++
+		}
 		if top < 0 || score <= l.best[c].score {
 			continue
 		}
@@ -273,6 +311,13 @@ func (l *look) verdict() Verdict {
 		if i == 0 || l.best[c].score >= l.in.cfg.Threshold {
 			v.Classes = append(v.Classes, classNames[c])
 		}
+	}
+	if l.stopped {
+		if !v.NearCertain {
+			v.Score = 100
+			v.Why += "; it carries many attacks"
+		}
+		v.Why += "; the rest was not read, since this convicts it"
 	}
 	if l.cut {
 		v.Why += "; the request is longer than what is inspected"

@@ -63,10 +63,15 @@ func (l *look) resolve(t []byte) (out []byte, nested int) {
 			i++
 			continue
 		}
-		l.loose = append(l.loose, t[i])
 		if t[i] != '}' || depth == 0 {
+			from := i
+			for i+1 < len(t) && t[i+1] != '$' && t[i+1] != '}' {
+				i++
+			}
+			l.loose = append(l.loose, t[from:i+1]...)
 			continue
 		}
+		l.loose = append(l.loose, '}')
 		depth--
 		start := open[depth]
 		body := l.loose[start+2 : len(l.loose)-1]

@@ -48,12 +48,13 @@ func (l *look) markup(ctx context) {
 			own += e.weight
 		}
 	}
-	if own >= 100 {
+	if own >= 100 || own == 0 && l.tired() && len(l.support) == 0 {
 		return
 	}
 	from := max(0, max(lt, 0)-32)
 	part := t[from:min(len(t), from+libinjectionBytes)]
 	l.work += len(part)
+	l.spent += costWitness * len(part)
 	if len(part) > 2 && libinjection.IsXSS(unsafe.String(unsafe.SliceData(part), len(part))) { // less runs nothing
 		l.add(xss, pick(own >= 35, 25, pick(lt >= 0, 15, 10)), "libinjection reads a script in it", max(lt, 0), len(t))
 	}
@@ -195,6 +196,9 @@ func schemeAt(t []byte, i int) int {
 		j++
 		if b <= 0x20 || b == '\\' || n == 0 && (b == '"' || b == '\'' || b == '`') {
 			continue
+		}
+		if n == 0 && !containsByte("jvlmd", b) { // no scheme begins like that
+			return 0
 		}
 		norm[n] = b
 		n++

@@ -231,6 +231,7 @@ func (l *look) patterns(ctx context) {
 				return
 			}
 			l.tries--
+			l.spent += costTry
 			m := p.then.FindIndex(behind)
 			if m == nil {
 				l.failed.put(p, behind)

@@ -61,7 +61,11 @@ func (l *look) reads(text []byte, base int, agent bool) {
 			if at == len(text) {
 				break
 			}
-			l.sql.scan(text, at, true)
+			most := maxSQLTokens
+			if l.tired() {
+				most = tiredTokens
+			}
+			l.sql.scanSome(text, at, true, most)
 			l.sql.phrase = n == 1 && quoted || n == 0 && at-1 > base && (blank(text[at-2]) || containsByte("([{", text[at-2])) && !blank(text[at])
 			l.statements(&l.sql)
 			quoted = opensPhrase(text, base, at-1)
@@ -118,6 +122,7 @@ func (l *look) percents(text []byte, base int) {
 // statements looks at every token that can begin a sign.
 func (l *look) statements(s *sqlScan) {
 	l.work += len(s.toks)
+	l.spent += costToken * len(s.toks)
 	lead := s.lead()
 	for i := range s.toks {
 		switch t := &s.toks[i]; {

@@ -93,11 +93,12 @@ const mostDelay = 120
 // wait notes that the payload asks for a delay of n seconds; "0:0:5" is read by its
 // last part.
 func (l *look) wait(n []byte) {
-	if i := bytes.LastIndexByte(n, ':'); i >= 0 {
-		n = n[i+1:]
-	}
 	secs := 0
-	for _, b := range n {
+	for _, b := range bytes.TrimLeft(n, " ") {
+		if b == ':' {
+			secs = 0
+			continue
+		}
 		if !digit(b) {
 			break
 		}

@@ -51,10 +51,19 @@ type sqlScan struct {
 
 // scan reads text[from:].
 func (s *sqlScan) scan(text []byte, from int, broken bool) {
+	s.scanSome(text, from, broken, maxSQLTokens)
+}
+
+// scanSome reads so many tokens of text[from:].
+func (s *sqlScan) scanSome(text []byte, from int, broken bool, most int) {
 	s.text, s.from, s.broken = text, from, broken
 	s.toks = s.toks[:0]
 	s.stack = s.stack[:0]
-	for i := from; i < len(text) && len(s.toks) < maxSQLTokens; {
+	for i := from; i < len(text) && len(s.toks) < most; {
+		if text[i] <= ' ' { // SQL Server takes all of these for blanks
+			i++
+			continue
+		}
 		i = s.token(i)
 	}
 }
@@ -74,8 +83,6 @@ func (s *sqlScan) peek(i int) byte {
 func (s *sqlScan) token(i int) int {
 	b := s.text[i]
 	switch {
-	case blank(b) || b < 0x20: // SQL Server takes all of these for blanks
-		return i + 1
 	case digit(b) || b == '.' && digit(s.peek(i+1)):
 		return s.number(i)
 	case alpha(b) || b == '_' || b >= 0x80 || b == '$':
@@ -143,18 +150,35 @@ func (s *sqlScan) number(i int) int {
 
 func (s *sqlScan) word(i int) int {
 	j := i
-	for j < len(s.text) && (word(s.text[j]) || s.text[j] >= 0x80 || s.text[j] == '$') {
+	for j < len(s.text) && sqlLetters[s.text[j]] {
 		j++
 	}
 	if j-i == 1 && s.peek(j) == '\'' && containsByte("nxbeqr", s.text[i]) && j+1 < len(s.text) {
 		return s.str(j, '\'') // n'text', x'41'
 	}
 	s.put(sqlWord, i, j)
-	if j-i <= maxKeyword {
+	if j-i <= maxKeyword && keywordLengths[s.text[i]]>>(j-i)&1 != 0 {
 		s.toks[len(s.toks)-1].kw = sqlKeywords[string(s.text[i:j])]
 	}
 	return j
 }
+
+// sqlLetters may stand inside of a word.
+var sqlLetters = func() (t [256]bool) {
+	for i := range t {
+		b := byte(i)
+		t[i] = word(b) || b >= 0x80 || b == '$'
+	}
+	return t
+}()
+
+// keywordLengths says by a bit how long the keywords are that begin with a byte.
+var keywordLengths = func() (t [256]uint32) {
+	for w := range sqlKeywords {
+		t[w[0]] |= 1 << len(w)
+	}
+	return t
+}()
 
 func (s *sqlScan) str(i int, q byte) int {
 	j := i + 1

@@ -26,7 +26,11 @@ func (l *look) libinjection(text []byte) {
 	if len(text) > libinjectionBytes {
 		text = text[:libinjectionBytes]
 	}
+	if own == 0 && l.tired() && len(l.support) == 0 { // alone it convicts nobody
+		return
+	}
 	l.work += len(text)
+	l.spent += costWitness * len(text)
 	if len(text) < 2 { // it finds nothing in a byte
 		return
 	}
