@@ -40,7 +40,7 @@ func (l *look) ldap() {
 // opensFilter says whether the text begins with a parenthesis or closes one that it did not
 // open, without which ldap finds nothing.
 func (l *look) opensFilter() bool {
-	if t := bytes.TrimLeft(l.text, " \t\n\v\f\r"); len(t) > 0 && t[0] == '(' {
+	if t := bytes.TrimLeft(l.text, " \t\n\v\f\r"); len(t) > 0 && containsByte("(*|&!", t[0]) {
 		return true
 	}
 	depth := 0
