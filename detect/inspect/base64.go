@@ -92,20 +92,40 @@ func unescape(s string) string {
 	return string(out)
 }
 
-// base64 looks into a value that is base64 of text.
-func (l *look) base64(prefix, name, value string) {
+// base64Layers is how often a value is taken for base64 of base64.
+const base64Layers = 2
+
+// base64 looks into a value that is base64 of text, or a token of several such parts.
+func (l *look) base64(prefix, name, value string) { l.layer(prefix, name, value, 1) }
+
+func (l *look) layer(prefix, name, value string, depth int) {
 	value = payload(value)
 	if !base64Text(value) {
 		return
 	}
-	enc := standardBase64(unescape(value))
-	enc = enc[:len(enc)&^3+tail(len(enc)&3)]
-	dec := make([]byte, base64.RawStdEncoding.DecodedLen(len(enc)))
-	n, _ := base64.RawStdEncoding.Decode(dec, enc) // what precedes an error is looked at
 	if name != "" {
 		name += " "
 	}
-	l.field(prefix, name+"(base64)", ctxValue, string(dec[:n]), false)
+	name += "(base64)"
+	for rest, parts := unescape(value), 0; parts < 3 && (parts == 0 || base64Text(rest)); parts++ {
+		enc := standardBase64(rest)
+		rest = rest[len(enc):]
+		enc = enc[:len(enc)&^3+tail(len(enc)&3)]
+		dec := make([]byte, base64.RawStdEncoding.DecodedLen(len(enc)))
+		n, _ := base64.RawStdEncoding.Decode(dec, enc) // what precedes an error is looked at
+		text := string(dec[:n])
+		l.field(prefix, name, ctxValue, text, false)
+		if opensJSON(text) { // a JSON Web Token (RFC 7519)
+			l.jsonFields(prefix, name, text, 1)
+		}
+		if depth < base64Layers {
+			l.layer(prefix, name, text, depth+1)
+		}
+		if rest == "" || rest[0] != '.' {
+			return
+		}
+		rest = rest[1:]
+	}
 }
 
 // standardBase64 returns the base64 at the beginning of s in the standard

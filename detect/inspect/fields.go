@@ -66,6 +66,21 @@ func plainName(name string) bool {
 	return true
 }
 
+// escapedName says whether the escapes of a plain name stand for what no name has: whoever
+// escapes the '=' in it means all of it as the name.
+func escapedName(name string) bool {
+	for i := 0; i+2 < len(name); i++ {
+		if name[i] != '%' {
+			continue
+		}
+		hi, lo := unhex(name[i+1]), unhex(name[i+2])
+		if b := hi<<4 | lo; hi < 16 && lo < 16 && !word(b) && b != '-' && b != '.' && b != '[' && b != ']' && b != ':' && b != '$' && b != '@' {
+			return true
+		}
+	}
+	return false
+}
+
 // target looks at a request target; prefix names where it stands ("referer."
 // or nothing).
 func (l *look) target(prefix, s string) {
@@ -191,20 +206,24 @@ func (l *look) pair(prefix, field string, first bool) {
 	if name == "" {
 		l.field(prefix, "", ctxValue, value, true)
 		if first {
-			l.base64(prefix, "", value)
+			l.packed(prefix, "", value)
 		}
 		return
 	}
-	if !plainName(name) {
+	switch {
+	case !plainName(name):
 		l.field(prefix+" (name)", "", ctxValue, field, true)
-	} else if len(name) > 2 {
+	case escapedName(name):
+		l.field(prefix+" (name)", "", ctxName, name, true)
+		l.field(prefix+" (name)", "", ctxValue, name, true)
+	case len(name) > 2:
 		l.field(prefix+" (name)", "", ctxName, name, true)
 	}
 	if value == "" {
 		return
 	}
 	l.field(prefix, name, ctxValue, value, true)
-	l.base64(prefix, name, value)
+	l.packed(prefix, name, value)
 }
 
 // refererURL looks at a referer: a URL is taken apart like a target, anything

@@ -62,7 +62,7 @@ func (l *look) body(contentType, s string) {
 	switch {
 	case trimmed == "":
 	case strings.Contains(contentType, "json") || contentType == "" && (trimmed[0] == '{' || trimmed[0] == '['):
-		l.jsonBody(trimmed)
+		l.jsonFields("body", "", trimmed, 0)
 	case strings.Contains(contentType, "multipart/") || strings.HasPrefix(trimmed, "--") && strings.Contains(s, "Content-Disposition"):
 		l.multipartBody(s)
 	case trimmed[0] == '<':
@@ -86,44 +86,60 @@ func formLike(s string) bool {
 // jsonDepth bounds the nesting of names that are built.
 const jsonDepth = 16
 
-// jsonBody looks at every key and scalar. What does not parse is looked at as
-// text.
-func (l *look) jsonBody(s string) {
+// jsonFields looks at every key and scalar. What does not parse is looked at as
+// text. name is that of the value that the JSON stands in, which may be JSON itself;
+// depth counts these.
+func (l *look) jsonFields(prefix, name, s string, depth int) {
 	if strings.Contains(s, `"@type"`) || strings.Contains(s, `"$`) || strings.Contains(s, `"__proto__"`) {
-		l.field("body", "", ctxValue, s, false) // signs that span a key and its value
+		l.field(prefix, name, ctxValue, s, false) // signs that span a key and its value
 	}
-	l.json.reset(s)
+	j := &l.json
+	if depth > 0 || prefix != "body" {
+		j = new(jsonText)
+	}
+	j.reset(s)
 	path := make([]string, 0, jsonDepth)
 	keyNext := make([]bool, 0, jsonDepth)
-	name, named := "", false // of the values at this place
+	at, named := "", false // of the values at this place
 	for {
-		kind, text := l.json.next()
-		depth := len(keyNext)
+		kind, text := j.next()
+		level := len(keyNext)
 		switch kind {
 		case jsonEnd:
-			if l.json.at < len(s)-1 {
-				l.field("body", "", ctxValue, s[l.json.at:], false)
+			if j.at < len(s)-1 && (prefix == "body" || depth > 0) { // a parameter was looked at whole
+				l.field(prefix, name, ctxValue, s[j.at:], false)
 			}
 			return
 		case jsonDelim:
 			path, keyNext = nest(text[0], path, keyNext)
 			named = false
 		case jsonKey:
-			path = append(path[:min(depth-1, len(path))], strings.Clone(text))
-			keyNext[depth-1], named = false, false
-			l.field("body (name)", "", pickContext(plainName(text)), text, false)
+			path = append(path[:min(level-1, len(path))], strings.Clone(text))
+			keyNext[level-1], named = false, false
+			l.field(prefix+" (name)", "", pickContext(plainName(text)), text, false)
 			continue
 		case jsonString:
 			if !named {
-				name, named = dotted(path), true
+				at, named = within(name, dotted(path)), true
 			}
-			l.field("body", name, ctxValue, text, false)
-			l.base64("body", name, text)
+			l.field(prefix, at, ctxValue, text, false)
+			l.base64(prefix, at, text)
+			if depth < jsonInside && opensJSON(text) {
+				l.jsonFields(prefix, at, strings.Clone(text), depth+1)
+			}
 		}
 		if d := len(keyNext); d > 0 && len(path) >= d {
 			keyNext[d-1] = objectAt(path, d)
 		}
 	}
+}
+
+// within is the name of a member of what has a name.
+func within(name, member string) string {
+	if name == "" || member == "" {
+		return name + member
+	}
+	return name + "." + member
 }
 
 // dotted is the name of a member: its place from the outside in. Of one that is deeper than
