@@ -87,6 +87,15 @@ var grammarPairs = []struct{ class, attack, honest string }{
 	{"sqli", "9) into outfile x--", "9) into outfiles"},
 	{"sqli", "ab/*x*/select/*x*/4,5,6", "src/**/select/**/x"},
 	{"cmdi", "x & ifconfig", "x & y"},
+	{"sqli", "select/*x*/y/**/from/**/z", "select /* some */ y from z"},
+	{"sqli", "77 or /*+x */ true", "77 or /* so */ truly"},
+	{"sqli", "a' 'b' and (pi()=pi())--", "a 'b' and (pie) -- so"},
+	{"sqli", "(select top 1 table_name from information_schema.tables)", "(select top 1 of the tables)"},
+	{"sqli", "4=4 and-+-~((4))", "4=4 and -4 or so"},
+	{"sqli", "select char(0x66)", "select char(name)"},
+	{"sqli", "kk'^!'kk", "the kids'-'pets"},
+	{"code", "touch/*x*/('f')", "touch /*me*/ (not)"},
+	{"code", "get_defined_vars()[0]", "get_defined() [1999]"},
 	{"mail", "%0ASubject: hello", "the subject: hello"},
 }
 

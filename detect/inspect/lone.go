@@ -92,18 +92,24 @@ func (l *look) loneCall() {
 	for n < len(t) && word(t[n]) {
 		n++
 	}
-	if n < 2 || !runners[string(t[:n])] {
+	if n < 2 {
 		return
 	}
 	rest := skipBlanks(t[n:])
+	if !runners[string(t[:n])] {
+		if c := t[n:]; len(c) > 4 && (c[0] == '#' || c[0] == '/' && c[1] == '*') && len(rest) > 1 && rest[0] == '(' && rest[len(rest)-1] == ')' {
+			l.add(code, 50, "a call with a comment before its parenthesis", 0, len(l.text))
+		}
+		return
+	}
 	if len(rest) < 2 || rest[0] != '(' {
 		return
 	}
 	e := bytes.LastIndexByte(rest, ')')
 	tail := bytes.TrimSpace(rest[max(e, 0)+1:])
-	if e > 0 && (len(tail) == 0 || tail[0] == ';' && len(tail) < 3) || e < 0 && len(rest) < 3 {
+	if e > 0 && (len(tail) == 0 || tail[0] == ';' && len(tail) < 3 || tail[0] == '[' && len(tail) < 6) || e < 0 && len(rest) < 3 {
 		hidden := len(rest) < len(t)-n
-		l.add(code, pick(e > 1 || hidden, 55, 45), "a call of a function that runs or decodes code", 0, len(l.text))
+		l.add(code, pick(e > 1 || hidden || len(tail) > 0 && tail[0] == '[', 55, 45), "a call of a function that runs or decodes code", 0, len(l.text))
 	}
 }
 

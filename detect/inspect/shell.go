@@ -202,7 +202,7 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 	if !behind && shape == shapeArgs && !plainArgs(t, i) && (!bytes.HasPrefix(name, []byte("ping")) || bytes.IndexByte(t[i:], '.') < 0) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
-	strict := strictSep(t, sep, behind) || behind && shape == shapeEnd && unmistakable[string(name)] && !l.searched() && !inProse(t)
+	strict := strictSep(t, sep, behind) || behind && shape == shapeEnd && l.divide == 1 && unmistakable[string(name)] && !l.searched()
 	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]))
 	if !behind && start > 0 && bytes.IndexByte(t[:start], '`') >= 0 && inProse(t) {
 		w /= 4

@@ -252,7 +252,7 @@ func (l *look) boolean(s *sqlScan, i int, d sqlLead) {
 	if literal && s.kind(next) == sqlComment && s.kind(j) == sqlNumber {
 		w += 10
 	}
-	if w < 50 && i <= 2 && s.same(j, next) && !l.searched() {
+	if w < 50 && (i <= 2 && s.same(j, next) && !l.searched() || s.cutCondition(j, next, literal)) {
 		w = 50
 	}
 	l.add(sqli, min(w, 75), "a condition that changes the query: OR/AND with a comparison", s.at(i), s.at(next))
@@ -268,6 +268,10 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 	case near && s.broken && s.kw(j) == kwSelect && s.kind(j+1) == sqlOp && s.ends(j+2):
 		l.add(sqli, 50, "OR/AND with a SELECT of everything", s.at(i), s.at(j+2))
 	case near && l.negated(s, i, j):
+	case i == 3 && s.kind(0) == sqlNumber && s.kind(1) == sqlCmp && s.kind(2) == sqlNumber && s.kind(j) != sqlWord && !l.searched():
+		if next, literal := s.operand(j); next > 0 && s.ends(next) && (literal || s.kind(j) == sqlOp) {
+			l.add(sqli, 50, "a comparison of constants, then OR/AND", s.at(0), s.at(next))
+		}
 	case near && s.kind(j) == sqlOpen && s.closes(j):
 		l.add(sqli, pick(s.broken, 60, 50), "OR/AND with a condition in parentheses", s.at(i), s.at(j+3))
 	case near && s.broken && !s.phrase && s.call(j) && s.at(j+1) <= int(s.toks[j].end)+1 && s.cuts(s.after(j+1)):
@@ -298,6 +302,10 @@ func (l *look) selects(s *sqlScan, i int, d sqlLead) {
 		l.add(sqli, pick(i > 1, 55, pick(s.knownCall(i+1) && s.kind(next) == sqlClose && !l.searched(), 50, 45)), "a subquery", s.at(i-1), s.at(next))
 	case i > 0 && columns > 1 && solid == columns && s.peek(int(s.toks[i].end)) == '/' && s.peek(int(s.toks[i-1].end)) == '/':
 		l.add(sqli, 50, "a SELECT of constants between comments", s.at(i), s.at(next))
+	case i == 0 && !from && columns == 1 && s.knownCall(i+1) && s.ends(next) && (s.kind(i+3) == sqlNumber || s.kind(i+3) == sqlString) && !l.searched():
+		l.add(sqli, 40, "a SELECT of a function of a constant", s.at(i), s.at(next))
+	case from && s.peek(int(s.toks[i].end)) == '/' && s.peek(int(s.toks[next].end)) == '/':
+		l.add(sqli, 50, "a SELECT with comments for blanks", s.at(i), s.at(next+2))
 	case from && i == 0 && s.catalogue(next+1) && !l.searched():
 		l.add(sqli, 35, "a SELECT from a system table", s.at(i), s.at(next+2))
 	case from && i == 0 && columns == 1 && solid == 1 && (s.kind(i+1) == sqlNumber || s.kind(i+1) == sqlString || s.kind(i+1) == sqlVar) && next == i+2 && !l.searched():

@@ -20,12 +20,31 @@ func (s *sqlScan) cutAt(i int) bool {
 // that decides alone, then a comment.
 func (l *look) cutOperand(s *sqlScan, i, j int) {
 	next, literal := s.operand(j)
+	if gap := s.text[s.toks[i].end:max(s.at(j), int(s.toks[i].end))]; next > 0 && s.ends(next) && literal && bytes.Contains(gap, []byte("/*")) {
+		l.add(sqli, 50, "OR/AND with a comment before a constant", s.at(i), s.at(next))
+		return
+	}
 	if next < 0 || !s.cutAt(next) || !literal && s.kind(j) != sqlOp {
 		return
 	}
 	if t := &s.toks[next]; t.at == s.toks[next-1].end {
 		l.add(sqli, 50, "OR/AND with a constant, then a comment glued to it", s.at(i), int(t.end))
 	}
+}
+
+// cutCondition says whether the condition from j to next is of constants or asks a
+// function of databases, and a comment behind it and its parentheses cuts off the rest.
+func (s *sqlScan) cutCondition(j, next int, literal bool) bool {
+	for s.kind(next) == sqlClose {
+		next++
+	}
+	if !s.cutAt(next) {
+		return false
+	}
+	for ; j < next && !literal; j++ {
+		literal = s.knownCall(j) || s.call(j) && s.kind(j+2) == sqlClose
+	}
+	return literal
 }
 
 // predicates are words behind a string that make it a condition.

@@ -204,6 +204,9 @@ func (s *sqlScan) list(i int) (next, columns, plainSQL int) {
 	for s.kw(i) == kwAll {
 		i++
 	}
+	if s.kind(i) == sqlWord && s.kind(i+1) == sqlNumber && s.spelling(i) == "top" {
+		i += 2
+	}
 	if s.kind(i) == sqlOpen && s.kw(i+1) == kwSelect && columns == 0 {
 		return s.after(i), 1, 1
 	}

@@ -127,7 +127,7 @@ func (s *sqlScan) closes(i int) bool {
 		return false
 	}
 	for k := i + 1; k < end; k++ {
-		if s.kind(k) == sqlVar || s.kind(k) == sqlNumber && s.kind(k+1) != sqlClose || s.kw(k) == kwNull || s.kw(k) == kwOr || s.kind(k) == sqlCmp || s.knownCall(k) {
+		if s.kind(k) == sqlVar || s.kind(k) == sqlNumber && s.kind(k+1) != sqlClose || s.kw(k) == kwNull || s.kw(k) == kwOr || s.kind(k) == sqlCmp || s.knownCall(k) || s.kw(k) == kwNot && s.spelling(k) == "binary" {
 			return true
 		}
 	}
@@ -252,7 +252,7 @@ func (l *look) broke(s *sqlScan, i int, d sqlLead) {
 			l.add(sqli, 35, "a comparison glued to a closed quote", s.at(i), s.at(next))
 		}
 	case op && s.kind(j) == sqlString && s.toks[j].open && s.toks[j].end-s.toks[j].at < 12:
-		l.add(sqli, 25, "two strings joined by an operator", s.at(i), s.at(j+1))
+		l.add(sqli, pick(j-i > 1 && s.text[s.from] != '-', 40, 25), "two strings joined by an operator", s.at(i), s.at(j+1))
 	}
 }
 
@@ -349,6 +349,6 @@ func (l *look) balanced(s *sqlScan) {
 		i = next
 	}
 	if tied && (solid || words) {
-		l.add(sqli, pick(words, 50, 30), "an expression between a closed and an opened quote", s.at(0), s.at(n-1))
+		l.add(sqli, pick(words, 50, 35), "an expression between a closed and an opened quote", s.at(0), s.at(n-1))
 	}
 }
