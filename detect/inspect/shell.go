@@ -54,7 +54,9 @@ func (l *look) commands(ctx context) {
 	t := l.shell
 	l.divide = 1
 	if ctx == ctxValue {
-		l.commandAt(t, skipSeparators(t, 0), 0, false)
+		pipe := bytes.TrimRight(t, " ")
+		open := len(pipe) > 1 && bytes.IndexByte(pipe, '|') == len(pipe)-1 && !l.searched() // Perl's open runs it
+		l.commandAt(t, skipSeparators(t, 0), 0, open)
 		l.prefixed(t)
 	}
 	prose, row, ticks := inProse(t), table(t), 0
@@ -249,6 +251,9 @@ func strictSep(t []byte, sep int, behind bool) bool {
 	}
 	if sep > 0 && t[sep-1] == '"' && quotation(t[:sep-1]) {
 		return false
+	}
+	if t[sep] == '|' && t[0] == '/' && bytes.IndexByte(t[:sep], ' ') < 0 { // a path, and Perl's open
+		return true
 	}
 	return sep == 0 || containsByte(`"');|&`, t[sep-1]) || len(bytes.Trim(t[:sep], "\"' ")) == 0
 }

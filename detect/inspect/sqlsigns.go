@@ -95,11 +95,10 @@ func (s *sqlScan) shows(j int) bool {
 	default:
 		return false
 	}
-	k := j + 2
-	if s.kind(k) == sqlSemi {
-		k++
+	if s.kind(j+2) == sqlSemi {
+		return s.kind(j+3) == sqlComment && j+4 == len(s.toks) && s.toks[j+3].end-s.toks[j+3].at <= 4
 	}
-	return s.kind(k) == sqlComment && k == len(s.toks)-1 && s.toks[k].end-s.toks[k].at <= 4
+	return s.cutAt(j + 2)
 }
 
 // modifiers may stand between the verb of a statement and what it is about.
