@@ -78,14 +78,14 @@ func (l *look) line(t []byte, at, i int) int {
 	return 0
 }
 
-// stripped finds the header that sets a cookie glued to a value: something on the way
-// took the line end out, or put a question mark there. People leave a blank before it.
+// stripped finds the header that sets a cookie as a value or glued to one: something on
+// the way took the line end out, or put a question mark there. People leave a blank before it.
 func (l *look) stripped() {
 	if !l.seen.has(':') {
 		return
 	}
 	i := l.find("set-cookie: ")
-	if i < 1 || !alnum(l.text[i-1]) && l.text[i-1] != '?' {
+	if i < 0 || i == 0 && l.searched() || i > 0 && !alnum(l.text[i-1]) && l.text[i-1] != '?' {
 		return
 	}
 	rest := l.text[i+12:]
@@ -94,7 +94,7 @@ func (l *look) stripped() {
 		n++
 	}
 	if n > 0 && n < len(rest) && rest[n] == '=' {
-		l.add(crlf, 50, "a header that sets a cookie, glued to the value", i, i+32)
+		l.add(crlf, 50, "a header that sets a cookie, without its line end", i, i+32)
 	}
 }
 
