@@ -59,7 +59,7 @@ func (l *look) line(t []byte, at, i int) int {
 		return 1
 	}
 	if c, w := mailLine(t[i:]); w > 0 {
-		if c == crlf {
+		if c == crlf || w == 50 {
 			w = half(w)
 		}
 		l.add(c, w, "a line end, then a command of a line protocol", at, i+24)

@@ -29,7 +29,7 @@ var expressionWords = []string{
 	"app.request", "_self.", "include(", "import os", "import ", "kernel.", "file.open", "io.popen", "dir.entries", "%x(", "`id`", "`ls",
 	"applicationscope", "sessionscope", "requestscope", "pagecontext", "this.pop", "this.push", ".system", "#with", "%x|", "%x[", "eval ", "execute ", "request(",
 	"|reduce(", "t(java.", "session.setattribute", "include '/", "include \"/", "extends '/", "extends \"/", "include('/", "source('/", "source(\"/",
-	"file_excerpt(", "get_admin_log", "messages.storages", "exec ", "$class.", "globalthis", "|find(", "open_basedir", "invoke(",
+	"file_excerpt(", "get_admin_log", "env['", "env[\"", "constant(", "attribute(_", "_self,", "messages.storages", "exec ", "$class.", "globalthis", "|find(", "open_basedir", "invoke(",
 	"inspect(", ".items()", ".keys()", "url_for", "get_flashed_messages", "debug", "phpinfo", "sleep(", "new java",
 }
 
@@ -121,7 +121,9 @@ func (l *look) expression(d *delimiter, body []byte, at, end int) {
 		l.add(ssti, 50, "a template expression that prints an object of the framework", at, end)
 	case d.open == "{{" && constantText(body):
 		l.add(ssti, 50, "a template expression that calls something on a constant", at, end)
-	case arithmetic(body):
+	case d.open == "<%" && global(bytes.TrimLeft(body, "=- ")), d.plain == 5 && d.open != "{{" && constantSum(body):
+		l.add(ssti, 50, "a template expression of a constant, or of what the framework knows", at, end)
+	case arithmetic(plainSum(body)):
 		l.add(ssti, pick(d.open == "[[" || (d.open == "@(" || d.open[0] == '$' && d.open != "${") && at > 0, 30, 60), "a template expression that computes a constant", at, end)
 	case bytes.IndexByte(body, '(') >= 0 && d.plain > 0:
 		l.add(ssti, 30, "a template expression with a call", at, end)
@@ -167,6 +169,39 @@ func constantIf(body []byte) bool {
 	return arithmetic(rest) || ok && len(a) > 0 && bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b)) && allDigits(bytes.TrimSpace(a))
 }
 
+// plainSum drops what engines let stand around an expression: a sign in front, PRINT, and
+// the format behind.
+func plainSum(body []byte) []byte {
+	t := bytes.TrimLeft(body, " !~&@")
+	t = bytes.TrimPrefix(t, []byte("print "))
+	if i := bytes.LastIndexByte(t, '?'); i > 0 && len(t)-i < 12 && alpha(t[len(t)-1]) {
+		t = t[:i]
+	}
+	return t
+}
+
+// constantSum says whether body joins two quoted texts, or asks for a property of one:
+// "a"+"b", 'a'.concat('b'), "abc"?length.
+func constantSum(body []byte) bool {
+	t := bytes.TrimSpace(body)
+	if len(t) < 4 || t[0] != '\'' && t[0] != '"' {
+		return false
+	}
+	e := bytes.IndexByte(t[1:], t[0])
+	if e < 0 {
+		return false
+	}
+	rest := bytes.TrimSpace(t[e+2:])
+	if len(rest) < 3 || rest[0] != '+' && rest[0] != '?' && rest[0] != '.' {
+		return false
+	}
+	next := bytes.TrimSpace(rest[1:])
+	if rest[0] == '+' {
+		return len(next) > 1 && next[0] == t[0] && next[len(next)-1] == t[0]
+	}
+	return len(next) > 2 && alpha(next[0]) && bytes.IndexByte(next, ' ') < 0
+}
+
 // constantText says whether body is a method of a quoted text: what is known needs no
 // template.
 func constantText(body []byte) bool {
@@ -190,7 +225,7 @@ func constantText(body []byte) bool {
 // template.
 func global(body []byte) bool {
 	switch string(bytes.TrimSpace(body)) {
-	case "config", "settings", "self", "request", "session", "g", "app", "_self", "_context", "debug", "this", "@root", "$root":
+	case "config", "settings", "self", "request", "session", "g", "app", "_self", "_context", "debug", "this", "@root", "$root", "env":
 		return true
 	}
 	return false

@@ -9,7 +9,11 @@ var mailCommands = []struct {
 	{"mail from", ":"}, {"rcpt to", ":"}, {"data", ""}, {"ehlo ", ""}, {"helo ", ""}, {"vrfy ", ""}, {"expn ", ""}, {"rset", ""},
 	{"capability", ""}, {"login ", ""}, {"logout", ""}, {"select ", ""}, {"examine ", ""}, {"create ", ""}, {"delete ", ""},
 	{"rename ", ""}, {"fetch ", ""}, {"store ", ""}, {"search ", ""}, {"noop", ""}, {"list ", ""}, {"authenticate ", ""}, {"append ", ""},
+	{"uid fetch ", ""}, {"uid copy ", ""}, {"uid store ", ""}, {"expunge", ""}, {"lsub ", ""}, {"auth login", ""}, {"auth plain", ""},
 }
+
+// unspoken are those that no text has, with what they are told.
+var unspoken = map[string]bool{"ehlo ": true, "helo ": true, "vrfy ": true, "expn ": true, "auth login": true, "auth plain": true}
 
 // protocols are the commands of other line protocols: a value that ends a line
 // and begins one of these talks to a cache or a queue.
@@ -47,6 +51,8 @@ func mailLine(t []byte) (class, int) {
 			return mail, 65
 		case tagged == 1:
 			return mail, 60
+		case unspoken[c.verb] && len(bytes.Fields(rest)) <= 1:
+			return mail, 50
 		case len(rest) == 0 && c.verb == "data", c.verb == "rset" && len(rest) == 0:
 			return mail, 35
 		}
