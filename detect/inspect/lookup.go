@@ -65,7 +65,7 @@ func (l *look) resolve(t []byte) (out []byte, nested int) {
 		}
 		if t[i] != '}' || depth == 0 {
 			from := i
-			for i+1 < len(t) && t[i+1] != '$' && t[i+1] != '}' {
+			for i+1 < len(t) && (t[i+1] != '$' || depth == maxLookups) && t[i+1] != '}' {
 				i++
 			}
 			l.loose = append(l.loose, t[from:i+1]...)

@@ -135,8 +135,12 @@ func (l *look) unquote() {
 }
 
 // shellQuotes are the bytes that unquote may drop, shellSeparators those that separator
-// looks at.
-var shellQuotes, shellSeparators = bytesOf("^'\"\\$`<>"), bytesOf(";\n\r`|&$<>!")
+// looks at, shellSkipped those that may stand between a separator and a command.
+var (
+	shellQuotes     = bytesOf("^'\"\\$`<>")
+	shellSeparators = bytesOf(";\n\r`|&$<>!")
+	shellSkipped    = bytesOf(`;|&"'({+$@!,` + "`")
+)
 
 func bytesOf(set string) (t [256]bool) {
 	for i := range len(set) {
@@ -169,7 +173,7 @@ func separator(t []byte, i int) int {
 
 func skipSeparators(t []byte, i int) int {
 	stop := min(len(t), i+16)
-	for i < stop && (blank(t[i]) || containsByte(`;|&"'({+$@!,`+"`", t[i]) && separator(t, i) < 2) {
+	for i < stop && (blank(t[i]) || shellSkipped[t[i]] && separator(t, i) < 2) {
 		i++
 	}
 	return i

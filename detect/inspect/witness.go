@@ -11,6 +11,9 @@ import (
 // fingerprints cover five tokens.
 const libinjectionBytes = 256
 
+// witnessMost is the most that libinjection adds to a score.
+const witnessMost = 20
+
 // libinjection is one more witness: it never convicts alone, since it takes
 // much English for SQL.
 func (l *look) libinjection(text []byte) {
@@ -26,8 +29,9 @@ func (l *look) libinjection(text []byte) {
 	if len(text) > libinjectionBytes {
 		text = text[:libinjectionBytes]
 	}
-	if own == 0 && l.tired() && len(l.support) == 0 { // alone it convicts nobody
-		return
+	hidden := l.in.canon.flags&^sawNUL != 0 || l.in.canon.rounds > 2 // which adds to the score later
+	if l.tired() && own+witnessMost < l.in.cfg.Threshold && len(l.support) == 0 && !hidden {
+		return // it could not convict
 	}
 	l.work += len(text)
 	l.spent += costWitness * len(text)
@@ -44,7 +48,7 @@ func (l *look) libinjection(text []byte) {
 	if ok, _ := libinjection.IsSQLi(unsafe.String(unsafe.SliceData(text), len(text))); ok {
 		w := 15
 		if own >= 35 {
-			w = 20
+			w = witnessMost
 		}
 		l.add(sqli, w, "libinjection knows its fingerprint", 0, len(text))
 	}
