@@ -124,7 +124,7 @@ func (l *look) jsonFields(prefix, name, s string, depth int) {
 			}
 			l.field(prefix, at, ctxValue, text, false)
 			l.base64(prefix, at, text)
-			if depth < jsonInside && opensJSON(text) {
+			if depth < jsonInside && opensJSON(text) && validJSON(text) {
 				l.jsonFields(prefix, at, strings.Clone(text), depth+1)
 			}
 		}

@@ -20,10 +20,21 @@ func jsonValue(value string) string {
 	case value[0] == '%' && !strings.EqualFold(value[:3], "%7b") && !strings.EqualFold(value[:3], "%5b"):
 		return ""
 	}
-	if s := unescape(strings.ReplaceAll(value, "+", " ")); opensJSON(s) {
+	if s := unescape(strings.ReplaceAll(value, "+", " ")); opensJSON(s) && validJSON(s) {
 		return s
 	}
 	return ""
+}
+
+// validJSON says whether all of s is JSON.
+func validJSON(s string) bool {
+	var j jsonText
+	j.reset(s)
+	for {
+		if kind, _ := j.next(); kind == jsonEnd {
+			return j.at == len(s) && len(j.open) == 0
+		}
+	}
 }
 
 // packed looks into a parameter that is JSON or base64 of text. The parameter as a whole

@@ -54,3 +54,17 @@ func table(t []byte) bool {
 	n := bytes.Count(t, []byte("|"))
 	return n >= 3 && t[0] == '|' && t[len(t)-1] == '|' && bytes.IndexByte(t, ';') < 0
 }
+
+// quotation says whether the quote behind t ends what a text quotes: words, behind a blank.
+func quotation(t []byte) bool {
+	i := bytes.LastIndexByte(t, '"')
+	if i < 1 || !blank(t[i-1]) || i+1 == len(t) || len(bytes.TrimRight(t[:i], " ")) == 0 {
+		return false
+	}
+	for _, b := range t[i+1:] {
+		if !alpha(b) && b != ' ' && b != '-' {
+			return false
+		}
+	}
+	return true
+}

@@ -262,20 +262,6 @@ func strictSep(t []byte, sep int, behind bool) bool {
 	return sep == 0 || containsByte(`"');|&`, t[sep-1]) || len(bytes.Trim(t[:sep], "\"' ")) == 0
 }
 
-// quotation says whether the quote behind t ends what a text quotes: words, behind a blank.
-func quotation(t []byte) bool {
-	i := bytes.LastIndexByte(t, '"')
-	if i < 1 || !blank(t[i-1]) || i+1 == len(t) || len(bytes.TrimRight(t[:i], " ")) == 0 {
-		return false
-	}
-	for _, b := range t[i+1:] {
-		if !alpha(b) && b != ' ' && b != '-' {
-			return false
-		}
-	}
-	return true
-}
-
 // shape is what follows a command's name.
 type shape uint8
 
