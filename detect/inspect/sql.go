@@ -38,9 +38,11 @@ func (l *look) queries(ctx context) {
 
 // reads is every reading of a text: as it stands, and behind its first quotes.
 func (l *look) reads(text []byte, base int, agent bool) {
-	if !agent {
+	if !agent || l.holds("union") || l.holds("select") { // words that no honest agent has
 		l.sql.scan(text, base, false)
 		l.statements(&l.sql)
+	}
+	if !agent {
 		l.otherHash(text, base)
 		l.percents(text, base)
 		if l.plus && base == 0 && l.seen.has('+') && !l.seen.has(' ') {

@@ -318,6 +318,8 @@ func (l *look) systemFiles(ctx context, c climb) {
 	case climbing && (w >= 50 || c.ups+c.odd > 1):
 		certain := w >= 70 && c.ups+c.odd >= 2
 		l.addCertain(traversal, 50, "a climbing path that ends in a system file", c.at, end, certain)
+	case ctx == ctxAgent && w >= 60 && file.alone && (bytes.HasPrefix(t[at:], []byte("/etc/")) || bytes.HasPrefix(t[at:], []byte("/proc/"))):
+		l.add(traversal, 50, "names a file of the operating system", at, end)
 	case ctx == ctxAgent, !file.alone, ctx == ctxPath && file.path[:2] == "/.": // exposure tells of hidden files in a path
 	case !file.known && (ctx == ctxPath || at > 0 && !containsByte(":=/.?\"'(` \\", t[at-1])):
 	case (ctx == ctxPath && bytes.IndexByte(t[:at], ' ') < 0 || bareBefore(t, at)) && !sentence(t[end:]):
