@@ -53,7 +53,7 @@ func (s *sums) take(t *tallies) {
 
 func (s *sums) add(from *sums) {
 	for k, l := range from.loads {
-		s.loads.add(k, &l)
+		s.loads.add(k, l)
 	}
 	for k, x := range from.uses {
 		s.uses.add(k, &x)
@@ -114,11 +114,10 @@ func (f *forwarder) excerpt(x *excerpt) {
 				}
 				out.ev.Line = line
 			}
-			w := window.NewWriter(f.buf[:0])
-			codeParty(w, p)
-			out.code(w)
-			f.buf = w.Bytes()
-			f.list = append(f.list, Partial{Kind: ExcerptPartial, Hash: p.part(f.cfg.Seed), Payload: string(w.Bytes())})
+			f.put(ExcerptPartial, p.part(f.cfg.Seed), func(w *window.Codec) {
+				codeParty(w, p)
+				out.code(w)
+			})
 		})
 	}
 }
@@ -144,9 +143,11 @@ func codeParty(k *window.Codec, p *party) {
 func (f *forwarder) shows(ev *ingest.Event, k shownKey) bool {
 	sec := ev.Time / 1e9
 	s := f.shown[k]
-	if s == nil || s.sec != sec {
+	if s == nil {
 		s = &shown{sec: sec}
 		f.shown[k] = s
+	} else if s.sec != sec {
+		*s = shown{sec: sec}
 	}
 	last := &s.list[len(s.list)-1]
 	if last.Time != 0 && !earlier(ev.Time, ev.Pos, last) {
@@ -184,32 +185,32 @@ func (f *forwarder) take(seed uint64) *Partials {
 	if len(f.now.loads) == 0 && len(f.now.uses) == 0 && len(f.now.lapses) == 0 && len(f.now.hits) == 0 && len(f.list) == 0 && f.closed == f.told {
 		return nil
 	}
-	p := &Partials{Closed: f.closed, List: f.list}
 	for _, k := range f.now.loads.keys() {
-		l, w := f.now.loads[k], window.NewWriter(nil)
-		codeLoad(w, &k, &l)
 		whose := k.party()
-		p.List = append(p.List, Partial{Kind: LoadPartial, Hash: whose.part(seed), Payload: string(w.Bytes())})
+		f.put(LoadPartial, whose.part(seed), func(w *window.Codec) { codeLoad(w, &k, f.now.loads[k]) })
 	}
 	for _, k := range f.now.uses.keys() {
-		x, w := f.now.uses[k], window.NewWriter(nil)
-		codeUse(w, &x)
-		p.List = append(p.List, Partial{Kind: UsePartial, Hash: k.who.hash(seed), Payload: string(w.Bytes())})
+		x := f.now.uses[k]
+		f.put(UsePartial, k.who.hash(seed), func(w *window.Codec) { codeUse(w, &x) })
 	}
 	f.now.lapses.each(func(route string, l *Lapse) {
-		w, whose := window.NewWriter(nil), named(ByRoute, "route", route)
-		codeLapse(w, &route, l)
-		p.List = append(p.List, Partial{Kind: LapsePartial, Hash: whose.part(seed), Payload: string(w.Bytes())})
+		whose := named(ByRoute, "route", route)
+		f.put(LapsePartial, whose.part(seed), func(w *window.Codec) { codeLapse(w, &route, l) })
 	})
-	f.now.hits.each(func(h *Hit) {
-		w := window.NewWriter(nil)
-		h.Code(w)
-		p.List = append(p.List, Partial{Kind: HitPartial, Payload: string(w.Bytes())})
-	})
+	f.now.hits.each(func(h *Hit) { f.put(HitPartial, 0, h.Code) })
+	p := &Partials{Closed: f.closed, List: f.list}
 	f.now.clear()
 	clear(f.shown)
-	f.list, f.told = nil, f.closed
+	f.list, f.told = make([]Partial, 0, len(f.list)), f.closed
 	return p
+}
+
+// put adds a partial whose payload code writes.
+func (f *forwarder) put(kind PartialKind, hash uint64, code func(*window.Codec)) {
+	w := window.NewWriter(f.buf[:0])
+	code(w)
+	f.buf = w.Bytes()
+	f.list = append(f.list, Partial{Kind: kind, Hash: hash, Payload: string(f.buf)})
 }
 
 // code saves or restores. counted, when saving, is what is not yet handed over.
@@ -238,8 +239,12 @@ func (f *forwarder) code(k *window.Codec, counted *tallies) *window.Codec {
 // if there is nothing new. Call it after each Feed and Advance of an engine that
 // forwards: it then depends on the state and the batch alone.
 func (e *Engine) Partials() *Partials {
-	if e.forward == nil {
+	f := e.forward
+	if f == nil {
 		return nil
 	}
-	return e.forward.take(e.cfg.Seed)
+	if f.closed != f.told { // what was counted has to be there before seconds close
+		e.workers[0].counted.flush(f)
+	}
+	return f.take(e.cfg.Seed)
 }

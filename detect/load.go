@@ -297,13 +297,17 @@ func codeFigures(k *window.Codec, r *Rollup) {
 }
 
 // loads are sums by what they are of.
-type loads map[loadKey]Load
+type loads map[loadKey]*Load
 
 func (m loads) add(k loadKey, l *Load) {
 	sum := m[k]
-	sum.Bucket = k.bucket
+	if sum == nil {
+		own := *l
+		own.Bucket = k.bucket
+		m[k] = &own
+		return
+	}
 	sum.add(l)
-	m[k] = sum
 }
 
 // keys are in an order that does not depend on the map's.
@@ -329,7 +333,6 @@ func (m loads) code(k *window.Codec) {
 		return
 	}
 	for _, key := range m.keys() {
-		l := m[key]
-		codeLoad(k, &key, &l)
+		codeLoad(k, &key, m[key])
 	}
 }

@@ -90,16 +90,21 @@ type loaded struct {
 	l   Load
 }
 
-// clear forgets what was read, and keeps the memory for excerpts, of which most are.
+// clear forgets what was read, and keeps the memory for excerpts and loads, of which most
+// are.
 func (o *opened) clear() {
 	clear(o.excerpts)
-	o.excerpts, o.loads, o.uses, o.lapses, o.hits = o.excerpts[:0], nil, nil, nil, nil
+	clear(o.loads)
+	o.excerpts, o.loads, o.uses, o.lapses, o.hits = o.excerpts[:0], o.loads[:0], nil, nil, nil
 	if cap(o.excerpts) > mostOpened {
 		o.excerpts = nil
 	}
+	if cap(o.loads) > mostOpened {
+		o.loads = nil
+	}
 }
 
-// mostOpened bounds the excerpts for which memory is kept.
+// mostOpened bounds the excerpts, and the loads, for which memory is kept.
 const mostOpened = 8 << 10
 
 // names are texts that are kept and come again and again, once each.

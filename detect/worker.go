@@ -362,6 +362,8 @@ func (w *worker) closeTo(sec int64) {
 		}
 	}
 	w.closed = sec
-	w.counted.flush(w.upper)
+	if !w.cfg.Forward { // else once for a batch, see Engine.Partials
+		w.counted.flush(w.upper)
+	}
 	w.upper.close(w.number, sec)
 }

@@ -186,7 +186,7 @@ func (t *Task) newer(ctx context.Context, stored int64) error {
 const (
 	flushEvery = 100 * time.Millisecond // findings are handed on
 	beatEvery  = time.Second
-	ahead      = 16 // messages that are read and wait
+	ahead      = 1 // messages that are read and wait
 	lastSave   = 5 * time.Second
 )
 
