@@ -46,7 +46,8 @@ type Client struct {
 	layout  layoutBox
 
 	unpacker *unpacker
-	spare    *spare // what was read, and what it was decompressed to
+	answers  *spare // what brokers answered
+	spare    *spare // what that was decompressed to: several times as large
 }
 
 // Open checks the settings and the way to the brokers. Where none answers it tries
@@ -72,7 +73,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network, packer: packer, unpacker: unpacker, spare: &spare{}}
+	c := &Client{cfg: cfg, log: cmp.Or(log, slog.Default()), network: network, packer: packer, unpacker: unpacker, answers: &spare{}, spare: &spare{}}
 	var life context.Context
 	life, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	c.link = network.Open(life, c.known(), metadataTTL)

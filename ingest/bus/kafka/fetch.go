@@ -115,8 +115,8 @@ func readAnswer(b []byte) (a answer, err error) {
 // fetch takes in one answer, and hands its records out. It returns the offset to go on
 // from, also with an error, and the end of the partition.
 func (f *fetcher) fetch(ctx context.Context, w *wire) (place, end int64, err error) {
-	buf := f.spare.get()
-	defer func() { f.spare.put(buf) }()
+	buf := f.answers.get()
+	defer func() { f.answers.put(buf) }()
 	var a answer
 	if a, buf, err = w.ask(f.next, buf); err != nil {
 		return f.next, f.next, err

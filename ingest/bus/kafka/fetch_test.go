@@ -39,7 +39,7 @@ func readBack(t testing.TB, batches []byte, from int64) (out []bus.Message, next
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fetcher{Client: &Client{unpacker: u, spare: &spare{}}, topic: "t", partition: 3, queue: newQueue[arrival](1 << 30)}
+	f := &fetcher{Client: &Client{unpacker: u, answers: &spare{}, spare: &spare{}}, topic: "t", partition: 3, queue: newQueue[arrival](1 << 30)}
 	next, err = f.take(t.Context(), batches, from, 99)
 	f.queue.close()
 	for _, a := range f.queue.take(t.Context(), 1<<40, 1<<30) {

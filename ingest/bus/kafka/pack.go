@@ -55,7 +55,8 @@ func packLZ4(dst, plain []byte) ([]byte, error) {
 // https://github.com/xerial/snappy-java (SnappyOutputStream). Those of others have
 // 32 KiB; within larger ones there is more to refer to.
 const (
-	snappyHead  = "\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
+	snappyMagic = "\x82SNAPPY\x00"
+	snappyHead  = snappyMagic + "\x00\x00\x00\x01\x00\x00\x00\x01"
 	snappyBlock = 256 << 10
 )
 

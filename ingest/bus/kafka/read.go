@@ -25,6 +25,11 @@ const (
 	fetchWait  = 500 * time.Millisecond
 )
 
+// readAhead bounds what waits to be read: enough for the time that an answer takes, and
+// so little that it is still in the processor's caches when its turn comes, also where
+// one process reads many partitions.
+const readAhead = 1 << 20
+
 // GoneError is an offset that a partition does not hold: its records were deleted
 // before they were read, or it ends before (it was made anew, or lost records).
 type GoneError struct {
@@ -75,7 +80,7 @@ type fetcher struct {
 // ctx, or a *GoneError.
 func (c *Client) Read(ctx context.Context, topic string, partition int, from int64, each func(m *bus.Message, end int64) error, level func(end int64) error) error {
 	fetching, cancel := context.WithCancel(ctx)
-	f := &fetcher{Client: c, topic: topic, partition: partition, next: from, queue: newQueue[arrival](c.cfg.QueueBytes)}
+	f := &fetcher{Client: c, topic: topic, partition: partition, next: from, queue: newQueue[arrival](min(readAhead, c.cfg.QueueBytes))}
 	f.trouble = kafkanet.Trouble{Log: c.log, Down: "kafka: cannot be read", Up: "kafka: can be read again",
 		Args: []any{"topic", c.Topic(topic), "partition", partition}}
 	var gone error
@@ -90,7 +95,7 @@ func (c *Client) Read(ctx context.Context, topic string, partition int, from int
 		<-stopped
 	}()
 	for {
-		batch := f.queue.take(ctx, fetchBytes, 1024)
+		batch := f.queue.take(ctx, readAhead/4, 1024)
 		if len(batch) == 0 {
 			break
 		}
