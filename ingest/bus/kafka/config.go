@@ -16,13 +16,13 @@ type Config struct {
 	Partitions        int           `yaml:"partitions" default:"8" min:"1" max:"256" doc:"partitions of the access topic: how many detectors can share the work; fixed once the topics are made, until portcullis kafka rescale"`
 	WidePartitions    int           `yaml:"wide_partitions" default:"2" min:"1" max:"64" doc:"partitions of the partials topic: how many detectors can share the work on networks, routes and accounts; fixed like partitions"`
 	Replication       int           `yaml:"replication" default:"0" min:"0" max:"9" doc:"brokers that hold each message; 0 = three, or as many as there are; one less must be there for a write"`
-	Compression       string        `yaml:"compression" default:"zstd" enum:"zstd,lz4,snappy,none" doc:"of what is written; docs/kafka.md has the cost of each"`
+	Compression       string        `yaml:"compression" default:"snappy" enum:"zstd,lz4,snappy,none" doc:"of what is written; docs/kafka.md has the cost of each"`
 	AccessRetention   time.Duration `yaml:"access_retention" default:"48h" min:"1h" max:"8760h" doc:"how long the topics access and partials keep messages: how long a detector may be away"`
 	FindingsRetention time.Duration `yaml:"findings_retention" default:"168h" min:"1h" max:"8760h" doc:"how long the topics findings and rejected keep messages"`
 	Wait              time.Duration `yaml:"wait" default:"0s" min:"0s" max:"1h" doc:"how long a start waits for a broker that does not answer; 0 = it fails at once"`
 	SessionTimeout    time.Duration `yaml:"session_timeout" default:"6s" min:"1s" max:"5m" doc:"after how long without a sign of life a process loses its partitions to others; brokers allow no less than group.min.session.timeout.ms, by default 6 s"`
 	BatchBytes        int64         `yaml:"batch_bytes" default:"1MiB" unit:"bytes" min:"16384" max:"4194304" doc:"messages that go in one request to a partition, before compression; a larger message goes alone"`
-	QueueBytes        int64         `yaml:"queue_bytes" default:"8MiB" unit:"bytes" min:"65536" max:"1073741824" doc:"messages of one partition that wait to be written, or were read ahead; beyond that its senders block"`
+	QueueBytes        int64         `yaml:"queue_bytes" default:"8MiB" unit:"bytes" min:"65536" max:"1073741824" doc:"messages of one partition that wait to be written, or (at most 1MiB) were read ahead; beyond that its senders block"`
 	SASL              kafkanet.SASL `yaml:"sasl"`
 	TLS               kafkanet.TLS  `yaml:"tls"`
 
@@ -50,7 +50,7 @@ func (c Config) withDefaults() Config {
 		c.WidePartitions = 2
 	}
 	if c.Compression == "" {
-		c.Compression = "zstd"
+		c.Compression = "snappy"
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 1 << 20
