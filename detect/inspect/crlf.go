@@ -49,7 +49,7 @@ func (l *look) line(t []byte, at, i int) int {
 		return w
 	}
 	if w := mailHeader(t[i:]); w > 0 {
-		if at == 0 && l.plus && bytes.HasPrefix(t[i:], []byte("subject:")) && bytes.IndexAny(t[i:], "\r\n") < 0 {
+		if at == 0 && l.plus && bytes.HasPrefix(t[i:], []byte("subject:")) && !bytes.ContainsAny(t[i:], "\r\n") {
 			w = 50 // the value is nothing else
 		}
 		l.add(mail, half(w), "a line end, then a header of a mail", at, i+24)
