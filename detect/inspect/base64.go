@@ -115,7 +115,7 @@ func (l *look) layer(prefix, name, value string, depth int) {
 		n, _ := base64.RawStdEncoding.Decode(dec, enc) // what precedes an error is looked at
 		text := string(dec[:n])
 		l.field(prefix, name, ctxValue, text, false)
-		if opensJSON(text) && validJSON(text) { // a JSON Web Token (RFC 7519)
+		if isJSON(text) { // a JSON Web Token (RFC 7519)
 			l.jsonFields(prefix, name, text, 1)
 		}
 		if depth < base64Layers {

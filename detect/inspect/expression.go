@@ -180,18 +180,23 @@ func plainSum(body []byte) []byte {
 	return t
 }
 
+// behindQuoted is what follows the quoted text at the beginning of t; nil where there is none.
+func behindQuoted(t []byte) []byte {
+	if len(t) == 0 || t[0] != '\'' && t[0] != '"' {
+		return nil
+	}
+	e := bytes.IndexByte(t[1:], t[0])
+	if e < 0 {
+		return nil
+	}
+	return t[e+2:]
+}
+
 // constantSum says whether body joins two quoted texts, or asks for a property of one:
 // "a"+"b", 'a'.concat('b'), "abc"?length.
 func constantSum(body []byte) bool {
 	t := bytes.TrimSpace(body)
-	if len(t) < 4 || t[0] != '\'' && t[0] != '"' {
-		return false
-	}
-	e := bytes.IndexByte(t[1:], t[0])
-	if e < 0 {
-		return false
-	}
-	rest := bytes.TrimSpace(t[e+2:])
+	rest := bytes.TrimSpace(behindQuoted(t))
 	if len(rest) < 3 || rest[0] != '+' && rest[0] != '?' && rest[0] != '.' {
 		return false
 	}
@@ -205,15 +210,7 @@ func constantSum(body []byte) bool {
 // constantText says whether body is a method of a quoted text: what is known needs no
 // template.
 func constantText(body []byte) bool {
-	t := bytes.TrimSpace(body)
-	if len(t) < 6 || t[0] != '\'' && t[0] != '"' {
-		return false
-	}
-	e := bytes.IndexByte(t[1:], t[0])
-	if e < 0 {
-		return false
-	}
-	rest := t[e+2:]
+	rest := behindQuoted(bytes.TrimSpace(body))
 	n := 1
 	for n < len(rest) && word(rest[n]) {
 		n++

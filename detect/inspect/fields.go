@@ -58,13 +58,15 @@ func cutPair(field string) (name, value string) {
 // bytes means that the '=' belongs to the payload.
 func plainName(name string) bool {
 	for i := range len(name) {
-		b := name[i]
-		if !word(b) && b != '-' && b != '.' && b != '[' && b != ']' && b != ':' && b != '%' && b != '$' && b != '@' {
+		if b := name[i]; !nameByte(b) && b != '%' {
 			return false
 		}
 	}
 	return true
 }
+
+// nameByte says whether names of parameters have a byte.
+func nameByte(b byte) bool { return word(b) || containsByte("-.[]:$@", b) }
 
 // escapedName says whether the escapes of a plain name stand for what no name has: whoever
 // escapes the '=' in it means all of it as the name.
@@ -74,7 +76,7 @@ func escapedName(name string) bool {
 			continue
 		}
 		hi, lo := unhex(name[i+1]), unhex(name[i+2])
-		if b := hi<<4 | lo; hi < 16 && lo < 16 && !word(b) && b != '-' && b != '.' && b != '[' && b != ']' && b != ':' && b != '$' && b != '@' {
+		if hi < 16 && lo < 16 && !nameByte(hi<<4|lo) {
 			return true
 		}
 	}

@@ -88,7 +88,7 @@ func (in *Inspector) queryText(query string) bool {
 		var field string
 		field, query = cutField(query)
 		name, value := cutPair(field)
-		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && mayNest(value) ||
+		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && base64Text(payload(value)) ||
 			name != "" && in.textHit(name, true, ctxName) || runName(name) ||
 			!plainName(name) && in.textHit(field, true, ctxValue) || escapedName(name) && in.textHit(name, true, ctxValue) {
 			return true

@@ -94,7 +94,7 @@ func (l *look) jsonFields(prefix, name, s string, depth int) {
 		l.field(prefix, name, ctxValue, s, false) // signs that span a key and its value
 	}
 	j := &l.json
-	if depth > 0 || prefix != "body" {
+	if depth > 0 {
 		j = new(jsonText)
 	}
 	j.reset(s)
@@ -106,7 +106,7 @@ func (l *look) jsonFields(prefix, name, s string, depth int) {
 		level := len(keyNext)
 		switch kind {
 		case jsonEnd:
-			if j.at < len(s)-1 && (prefix == "body" || depth > 0) { // a parameter was looked at whole
+			if j.at < len(s)-1 {
 				l.field(prefix, name, ctxValue, s[j.at:], false)
 			}
 			return
@@ -124,7 +124,7 @@ func (l *look) jsonFields(prefix, name, s string, depth int) {
 			}
 			l.field(prefix, at, ctxValue, text, false)
 			l.base64(prefix, at, text)
-			if depth < jsonInside && opensJSON(text) && validJSON(text) {
+			if depth < jsonInside && isJSON(text) {
 				l.jsonFields(prefix, at, strings.Clone(text), depth+1)
 			}
 		}

@@ -12,18 +12,7 @@ func (l *look) ldap() {
 		return
 	}
 	t := l.squeeze()
-	depth, early := 0, -1
-	for i, b := range t {
-		switch b {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth < 0 && early < 0 {
-				early = i
-			}
-		}
-	}
-	switch {
+	switch early := unopened(t); {
 	case early >= 0:
 		l.ldapBreak(t, early)
 	case len(t) > 2 && t[0] == '(' && (t[1] == '&' || t[1] == '|' || t[1] == '!') && t[2] == '(' && filterItem(t[3:]):
@@ -40,21 +29,24 @@ func (l *look) ldap() {
 // opensFilter says whether the text begins with a parenthesis or closes one that it did not
 // open, without which ldap finds nothing.
 func (l *look) opensFilter() bool {
-	if t := bytes.TrimLeft(l.text, " \t\n\v\f\r"); len(t) > 0 && containsByte("(*|&!", t[0]) {
-		return true
-	}
+	t := bytes.TrimLeft(l.text, " \t\n\v\f\r")
+	return len(t) > 0 && containsByte("(*|&!", t[0]) || unopened(l.text) >= 0
+}
+
+// unopened is where t closes a parenthesis that it did not open, or -1.
+func unopened(t []byte) int {
 	depth := 0
-	for _, b := range l.text {
+	for i, b := range t {
 		switch b {
 		case '(':
 			depth++
 		case ')':
 			if depth--; depth < 0 {
-				return true
+				return i
 			}
 		}
 	}
-	return false
+	return -1
 }
 
 // squeeze fills l.loose with the text without blanks.

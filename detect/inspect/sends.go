@@ -10,9 +10,6 @@ var sendingAttributes = [...]string{"formaction", "ping", "action"}
 // sends weighs an attribute at base that sends to another host, without a scheme or
 // with one: pages of editors hold links and images of other hosts, never these.
 func (l *look) sends(base int, name, attrs []byte) {
-	if bytes.IndexByte(attrs, '=') < 0 {
-		return
-	}
 	for _, a := range sendingAttributes {
 		if a == "action" && string(name) != "form" {
 			continue

@@ -200,7 +200,7 @@ func (l *look) disguised() {
 
 // hiddenFiles hold what a server needs and nobody may read; other files of such names
 // are asked for by name only.
-var hiddenFiles = []string{".env", ".git/config", ".git/head", ".svn/entries", ".ssh/", ".aws/credentials", ".npmrc", ".dockerenv", ".ds_store", "config.php", "config.json", "web.xml", "appsettings.json", "application.properties", "application.yml", "database.php", "settings.py", "local_settings.py", "cmd.exe"}
+var hiddenFiles = []string{".git/config", ".git/head", ".svn/entries", ".ssh/", ".aws/credentials", ".npmrc", ".dockerenv", ".ds_store", "config.json", "appsettings.json", "application.properties", "application.yml", "database.php", "settings.py", "local_settings.py", "cmd.exe"}
 
 // hiddenFile weighs a climb, however short, that is the whole value and ends in a file
 // that only the server itself reads.
