@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // shownBlocks are the blocks of a language that a document shows, in order.
@@ -38,7 +39,7 @@ func TestE2EConsumer(t *testing.T) {
 	blocks = blocks[2:] // the first two are of certificates
 	_, format, _ := strings.Cut(strings.TrimSuffix(blocks[3], ";"), " portcullis ")
 	r := newRig(t, "")
-	at, log := freeAddr(t), filepath.Join(r.dir, "nginx.log")
+	at, log := testbed.FreeAddr(t), filepath.Join(r.dir, "nginx.log")
 	r.settings(fmt.Sprintf(`engine: {late: 1s}
 authz: {listen: %q, access: [{route: /api/*, need: key}]}
 sources: [{name: nginx, path: %s, format: 'nginx:%s', poll: 20ms, grace: 60ms}]

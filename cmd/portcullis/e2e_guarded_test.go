@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // guardedGateways are the real ones, each as its documentation wants it to be set up.
@@ -43,7 +44,7 @@ type course struct {
 // follow. A request for the API itself is written into the log where that is all there is.
 func newGuarded(t *testing.T, c course) (g *guarded, api string) {
 	t.Helper()
-	g = &guarded{course: c, r: newRig(t, ""), addr: freeAddr(t), tells: "header",
+	g = &guarded{course: c, r: newRig(t, ""), addr: testbed.FreeAddr(t), tells: "header",
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if g.own && g.tells == "peer" {
@@ -154,7 +155,7 @@ func openNginxLua(t *testing.T, c course) *guarded {
 	lua := gateways.NeedLua(t)
 	g, api := newGuarded(t, c)
 	dir := filepath.Join(g.r.dir, "portcullis")
-	g.set(fmt.Sprintf("gateways: [{type: nginx-lua, nginx-lua: {dir: %s, listen: %q}}]\n", dir, freeAddr(t)), "nginx-combined")
+	g.set(fmt.Sprintf("gateways: [{type: nginx-lua, nginx-lua: {dir: %s, listen: %q}}]\n", dir, testbed.FreeAddr(t)), "nginx-combined")
 	g.setup("nginx-lua")
 	user := ""
 	if os.Geteuid() == 0 {
@@ -197,7 +198,7 @@ func openHAProxy(t *testing.T, c course) *guarded {
 func openEnvoy(t *testing.T, c course) *guarded {
 	gateways.Need(t, "envoy")
 	g, api := newGuarded(t, c)
-	admin := freeAddr(t)
+	admin := testbed.FreeAddr(t)
 	g.set(fmt.Sprintf("gateways: [{type: envoy, envoy: {dir: %s, admin: \"http://%s\"}}]\n", filepath.Join(g.r.dir, "list"), admin), "envoy-json")
 	filter := ""
 	for line := range strings.Lines(g.setup("envoy")) {
@@ -245,7 +246,7 @@ func openTraefik(t *testing.T, c course) *guarded {
 	gateways.Need(t, "traefik")
 	g, api := newGuarded(t, c)
 	g.tells = "proxy"
-	dir, admin := filepath.Join(g.r.dir, "dynamic"), freeAddr(t)
+	dir, admin := filepath.Join(g.r.dir, "dynamic"), testbed.FreeAddr(t)
 	g.set(fmt.Sprintf("gateways: [{type: traefik, traefik: {dir: %s, api: \"http://%s\"}}]\n", dir, admin), "traefik-json")
 	g.file("dynamic/site.yml", fmt.Sprintf("http:\n  routers:\n    all: {entryPoints: [main], rule: 'PathPrefix(`/`)', service: api}\n  services:\n    api: {loadBalancer: {servers: [{url: 'http://%s'}]}}\n", api))
 	throttle := ""
@@ -270,7 +271,7 @@ func openCaddy(t *testing.T, c course) *guarded {
 	gateways.Need(t, "caddy")
 	g, api := newGuarded(t, c)
 	g.drops = true
-	admin := freeAddr(t)
+	admin := testbed.FreeAddr(t)
 	_, port, _ := strings.Cut(g.addr, ":")
 	g.set(fmt.Sprintf("gateways: [{type: caddy, caddy: {admin: \"http://%s\"}}]\n", admin), "caddy")
 	conf := g.file("Caddyfile", fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tpersist_config off\n\tgrace_period 2s\n\tservers {\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}\n}\n"+
@@ -310,7 +311,7 @@ func openApache(t *testing.T, c course) *guarded {
 // openAuthz is a Caddy that asks for each request, in the place of a pushed list.
 func openAuthz(t *testing.T, c course) *guarded {
 	g, _ := newGuarded(t, c)
-	at := freeAddr(t)
+	at := testbed.FreeAddr(t)
 	g.set(fmt.Sprintf("authz: {listen: %q}\n", at), "caddy")
 	g.r.up()
 	caddy := gateways.Start(t, "caddy", gateways.Options{Log: g.logged("%s", ""), Variant: "trust-xff", Extra: "forward_auth " + at + " {\n\turi /authz\n}"})

@@ -13,16 +13,6 @@ import (
 	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
-// freeAddr finds a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	addr, err := testbed.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
 // inlineSite is a real Caddy that asks authz, and whose log the service reads.
 type inlineSite struct {
 	r    *rig
@@ -35,8 +25,8 @@ type inlineSite struct {
 func newInlineSite(t *testing.T, more string) *inlineSite {
 	t.Helper()
 	gateways.Need(t, "caddy")
-	s := &inlineSite{r: newRig(t, ""), lapi: freeAddr(t)}
-	at, log := freeAddr(t), filepath.Join(s.r.dir, "caddy.log")
+	s := &inlineSite{r: newRig(t, ""), lapi: testbed.FreeAddr(t)}
+	at, log := testbed.FreeAddr(t), filepath.Join(s.r.dir, "caddy.log")
 	s.r.settings(fmt.Sprintf("authz: {listen: %q}\nlapi: {listen: %q}\nsources: [{name: caddy, path: %s, format: caddy, poll: 20ms, grace: 60ms}]\n", at, s.lapi, log) + more)
 	s.key = strings.TrimSpace(s.r.cli(exitRan, "keys", "bouncer", "add", "edge")[:64])
 	s.r.up()

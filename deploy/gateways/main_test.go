@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // binary is portcullis, built once for all tests.
@@ -48,9 +50,9 @@ type portcullis struct {
 func startPortcullis(t *testing.T) *portcullis {
 	t.Helper()
 	dir := t.TempDir()
-	p := &portcullis{http: freeAddress(t), grpc: freeAddress(t), settings: filepath.Join(dir, "portcullis.yaml")}
+	p := &portcullis{http: testbed.FreeAddr(t), grpc: testbed.FreeAddr(t), settings: filepath.Join(dir, "portcullis.yaml")}
 	text := read(t, "portcullis.yaml")
-	write(t, p.settings, "state_dir: "+dir+"/state\n"+replaced(t, text, "127.0.0.1:8471", p.http, "127.0.0.1:8472", p.grpc, "127.0.0.1:5514", freeAddress(t), "127.0.0.1:5515", freeAddress(t), "/var/log", dir, "127.0.0.0/8", "127.0.0.1/32"))
+	write(t, p.settings, "state_dir: "+dir+"/state\n"+replaced(t, text, "127.0.0.1:8471", p.http, "127.0.0.1:8472", p.grpc, "127.0.0.1:5514", testbed.FreeAddr(t), "127.0.0.1:5515", testbed.FreeAddr(t), "/var/log", dir, "127.0.0.0/8", "127.0.0.1/32"))
 	p.stop = runWith(t, io.Discard, []string{"PORTCULLIS_CONSOLE_LISTEN=127.0.0.1:0"}, p.http, binary, "--config", p.settings, "run")
 	waitFor(t, "Portcullis is ready", func() error { return p.ask(t, "/readyz") })
 	return p

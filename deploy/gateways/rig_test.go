@@ -166,15 +166,6 @@ func found(t *testing.T, program string) string {
 	return path
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	addr, err := testbed.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
 // port is that of an address.
 func port(t *testing.T, address string) string {
 	t.Helper()

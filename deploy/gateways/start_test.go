@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // begin starts what each gateway needs: Portcullis, a service, a certificate.
 func begin(t *testing.T) (e *edge, dir, api string) {
 	dir = t.TempDir()
 	certificate(t, filepath.Join(dir, "gateway"))
-	e = &edge{plain: freeAddress(t), secure: freeAddress(t), portcullis: startPortcullis(t)}
+	e = &edge{plain: testbed.FreeAddr(t), secure: testbed.FreeAddr(t), portcullis: startPortcullis(t)}
 	e.key = e.portcullis.issue(t, "shop")
 	return e, dir, service(t)
 }
@@ -42,7 +44,7 @@ func TestHAProxy(t *testing.T) {
 	program := found(t, "haproxy")
 	e, dir, api := begin(t)
 	e.format, e.moved, e.undecided, e.untold = "syslog:"+formatOf(t, "haproxy"), 301, 503, 411
-	ask := freeAddress(t)
+	ask := testbed.FreeAddr(t)
 	to, log := syslog(t)
 	e.log = log
 	conf := replaced(t, read(t, "haproxy/haproxy.cfg"), "bind :80", "bind "+e.plain, "bind :443", "bind "+e.secure, "127.0.0.1:9000", api,
@@ -60,7 +62,7 @@ func TestTraefik(t *testing.T) {
 	program := found(t, "traefik")
 	e, dir, api := begin(t)
 	e.format, e.moved, e.undecided, e.untold, e.quic, e.log = formatOf(t, "traefik"), 301, 500, 413, true, &lines{}
-	ask := freeAddress(t)
+	ask := testbed.FreeAddr(t)
 	write(t, filepath.Join(dir, "traefik.yaml"), replaced(t, read(t, "traefik/traefik.yaml"), `":80"`, e.plain, `":443"`, e.secure,
 		"10.0.0.0/8", "127.0.0.1/32", "127.0.0.1:8479", ask, "filename: dynamic.yaml", "filename: "+filepath.Join(dir, "dynamic.yaml")))
 	write(t, filepath.Join(dir, "dynamic.yaml"), replaced(t, read(t, "traefik/dynamic.yaml"), "127.0.0.1:9000", api, "127.0.0.1:8471", e.portcullis.http,
@@ -75,8 +77,8 @@ func TestCaddy(t *testing.T) {
 	program := found(t, "caddy")
 	e, dir, api := begin(t)
 	e.format, e.moved, e.undecided, e.untold, e.quic, e.log = formatOf(t, "caddy"), 308, 502, 413, true, &lines{}
-	open := freeAddress(t)
-	conf := replaced(t, read(t, "caddy/Caddyfile"), "\tadmin localhost:2019\n", "\tadmin "+freeAddress(t)+"\n\thttp_port "+port(t, e.plain)+"\n\thttps_port "+port(t, e.secure)+"\n\tdefault_bind 127.0.0.1\n\tstorage file_system "+dir+"/data\n",
+	open := testbed.FreeAddr(t)
+	conf := replaced(t, read(t, "caddy/Caddyfile"), "\tadmin localhost:2019\n", "\tadmin "+testbed.FreeAddr(t)+"\n\thttp_port "+port(t, e.plain)+"\n\thttps_port "+port(t, e.secure)+"\n\tdefault_bind 127.0.0.1\n\tstorage file_system "+dir+"/data\n",
 		"127.0.0.1:9000", api, "127.0.0.1:8471", e.portcullis.http, "127.0.0.1:8479", open, "10.0.0.0/8", "127.0.0.1/32", "/etc/caddy", dir,
 		"header_timeout 500ms", "header_timeout 10s", "header_timeout 2s", "header_timeout 10s")
 	write(t, filepath.Join(dir, "Caddyfile"), conf)
@@ -91,7 +93,7 @@ func TestEnvoy(t *testing.T) {
 	e, dir, api := begin(t)
 	e.format, e.moved, e.undecided, e.untold, e.quic, e.log = formatOf(t, "envoy"), 301, 503, 413, true, &lines{}
 	pairs := []string{"0.0.0.0", "127.0.0.1", "/etc/envoy", dir, "address_prefix: 10.0.0.0, prefix_len: 8", "address_prefix: 127.0.0.1, prefix_len: 32", "timeout: 0.5s", "timeout: 10s", "timeout: 2s", "timeout: 10s"}
-	for from, to := range map[string]string{"80": e.plain, "443": e.secure, "9000": api, "8472": e.portcullis.grpc, "9901": freeAddress(t)} {
+	for from, to := range map[string]string{"80": e.plain, "443": e.secure, "9000": api, "8472": e.portcullis.grpc, "9901": testbed.FreeAddr(t)} {
 		pairs = append(pairs, "port_value: "+from+"}", "port_value: "+port(t, to)+"}")
 	}
 	write(t, filepath.Join(dir, "envoy.yaml"), replaced(t, read(t, "envoy/envoy.yaml"), pairs...))

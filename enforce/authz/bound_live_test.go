@@ -21,6 +21,7 @@ import (
 	"github.com/portcullis/portcullis/enforce/authn"
 	"github.com/portcullis/portcullis/fixtures/gateways"
 	"github.com/portcullis/portcullis/fixtures/keycloak"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 	"github.com/portcullis/portcullis/ingest/source/serve/servetest"
 )
 
@@ -78,7 +79,7 @@ func boundTo(t *testing.T, f boundFront, a *servetest.Authority, issuer authn.Is
 	t.Helper()
 	gateways.Need(t, f.name)
 	g := newGuarded(t, authn.Config{Default: authn.NeedToken, ClientCert: f.header, Tokens: []authn.Issuer{issuer}})
-	at := freePort(t)
+	at := testbed.FreeAddr(t)
 	gateways.Start(t, f.name, f.o(a, at, g.http, g.grpc))
 	g.url = "https://" + at
 	g.await("the issuer's keys are read", func() bool { return g.s.Health() == nil })

@@ -192,20 +192,11 @@ var fronts = []front{
 		return gateways.Options{Variant: "trust-xff", Extra: "{" + atPort(traefikSnippet, "127.0.0.1:8471", http) + "}"}
 	}},
 	{"caddy", "caddy", true, func(t testing.TB, http, _ string) gateways.Options {
-		free := freePort(t)
+		free := testbed.FreeAddr(t)
 		return gateways.Options{Variant: "trust-xff", Extra: atPort(atPort(caddySnippet, "127.0.0.1:8471", http), "127.0.0.1:8479", free),
 			More: atPort(caddyOpen, "127.0.0.1:8479", free)}
 	}},
 	{"envoy ext_authz", "envoy", true, func(_ testing.TB, _, grpc string) gateways.Options { return envoyOptions(grpc, envoySnippet, "[]") }},
-}
-
-// freePort finds an address that nobody listens on.
-func freePort(t testing.TB) string {
-	addr, err := testbed.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
 }
 
 // ask sends one request through a gateway as a client behind a trusted hop.

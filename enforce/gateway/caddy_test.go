@@ -12,12 +12,13 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 func newCaddyRig(t testing.TB) (*rig, *Caddy) {
 	t.Helper()
 	r := newRig(t, "caddy")
-	admin := freeAddr(t)
+	admin := testbed.FreeAddr(t)
 	_, port, _ := strings.Cut(r.addr, ":")
 	conf := r.write("Caddyfile", fmt.Sprintf(`{
 	admin %s

@@ -12,13 +12,14 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 // newEnvoyRig configures an Envoy by the filter that setup prints.
 func newEnvoyRig(t testing.TB) (*rig, *Envoy) {
 	t.Helper()
 	r := newRig(t, "envoy")
-	admin := freeAddr(t)
+	admin := testbed.FreeAddr(t)
 	g, err := NewEnvoy(EnvoyConfig{Dir: r.path("list"), Admin: "http://" + admin, Timeout: 20 * time.Second, Subjects: map[string]string{"consumer": "X-Consumer", "key": "x-api-key"}})
 	if err != nil {
 		t.Fatal(err)

@@ -13,13 +13,14 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 func newNginxLuaRig(t testing.TB) (*rig, *NginxLua) {
 	t.Helper()
 	r := newRig(t, "nginx")
 	program, lua := gateways.Program(t, "nginx"), gateways.NeedLua(t)
-	g, err := NewNginxLua(NginxLuaConfig{Dir: r.path("portcullis"), Listen: freeAddr(t), DictMB: 64, Timeout: 20 * time.Second,
+	g, err := NewNginxLua(NginxLuaConfig{Dir: r.path("portcullis"), Listen: testbed.FreeAddr(t), DictMB: 64, Timeout: 20 * time.Second,
 		Subjects: map[string]string{"consumer": "$http_x_consumer", "key": "$http_x_api_key"}})
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func newRig(t testing.TB, kind string) *rig {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-From", "api")
 	}))
-	r := &rig{t: t, dir: dir, addr: freeAddr(t), api: api.Listener.Addr().String(),
+	r := &rig{t: t, dir: dir, addr: testbed.FreeAddr(t), api: api.Listener.Addr().String(),
 		client: &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{MaxIdleConnsPerHost: 8}},
 		header: map[string]string{"consumer": "X-Consumer", "key": "X-Api-Key", "session": "X-Session", "fingerprint": "X-Print", "country": "X-Country", "asn": "X-Asn"}}
@@ -68,16 +68,6 @@ func newRig(t testing.TB, kind string) *rig {
 		}
 	})
 	return r
-}
-
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	addr, err := testbed.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
 }
 
 // path names a file of the rig.

@@ -10,13 +10,14 @@ import (
 	"github.com/portcullis/portcullis/enforce"
 	"github.com/portcullis/portcullis/enforce/enforcetest"
 	"github.com/portcullis/portcullis/fixtures/gateways"
+	"github.com/portcullis/portcullis/fixtures/testbed"
 )
 
 func newTraefikRig(t testing.TB) (*rig, *Traefik) {
 	t.Helper()
 	r := newRig(t, "traefik")
 	r.proxy = true
-	api := freeAddr(t)
+	api := testbed.FreeAddr(t)
 	g, err := NewTraefik(TraefikConfig{Dir: r.path("dynamic"), API: "http://" + api, Timeout: 20 * time.Second, Subjects: map[string]string{"consumer": "X-Consumer", "key": "X-Api-Key"}})
 	if err != nil {
 		t.Fatal(err)
