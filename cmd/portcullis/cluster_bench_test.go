@@ -23,20 +23,10 @@ func BenchmarkCluster(b *testing.B) {
 	if !soak() {
 		b.Skip("takes minutes: set PORTCULLIS_SOAK=1")
 	}
-	log := filepath.Join(b.TempDir(), "access.log")
-	out, err := os.Create(log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := traffic.Write(out, traffic.Options{Lines: benchLines, Attackers: true}); err != nil {
-		b.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		b.Fatal(err)
-	}
+	log := benchLog(b, benchLines)
 	b.Run("one process", func(b *testing.B) {
 		for b.Loop() {
-			m := benchMember(b, "run", log, "")
+			m := benchMember(b, "run", log, "", benchLines)
 			m.begin(b)
 			m.until(b, func() bool { return m.ledger().Read >= benchLines })
 			m.report(b, "run")
@@ -48,11 +38,11 @@ func BenchmarkCluster(b *testing.B) {
 			for b.Loop() {
 				prefix := fmt.Sprintf("b%d", time.Now().UnixNano())
 				more := fmt.Sprintf("kafka: {enabled: true, brokers: [%q], prefix: %s, partitions: %d}\n", kafka.Plain(), prefix, partitions)
-				c := benchMember(b, "collect", log, more)
+				c := benchMember(b, "collect", log, more, benchLines)
 				c.begin(b)
 				c.until(b, func() bool { return c.ledger().Read >= benchLines })
 				c.report(b, "collect")
-				d, e := benchMember(b, "detect", log, more), benchMember(b, "enforce", log, more)
+				d, e := benchMember(b, "detect", log, more, benchLines), benchMember(b, "enforce", log, more, benchLines)
 				d.begin(b)
 				e.begin(b)
 				d.until(b, func() bool { return e.ledger().Processed >= benchLines })
@@ -65,6 +55,23 @@ func BenchmarkCluster(b *testing.B) {
 	}
 }
 
+// benchLog is a file of so many generated lines.
+func benchLog(b *testing.B, lines int) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "access.log")
+	out, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := traffic.Write(out, traffic.Options{Lines: lines, Attackers: true}); err != nil {
+		b.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
 // measured is a process whose time is taken.
 type measured struct {
 	*victim
@@ -73,7 +80,7 @@ type measured struct {
 	lines float64 // that it reads
 }
 
-func benchMember(b *testing.B, role, log, more string) *measured {
+func benchMember(b *testing.B, role, log, more string, lines int) *measured {
 	b.Helper()
 	dir := b.TempDir()
 	v := &victim{config: filepath.Join(dir, "portcullis.yaml"), state: filepath.Join(dir, "state"), said: new(spoken)}
@@ -87,7 +94,7 @@ func benchMember(b *testing.B, role, log, more string) *measured {
 	if err := os.WriteFile(filepath.Join(v.state, keyFile), []byte(strings.Repeat("5a", 32)), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	return &measured{victim: v, role: role, lines: benchLines}
+	return &measured{victim: v, role: role, lines: float64(lines)}
 }
 
 func (m *measured) begin(b *testing.B) {

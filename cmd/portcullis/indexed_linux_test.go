@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/portcullis/portcullis/fixtures/traffic"
 )
 
 // BenchmarkIndexed reads a log through Kafka into Elasticsearch, on one machine with
@@ -23,20 +21,10 @@ func BenchmarkIndexed(b *testing.B) {
 	p := &indexedRun{kafka: kafka.Plain(), search: search, servers: map[string]string{"kafka": kafka.Dir, "elasticsearch": search.server.Dir}}
 	for _, r := range []struct {
 		access string
-		lines  int64
+		lines  int
 	}{{"suspicious", benchLines}, {"all", benchLines / 10}} { // of all, Elasticsearch takes 5 000 to 15 000 a second
 		b.Run(r.access, func(b *testing.B) {
-			log := filepath.Join(b.TempDir(), "access.log")
-			out, err := os.Create(log)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := traffic.Write(out, traffic.Options{Lines: int(r.lines), Attackers: true}); err != nil {
-				b.Fatal(err)
-			}
-			if err := out.Close(); err != nil {
-				b.Fatal(err)
-			}
+			log := benchLog(b, r.lines)
 			for b.Loop() {
 				p.run(b, log, r.access, r.lines)
 			}
@@ -51,26 +39,25 @@ type indexedRun struct {
 	servers map[string]string // folders, by name
 }
 
-func (p *indexedRun) run(b *testing.B, log, access string, lines int64) {
+func (p *indexedRun) run(b *testing.B, log, access string, lines int) {
 	b.Helper()
 	name := fmt.Sprintf("b%d", time.Now().UnixNano())
 	more := fmt.Sprintf("kafka: {enabled: true, brokers: [%q], prefix: %s, partitions: 4}\n", p.kafka, name) +
 		fmt.Sprintf("elasticsearch: {enabled: true, urls: [%q], namespace: %s, layout: index, replicas: 0, index: {access: %s}}\n",
 			p.search.server.URL(), name, access)
 	member := func(role string) *measured {
-		m := benchMember(b, role, log, more)
-		m.lines = float64(lines)
+		m := benchMember(b, role, log, more, lines)
 		m.begin(b)
 		return m
 	}
 	before := serversCPU(b, p.servers)
 	c := member("collect")
-	c.until(b, func() bool { return c.ledger().Read >= lines })
+	c.until(b, func() bool { return c.ledger().Read >= int64(lines) })
 	c.report(b, "collect")
 	before = p.report(b, "collecting", before, lines)
 	d, e := member("detect"), member("enforce")
 	d.until(b, func() bool {
-		return e.ledger().Processed >= lines && (access != "all" || int64(p.search.count("access-"+name)) >= lines)
+		return e.ledger().Processed >= int64(lines) && (access != "all" || p.search.count("access-"+name) >= lines)
 	})
 	wall := time.Since(d.began)
 	d.report(b, "detect")
@@ -85,7 +72,7 @@ func (p *indexedRun) run(b *testing.B, log, access string, lines int64) {
 }
 
 // report reports what the servers have used since before, a line.
-func (p *indexedRun) report(b *testing.B, during string, before map[string]time.Duration, lines int64) map[string]time.Duration {
+func (p *indexedRun) report(b *testing.B, during string, before map[string]time.Duration, lines int) map[string]time.Duration {
 	b.Helper()
 	now := serversCPU(b, p.servers)
 	for name := range p.servers {
