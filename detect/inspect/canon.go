@@ -87,7 +87,7 @@ func (c *canon) suspect(s []byte, ctx context) bool {
 	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s))) {
 		return true
 	}
-	return ctx != ctxAgent && (c.spelt >= spelled || c.flags&sawDisguise != 0) || decoded.hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded.hit(c.blanks, true))
+	return ctx != ctxAgent && (c.spelt >= spelled || c.flags&sawDisguise != 0) || decoded().hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded().hit(c.blanks, true))
 }
 
 // pass undoes one layer in place and lowers letters. Another pass is due where more says so:
@@ -118,6 +118,20 @@ func (c *canon) pass(b []byte) (n int, changed, more bool) {
 				changed = true
 				continue
 			}
+		case ch == '%' && i+2 < len(b) && unhex(b[i+1])|unhex(b[i+2]) < 16:
+			ch = unhex(b[i+1])<<4 | unhex(b[i+2])
+			if ch == 0 {
+				c.flags |= sawNUL
+			}
+			ch = lower(ch)
+			if c.rounds > 0 && alpha(ch) {
+				c.twice++
+			}
+			b[n] = ch
+			n++
+			i += 3
+			changed = true
+			continue
 		case ch == '%' || ch == '&' || ch == '\\' || ch >= 0xC0:
 			out, used := c.escape(b[i:])
 			if used > 0 {
@@ -135,10 +149,17 @@ func (c *canon) pass(b []byte) (n int, changed, more bool) {
 		n++
 		i++
 	}
-	for i := 0; changed && !more && i < n; i++ {
-		more = undone[b[i]]
+	return n, changed, changed && anyUndone(b[:n])
+}
+
+// anyUndone says whether there is a byte left that a pass looks at.
+func anyUndone(b []byte) bool {
+	for _, ch := range b {
+		if undone[ch] {
+			return true
+		}
 	}
-	return n, changed, more
+	return false
 }
 
 // undone are the bytes that pass may change; all others stay what they are.
@@ -196,21 +217,10 @@ func (c *canon) hidden(r rune) {
 	}
 }
 
+// percent decodes %uXXXX. What two digits escape, pass decodes.
 func (c *canon) percent(b []byte) (few, int) {
-	if len(b) >= 3 {
-		if b[1] == '%' && unhex(b[2]) < 16 && len(b) > 3 && unhex(b[3]) < 16 && digit(unhex(b[2])<<4|unhex(b[3])) {
-			c.flags |= sawPieces
-		}
-		if hi, lo := unhex(b[1]), unhex(b[2]); hi < 16 && lo < 16 {
-			v := hi<<4 | lo
-			if v == 0 {
-				c.flags |= sawNUL
-			}
-			if c.rounds > 0 && alpha(v) {
-				c.twice++
-			}
-			return one(v), 3
-		}
+	if len(b) > 3 && b[1] == '%' && unhex(b[2]) < 16 && unhex(b[3]) < 16 && digit(unhex(b[2])<<4|unhex(b[3])) {
+		c.flags |= sawPieces
 	}
 	if len(b) >= 6 && lower(b[1]) == 'u' {
 		if r, ok := hexRune(b[2:6]); ok {
@@ -319,17 +329,18 @@ func alnum(b byte) bool { return alpha(b) || digit(b) }
 func word(b byte) bool  { return alnum(b) || b == '_' }
 func blank(b byte) bool { return b == ' ' || b >= '\t' && b <= '\r' }
 
-func unhex(b byte) byte {
-	switch {
-	case digit(b):
-		return b - '0'
-	case b >= 'a' && b <= 'f':
-		return b - 'a' + 10
-	case b >= 'A' && b <= 'F':
-		return b - 'A' + 10
+// hexValues are the values of the hexadecimal digits; 255 for all other bytes.
+var hexValues = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
 	}
-	return 255
-}
+	for v, b := range "0123456789abcdef" {
+		t[b], t[capital(byte(b))] = byte(v), byte(v)
+	}
+	return t
+}()
+
+func unhex(b byte) byte { return hexValues[b] }
 
 func hexRune(b []byte) (rune, bool) {
 	var r rune

@@ -212,19 +212,18 @@ func emptySubstitution(t []byte, i int) int {
 
 // emptyExpansion returns the length of $@, $*, $1, $ifs, ${ifs}, ${ifs%??}.
 func emptyExpansion(t []byte) int {
-	if len(t) > 2 && t[1] == '{' && t[2] != 'i' && t[2] != '@' {
+	if len(t) < 2 || t[1] == '{' && len(t) > 2 && t[2] != 'i' && t[2] != '@' {
 		return 0
 	}
-	switch {
-	case len(t) > 1 && (t[1] == '@' || t[1] == '*' || t[1] == '!' || digit(t[1])):
+	switch b := t[1]; {
+	case b == '@' || b == '*' || b == '!' || digit(b):
 		return 2
-	case bytes.HasPrefix(t, []byte("$ifs")):
-		n := 4
+	case b == 'i' && bytes.HasPrefix(t, []byte("$ifs")):
 		if len(t) > 5 && t[4] == '$' && digit(t[5]) {
-			n = 6
+			return 6
 		}
-		return n
-	case bytes.HasPrefix(t, []byte("${ifs")), bytes.HasPrefix(t, []byte("${@")):
+		return 4
+	case b == '{' && (bytes.HasPrefix(t, []byte("${ifs")) || bytes.HasPrefix(t, []byte("${@"))):
 		if e := bytes.IndexByte(t[:min(len(t), 24)], '}'); e > 0 {
 			return e + 1
 		}

@@ -7,7 +7,7 @@ package inspect
 // Two gates stand before the full look. The raw gate reads the bytes as they
 // were sent: without a hit there is nothing to decode and nothing to find. The
 // text gate reads decoded, lower-cased text and knows the words that make even
-// plain letters worth a look.
+// plain letters worth a look; textTable is how it reads.
 
 // textWords is the size of the text gate in 64-bit words. The raw gate has two.
 const textWords = 7
@@ -68,10 +68,7 @@ var textLiterals = []struct {
 	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false}, {"exec ", false}, {"xecute ", false}, {"clare @", false}, {"Nad4-", false}, {"okie: ", false}, {"\xc4\x8a", false},
 }
 
-var (
-	rawBytes = mustRawGate()
-	decoded  = newTextGate()
-)
+var rawBytes = mustRawGate()
 
 func mustRawGate() *rawGate {
 	g := &rawGate{start: [2]uint64{1}, end: [2]uint64{1}}
@@ -187,42 +184,23 @@ func (g *rawGate) hitHalves(s string) bool {
 	return h0&g.end[0]|h1&g.end[1] != 0
 }
 
-// hit says whether decoded, lower-cased text needs the full look. A '_' is taken
-// to stand before and behind it, so that a word counts at its ends too.
-func (g *textGate) hit(s []byte, agent bool) bool {
-	var d, h [textWords]uint64
-	edge := &g.next['_']
+// step is the set of positions behind d and one more byte.
+func (g *textGate) step(d [textWords]uint64, b byte) [textWords]uint64 {
 	for w := range d {
-		d[w] = g.start[w] & edge[w]
+		d[w] = (d[w]<<1 | g.start[w]) & g.next[b][w]
 	}
-	end := &g.end
-	if agent {
-		end = &g.head
-	}
-	for len(s) > 0 {
-		n := min(len(s), gateStride)
-		for _, b := range s[:n] {
-			t := &g.next[b]
-			for w := range d {
-				d[w] = (d[w]<<1 | g.start[w]) & t[w]
-				h[w] |= d[w]
-			}
-		}
-		if h[0]&end[0]|h[1]&end[1]|h[2]&end[2]|h[3]&end[3]|h[4]&end[4]|h[5]&end[5]|h[6]&end[6] != 0 {
-			return true
-		}
-		s = s[n:]
-	}
-	var last uint64
-	for w := range d {
-		last |= (d[w]<<1 | g.start[w]) & edge[w] & end[w]
-	}
-	return last != 0
+	return d
 }
 
-// gateStride is how many bytes the text gate reads before it asks whether
-// there was a hit.
-const gateStride = 32
+// meets says whether d holds a position of m.
+func (g *textGate) meets(d, m *[textWords]uint64) bool {
+	for w := range d {
+		if d[w]&m[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 func capital(b byte) byte {
 	if b >= 'a' && b <= 'z' {

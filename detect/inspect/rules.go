@@ -98,10 +98,10 @@ func (r *ruleset) mustAddPatterns(name string) {
 func places(lit string, p *pattern) (in context, support bool) {
 	in = p.in
 	alone := []byte("x" + lit + "x")
-	if p.support || !p.gated && !decoded.hit(alone, false) {
+	if p.support || !p.gated && !decoded().hit(alone, false) {
 		return in, true
 	}
-	if p.gated || !decoded.hit(alone, true) {
+	if p.gated || !decoded().hit(alone, true) {
 		in &^= ctxAgent
 	}
 	return in, false

@@ -31,7 +31,7 @@ func mustLoadSystemFiles() ([]systemFile, map[string]int) {
 			names[name] = n
 			continue
 		}
-		list = append(list, systemFile{path, n, decoded.hit([]byte("x"+path+"x"), false), rawBytes.hit("x" + path + "x")})
+		list = append(list, systemFile{path, n, decoded().hit([]byte("x"+path+"x"), false), rawBytes.hit("x" + path + "x")})
 	}
 	return list, names
 }
