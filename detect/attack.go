@@ -38,11 +38,10 @@ func (w *worker) look(ev *ingest.Event) *inspect.Verdict {
 	return &w.verdict
 }
 
-// attacks reports whether the event carries an attack that is more than a request for a
-// file that should not be there.
+// attacks reports whether the event carries an attack that is more than reconnaissance.
 func (w *worker) attacks(ev *ingest.Event) bool {
 	v := w.look(ev)
-	return v.Score >= w.inspector.Threshold() && (v.Class != inspect.Exposure || len(v.Classes) > 1)
+	return v.Score >= w.inspector.Threshold() && !v.Recon()
 }
 
 // attack describes it.

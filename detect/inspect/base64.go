@@ -13,7 +13,7 @@ const base64Min = 16
 // bytes are all printable. A random token passes once in about 150 000. '+', '/' and
 // '=' may be escaped.
 func base64Text(s string) bool {
-	if len(s) < base64Min {
+	if len(s) < base64Min || base64Value[s[0]] > 31 && s[0] != '%' { // no letter of ASCII begins with it
 		return false
 	}
 	var out [12]byte
@@ -95,9 +95,7 @@ func unescape(s string) string {
 // base64Layers is how often a value is taken for base64 of base64.
 const base64Layers = 2
 
-// base64 looks into a value that is base64 of text, or a token of several such parts.
-func (l *look) base64(prefix, name, value string) { l.layer(prefix, name, value, 1) }
-
+// layer looks into a value that is base64 of text, or a token of several such parts.
 func (l *look) layer(prefix, name, value string, depth int) {
 	value = payload(value)
 	if !base64Text(value) {
@@ -120,6 +118,11 @@ func (l *look) layer(prefix, name, value string, depth int) {
 		}
 		if depth < base64Layers {
 			l.layer(prefix, name, text, depth+1)
+		}
+		if formLike(text) && !l.inside64 {
+			l.inside64 = true
+			l.query(prefix, text)
+			l.inside64 = false
 		}
 		if rest == "" || rest[0] != '.' {
 			return

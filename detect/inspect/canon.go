@@ -1,6 +1,9 @@
 package inspect
 
-import "unsafe"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // canon undoes what stands between the bytes on the wire and the text that an
 // interpreter sees: URL escapes (also %uXXXX), HTML entities, JavaScript
@@ -9,6 +12,7 @@ import "unsafe"
 type canon struct {
 	buf    []byte
 	blanks []byte // the same with a blank for each NUL; empty where there was none
+	text   []byte // what decode returned last
 	rounds int    // layers that the last text had
 	flags  canonFlags
 	spelt  int // ASCII letters written as script escapes
@@ -65,6 +69,7 @@ func (c *canon) decode(s string, plus bool, maxRounds int) []byte {
 		}
 		b = dropNULs(b)
 	}
+	c.text = b
 	return b
 }
 
@@ -82,9 +87,18 @@ func blanksFromPlus(b []byte) {
 	}
 }
 
+// place is where the last text stood, for reading it: an agent with escapes, or with what
+// ends a string, a command or a tag, is read as a value, since agents hold none of these.
+func (c *canon) place(ctx context) context {
+	if ctx == ctxAgent && (c.rounds > 0 || bytes.ContainsAny(c.text, "'`$|<&")) {
+		return ctxValue
+	}
+	return ctx
+}
+
 // suspect asks the text gate about s, and about its other reading.
 func (c *canon) suspect(s []byte, ctx context) bool {
-	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s))) {
+	if ctx == ctxPath && len(s) > 0 && pathGate(unsafe.String(&s[0], len(s)), false) {
 		return true
 	}
 	return ctx != ctxAgent && (c.spelt >= spelled || c.flags&sawDisguise != 0) || decoded().hit(s, ctx == ctxAgent) || len(c.blanks) > 0 && (ctx != ctxAgent || decoded().hit(c.blanks, true))

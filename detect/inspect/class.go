@@ -27,18 +27,25 @@ const (
 	graphql
 	exploit
 	exposure
+	tool
 	classes // how many there are
 )
 
 var classNames = [classes]string{
 	"", "sqli", "nosqli", "ldap", "xpath", "xss", "traversal", "rfi", "cmdi", "code", "ssti",
 	"log4shell", "deserialisation", "xxe", "ssi", "ssrf", "crlf", "shellshock", "prototype-pollution",
-	"mail", "graphql", "exploit", Exposure,
+	"mail", "graphql", "exploit", Exposure, Scanner,
 }
 
 // Exposure is the class of a request that only asks for what a server should not hand
 // out: reconnaissance rather than injection.
 const Exposure = "exposure"
+
+// Scanner is the class of a request whose agent names a tool that looks for weak places.
+const Scanner = "scanner"
+
+// recon says whether a class is reconnaissance: it does no harm by itself.
+func (c class) recon() bool { return c >= exposure }
 
 func classByName(name string) class {
 	for c, n := range classNames {

@@ -89,7 +89,7 @@ func (l *look) convicted() bool {
 	l.news = false
 	top, sure := 0, false
 	for c := class(1); c < classes; c++ {
-		if f := &l.best[c]; c != exposure {
+		if f := &l.best[c]; !c.recon() {
 			top = max(top, f.score)
 			sure = sure || f.certain && f.score >= 100
 		}

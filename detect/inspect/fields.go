@@ -94,6 +94,7 @@ func (l *look) target(prefix, s string) {
 	}
 	l.rawQuery = query
 	l.field(name, "", ctxPath, path, false)
+	l.encodedSegments(name, path)
 	if query == "" {
 		return
 	}
@@ -147,7 +148,10 @@ func (l *look) query(prefix, query string) (read int) {
 		if field == "" {
 			continue
 		}
-		l.pair(prefix, field, n == 0)
+		l.pair(prefix, field, n == 0, true)
+	}
+	if strings.Contains(whole, "&#") { // entities were cut apart
+		l.field(prefix, "", ctxValue, whole[:read], true)
 	}
 	l.joined(prefix, whole)
 	return read
@@ -203,10 +207,10 @@ func (l *look) values(query, name string) string {
 
 // pair looks at one name=value. A field without '=' is a value without a name;
 // base64 is tried there only where the whole query may be one value.
-func (l *look) pair(prefix, field string, first bool) {
+func (l *look) pair(prefix, field string, first, plus bool) {
 	name, value := cutPair(field)
 	if name == "" {
-		l.field(prefix, "", ctxValue, value, true)
+		l.field(prefix, "", ctxValue, value, plus)
 		if first {
 			l.packed(prefix, "", value)
 		}
@@ -214,19 +218,25 @@ func (l *look) pair(prefix, field string, first bool) {
 	}
 	switch {
 	case !plainName(name):
-		l.field(prefix+" (name)", "", ctxValue, field, true)
+		l.field(prefix+" (name)", "", ctxValue, field, plus)
 	case escapedName(name):
-		l.field(prefix+" (name)", "", ctxName, name, true)
-		l.field(prefix+" (name)", "", ctxValue, name, true)
+		l.field(prefix+" (name)", "", ctxName, name, plus)
+		l.field(prefix+" (name)", "", ctxValue, field, plus)
 	case len(name) > 2:
-		l.field(prefix+" (name)", "", ctxName, name, true)
+		l.field(prefix+" (name)", "", ctxName, name, plus)
+	}
+	if first && padding(value) {
+		l.encoded(prefix, "", name)
 	}
 	if value == "" {
 		return
 	}
-	l.field(prefix, name, ctxValue, value, true)
+	l.field(prefix, name, ctxValue, value, plus)
 	l.packed(prefix, name, value)
 }
+
+// padding says whether what looks like a value is the padding of base64.
+func padding(value string) bool { return value == "" || value == "=" }
 
 // refererURL looks at a referer: a URL is taken apart like a target, anything
 // else is text.
@@ -238,12 +248,14 @@ func (l *look) refererURL(s string) {
 		l.target("referer", rest)
 		return
 	}
-	l.whole("referer", ctxAgent, s)
+	l.whole("referer", ctxValue, s)
 }
 
-// whole looks at a text that has no parts.
+// whole looks at a text that has no parts, and that may be base64.
 func (l *look) whole(name string, ctx context, s string) {
 	if s != "" && s != "-" {
-		l.field(name, "", ctx, l.take(s), false)
+		s = l.take(s)
+		l.field(name, "", ctx, s, false)
+		l.encoded(name, "", s)
 	}
 }

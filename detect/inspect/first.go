@@ -41,7 +41,7 @@ func (in *Inspector) Parts(ev *ingest.Event) Parts {
 // suspiciousTarget reads the raw bytes first. Only a target with an escape or
 // a special byte is remembered or decoded.
 func (in *Inspector) suspiciousTarget(s string) bool {
-	if !rawBytes.hit(s) && !mayHoldBase64(s) && !pathGate(s) && !crowded(s) {
+	if !rawBytes.hit(s) && !encodedQuery(s) && !pathGate(s, true) && !crowded(s) {
 		return false
 	}
 	s = limit(s, in.cfg.MaxBytes)
@@ -66,7 +66,7 @@ func crowded(s string) bool { return len(s) > 2*maxFields && strings.Count(s, "&
 // targetText decodes the fields of a target and asks the text gate.
 func (in *Inspector) targetText(s string) bool {
 	path, query := splitTarget(s)
-	if in.textHit(path, false, ctxPath) {
+	if in.textHit(path, false, ctxPath) || pathGate(path, true) {
 		return true
 	}
 	if query == "" {
@@ -78,7 +78,7 @@ func (in *Inspector) targetText(s string) bool {
 // queryText asks the gate about every name and value, cut apart as the full
 // look cuts them.
 func (in *Inspector) queryText(query string) bool {
-	if strings.Contains(query, "&&") {
+	if strings.Contains(query, "&&") || strings.Contains(query, "&#") {
 		return true
 	}
 	for n := 0; query != ""; n++ {
@@ -88,9 +88,9 @@ func (in *Inspector) queryText(query string) bool {
 		var field string
 		field, query = cutField(query)
 		name, value := cutPair(field)
-		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && base64Text(payload(value)) ||
+		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && encodedText(payload(value)) ||
 			name != "" && in.textHit(name, true, ctxName) || runName(name) ||
-			!plainName(name) && in.textHit(field, true, ctxValue) || escapedName(name) && in.textHit(name, true, ctxValue) {
+			n == 0 && padding(value) && encodedText(name) || !plainName(name) && in.textHit(field, true, ctxValue) || escapedName(name) && in.textHit(field, true, ctxValue) {
 			return true
 		}
 	}
@@ -98,7 +98,8 @@ func (in *Inspector) queryText(query string) bool {
 }
 
 func (in *Inspector) textHit(s string, plus bool, ctx context) bool {
-	return in.canon.suspect(in.canon.decode(s, plus, in.cfg.MaxRounds), ctx)
+	text := in.canon.decode(s, plus, in.cfg.MaxRounds)
+	return in.canon.suspect(text, in.canon.place(ctx))
 }
 
 func (in *Inspector) suspiciousAgent(s string) bool {
@@ -109,7 +110,7 @@ func (in *Inspector) suspiciousAgent(s string) bool {
 	if known {
 		return false
 	}
-	if in.textHit(limit(s, in.cfg.MaxBytes), false, ctxAgent) {
+	if encodedText(s) || in.textHit(limit(s, in.cfg.MaxBytes), false, ctxAgent) || scannerIn(in.canon.text) != nil {
 		return true
 	}
 	in.agents.put(i, s)
@@ -127,10 +128,10 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 	s = limit(s, in.cfg.MaxBytes)
 	rest, isURL := cutScheme(s)
 	if isURL {
-		if (rawBytes.hit(rest) || mayHoldBase64(rest) || pathGate(rest) || crowded(rest)) && in.targetText(rest) {
+		if (rawBytes.hit(rest) || encodedQuery(rest) || pathGate(rest, true) || crowded(rest)) && in.targetText(rest) {
 			return true
 		}
-	} else if in.textHit(s, false, ctxAgent) {
+	} else if encodedText(s) || in.textHit(s, false, ctxValue) {
 		return true
 	}
 	in.referers.put(i, s)
@@ -140,24 +141,21 @@ func (in *Inspector) suspiciousReferer(s string) bool {
 // suspiciousBody does not split the body: each field of it is part of it.
 func (in *Inspector) suspiciousBody(s string) bool {
 	s = limit(s, in.cfg.MaxBytes)
-	return rawBytes.hit(s) || base64InFields(s) || in.textHit(s, true, ctxValue)
+	return rawBytes.hit(s) || encodedFields(s) || in.textHit(s, true, ctxValue)
 }
 
-// mayHoldBase64 says whether a parameter of the target begins like base64 of
-// text. Whatever follows a '=' may be a value.
-func mayHoldBase64(s string) bool {
+// encodedQuery says whether a parameter of the target begins like text in base64 or in
+// hexadecimal digits. Whatever follows a '=' may be a value.
+func encodedQuery(s string) bool {
 	if len(s) <= base64Min {
 		return false
 	}
 	q := strings.IndexByte(s, '?')
-	if q < 0 || len(s)-q <= base64Min {
-		return false
-	}
-	return base64InFields(s[q+1:])
+	return q >= 0 && len(s)-q > base64Min && encodedFields(s[q+1:])
 }
 
-func base64InFields(query string) bool {
-	if base64Text(query) {
+func encodedFields(query string) bool {
+	if encodedText(query) {
 		return true
 	}
 	for {
@@ -166,7 +164,7 @@ func base64InFields(query string) bool {
 			return false
 		}
 		query = query[i+1:]
-		if base64Text(query) {
+		if encodedText(query) {
 			return true
 		}
 	}

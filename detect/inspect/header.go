@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 )
@@ -18,7 +17,7 @@ func (l *look) header(name, value string, contentType *string) {
 	lowerName := strings.ToLower(name)
 	switch lowerName {
 	case "user-agent":
-		l.whole("agent", ctxAgent, value)
+		l.agent(value)
 	case "referer", "referrer":
 		l.refererURL(value)
 	case "cookie":
@@ -26,14 +25,21 @@ func (l *look) header(name, value string, contentType *string) {
 	case "content-type":
 		*contentType = value
 		l.whole("header.content-type", ctxAgent, value)
-	case "accept", "sec-ch-ua", "accept-language", "authorization":
+	case "accept", "sec-ch-ua", "accept-language":
 		l.whole("header."+lowerName, ctxAgent, value)
+	case "authorization": // Basic and Bearer have base64 behind a blank
+		l.whole("header."+lowerName, ctxAgent, value)
+		_, credentials, _ := strings.Cut(value, " ")
+		l.encoded("header."+lowerName, "", credentials)
 	default:
 		ctx := ctxValue
 		if plainHeaders[lowerName] {
 			ctx = ctxAgent
 		}
 		l.whole("header."+safeName(lowerName), ctx, value)
+		if s := jsonValue(value); ctx == ctxValue && s != "" {
+			l.jsonFields("header."+safeName(lowerName), "", s, 0)
+		}
 		if fileHeader(lowerName) {
 			l.upload("header."+safeName(lowerName), value)
 		}
@@ -45,12 +51,9 @@ func (l *look) cookies(s string) {
 	for s != "" {
 		var c string
 		c, s, _ = strings.Cut(s, ";")
-		name, value := cutPair(strings.TrimLeft(c, " "))
-		if len(name) > 2 {
-			l.field("cookie (name)", "", ctxName, name, false)
+		if c = strings.TrimLeft(c, " "); c != "" {
+			l.pair("cookie", c, true, false)
 		}
-		l.field("cookie", name, ctxValue, value, false)
-		l.base64("cookie", name, value)
 	}
 }
 
@@ -64,9 +67,12 @@ func (l *look) body(contentType, s string) {
 	case strings.Contains(contentType, "json") || contentType == "" && (trimmed[0] == '{' || trimmed[0] == '['):
 		l.jsonFields("body", "", trimmed, 0)
 	case strings.Contains(contentType, "multipart/") || strings.HasPrefix(trimmed, "--") && strings.Contains(s, "Content-Disposition"):
-		l.multipartBody(s)
+		l.multipartBody(contentType, s)
 	case trimmed[0] == '<':
 		l.xmlBody(s)
+		if !strings.Contains(contentType, "xml") { // it may be HTML
+			l.field("body", "", ctxValue, s, false)
+		}
 	case strings.Contains(contentType, "x-www-form-urlencoded") || formLike(s):
 		l.query("body", s)
 		if strings.Contains(s, "&&") {
@@ -74,6 +80,7 @@ func (l *look) body(contentType, s string) {
 		}
 	default:
 		l.field("body", "", ctxValue, s, false)
+		l.packed("body", "", s)
 	}
 }
 
@@ -123,7 +130,7 @@ func (l *look) jsonFields(prefix, name, s string, depth int) {
 				at, named = within(name, dotted(path)), true
 			}
 			l.field(prefix, at, ctxValue, text, false)
-			l.base64(prefix, at, text)
+			l.encoded(prefix, at, text)
 			if depth < jsonInside && isJSON(text) {
 				l.jsonFields(prefix, at, strings.Clone(text), depth+1)
 			}
@@ -196,6 +203,7 @@ func (l *look) xmlBody(s string) {
 		if t := strings.TrimSpace(s[:open]); t != "" {
 			n++
 			l.field("body", "", ctxValue, t, true)
+			l.encoded("body", "", t)
 		}
 		s = s[open:]
 		end := strings.IndexByte(s, '>')
@@ -226,8 +234,8 @@ func (l *look) xmlAttributes(tag string) int {
 }
 
 // multipartBody looks at the parts, their names and file names.
-func (l *look) multipartBody(s string) {
-	for i, part := range strings.Split(s, "\n--") {
+func (l *look) multipartBody(contentType, s string) {
+	for i, part := range strings.Split(s, "\n"+boundary(contentType, s)) {
 		if i > 64 {
 			return
 		}
@@ -235,8 +243,8 @@ func (l *look) multipartBody(s string) {
 		if !ok {
 			head, value, ok = strings.Cut(part, "\n\n")
 		}
-		if !ok {
-			continue
+		if !ok { // not as RFC 7578 has it, but some servers read it all the same
+			head, value = "", headless(part)
 		}
 		name := "part" + strconv.Itoa(i)
 		for _, key := range [...]string{`filename="`, ` name="`} {
@@ -249,6 +257,38 @@ func (l *look) multipartBody(s string) {
 				name = v
 			}
 		}
-		l.field("body", name, ctxValue, string(bytes.TrimSpace([]byte(value))), false)
+		value = strings.TrimSpace(value)
+		l.field("body", name, ctxValue, value, formEncoded(value))
+		l.packed("body", name, value)
 	}
+}
+
+// formEncoded says whether a part is written as forms are, against RFC 7578: without a blank,
+// with signs for them, and escapes.
+func formEncoded(s string) bool {
+	return strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '+') > 0 && strings.IndexByte(s, '%') > 0
+}
+
+// boundary is what stands between the parts: the first line of the body, or else what the
+// Content-Type says.
+func boundary(contentType, s string) string {
+	if first, _, ok := strings.Cut(strings.TrimLeft(s, " \t\r\n"), "\n"); ok && len(first) > 2 && strings.HasPrefix(first, "--") {
+		return strings.TrimRight(first, " \t\r")
+	}
+	if _, b, ok := strings.Cut(contentType, "boundary="); ok {
+		b, _, _ = strings.Cut(b, ";")
+		return "--" + strings.Trim(b, "\" \t")
+	}
+	return "--"
+}
+
+// headless is a part without the lines that look like its head and its end.
+func headless(part string) string {
+	var sb strings.Builder
+	for line := range strings.SplitSeq(part, "\n") {
+		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "--") && (len(text) < 8 || !strings.EqualFold(text[:8], "content-")) {
+			sb.WriteString(text + " ")
+		}
+	}
+	return sb.String()
 }

@@ -159,6 +159,38 @@ func (l *look) inside(host, rest []byte, at int) {
 	l.add(ssrf, w, "a URL to the server itself or its network", at, at+len(host))
 }
 
+// outOfBand are hosts by which tools for attacks are told that a server called them: Burp
+// Suite, Interactsh, and services of their kind.
+var outOfBand = []string{"burpcollaborator.net", "oastify.com", "interact.sh", "dnslog.cn", "ceye.io", "bxss.me", "xss.ht", "xss.report", "r87.me", "dnslog.link", "requestrepo.com"}
+
+// calledOut says whether host is one of them, or below one.
+func calledOut(host []byte) bool {
+	for _, h := range outOfBand {
+		if bytes.HasSuffix(host, []byte(h)) && (len(host) == len(h) || host[len(host)-len(h)-1] == '.') {
+			return true
+		}
+	}
+	return false
+}
+
+// insidePath weighs a URL in a path that only the server itself can reach, in a spelling that
+// no link has.
+func (l *look) insidePath() {
+	i := l.find("://")
+	if i < 1 || !alpha(l.text[i-1]) {
+		return
+	}
+	host := l.text[i+3:]
+	if e := bytes.IndexAny(host, "/?#:"); e >= 0 && host[0] != '[' {
+		host = host[:e]
+	} else if e := bytes.IndexByte(host, ']'); e >= 0 {
+		host = host[:e+1]
+	}
+	if inner(host) >= 60 {
+		l.add(ssrf, 55, "a URL in the path to the server itself or its network", i, i+3+len(host))
+	}
+}
+
 // portOf is the port behind host in rest, which may begin with user@.
 func portOf(rest, host []byte) []byte {
 	i := bytes.Index(rest, host)

@@ -58,6 +58,17 @@ type Verdict struct {
 	NearCertain bool     // honest traffic does not look like this: a single attempt suffices
 }
 
+// Recon says whether all that was found is reconnaissance: a request for a file that should
+// not be there, or the agent of a scanner. It does no harm by itself.
+func (v *Verdict) Recon() bool {
+	for _, name := range v.Classes {
+		if name != Exposure && name != Scanner {
+			return false
+		}
+	}
+	return len(v.Classes) > 0
+}
+
 // MatchedBytes caps Verdict.Matched.
 const MatchedBytes = 128
 
@@ -105,7 +116,7 @@ func (in *Inspector) Look(ev *ingest.Event, parts Parts) Verdict {
 		l.target("", ev.Target)
 	}
 	if parts&partAgent != 0 {
-		l.whole("agent", ctxAgent, ev.Agent)
+		l.agent(ev.Agent)
 	}
 	if parts&partReferer != 0 {
 		l.refererURL(ev.Referer)
@@ -141,7 +152,7 @@ func (in *Inspector) remember(ev *ingest.Event, parts Parts) {
 func (in *Inspector) full(ev *ingest.Event) Verdict {
 	l := in.begin()
 	l.target("", ev.Target)
-	l.whole("agent", ctxAgent, ev.Agent)
+	l.agent(ev.Agent)
 	l.refererURL(ev.Referer)
 	if ev.Body != "" {
 		l.body("", ev.Body)

@@ -31,6 +31,8 @@ type look struct {
 	delays  int  // seconds that the payload asks the server to wait
 	reached bool // an expression of the field reaches for objects
 
+	inside64 bool // the query that is looked at was base64
+
 	barren [2]int // between these places of the field no expression does
 
 	file   fileHit
@@ -122,6 +124,7 @@ func (l *look) field(prefix, name string, ctx context, s string, plus bool) {
 	l.ev, l.name, l.plus = l.ev[:0], name, plus
 	l.work += len(s)
 	l.text = l.in.canon.decode(s, plus, l.in.cfg.MaxRounds)
+	ctx = l.in.canon.place(ctx)
 	cleared := !l.in.canon.suspect(l.text, ctx) && !(ctx == ctxValue && runName(name))
 	if cleared && !l.in.ungated {
 		return
@@ -180,6 +183,8 @@ func (l *look) read(ctx context) {
 	}
 	if ctx == ctxPath {
 		l.known()
+		l.ldap()
+		l.insidePath()
 	}
 	if l.in.canon.flags&sawNUL != 0 && l.plus {
 		l.add(traversal, 50, "a NUL byte, which cuts a text short", max(0, bytes.IndexByte(l.in.canon.blanks, ' ')), len(l.text))
@@ -240,7 +245,7 @@ func (l *look) settle(prefix, name string) {
 			}
 		}
 		score = min(score, 100)
-		if score >= l.in.cfg.Threshold && c != exposure {
+		if score >= l.in.cfg.Threshold && !c.recon() {
 			l.attacks++
 		}
 		if top < 0 || score <= l.best[c].score {

@@ -131,6 +131,9 @@ func (l *look) tag(at, i int, name []byte, closing bool) {
 		l.addCertain(xss, w, "an HTML element that loads or runs something", at, i, false)
 	}
 	attrs := t[i:end]
+	if slashed(attrs) && !closing {
+		l.addCertain(xss, 50, "an HTML element with a slash for the blank before its attributes", at, i+8, false)
+	}
 	if h := handler(attrs); h >= 0 {
 		l.addCertain(xss, 75, "an HTML element with an event handler", at, i+h+12, false)
 	}
@@ -266,6 +269,9 @@ func (l *look) breakout() {
 		for start > 0 && (word(t[start-1]) || t[start-1] == '.') {
 			start--
 		}
+		if start < end && escapedBefore(t, start+1) {
+			start++
+		}
 		name := string(t[start:end])
 		for _, c := range scriptCalls {
 			if name == c || len(name) > len(c) && (name == "window."+c || name == "self."+c || name == "top."+c || name == "parent."+c) {
@@ -280,8 +286,8 @@ func (l *look) breakout() {
 func (l *look) call(start, open int) {
 	t := l.text
 	k := start
-	for k > 0 && (blank(t[k-1]) || t[k-1] == '!' || t[k-1] == '(') {
-		k--
+	for k > 0 && (blank(t[k-1]) || t[k-1] == '!' || t[k-1] == '(' || escapedBefore(t, k)) {
+		k -= pick(escapedBefore(t, k), 2, 1)
 	}
 	if open+1 < len(t) && t[open] == '(' && t[open+1] == ')' && k == 0 {
 		l.add(xss, 5, "a script call without arguments", start, open+2)
@@ -293,7 +299,7 @@ func (l *look) call(start, open int) {
 	}
 	switch {
 	case k == 0:
-		l.add(xss, pick(probe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)
+		l.add(xss, pick(dialogProbe(t[start:]) || literalCall(t[start:]), 50, 25), "a script call", start, open+8)
 	case (k == 1 && containsByte("+-|;&", t[0]) || t[k-1] == ';' || t[k-1] == '-') && literalCall(t[start:]):
 		l.add(xss, 50, "a script call behind an operator, to the end", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && closed(t, open):
@@ -306,9 +312,9 @@ func (l *look) call(start, open int) {
 	}
 }
 
-// probe says whether t is a dialog call that is followed by what closes a tag
+// dialogProbe says whether t is a dialog call that is followed by what closes a tag
 // or a string: alert(1);> is a proof of concept, alert(1) may be a question.
-func probe(t []byte) bool {
+func dialogProbe(t []byte) bool {
 	if !bytes.HasPrefix(t, []byte("alert")) && !bytes.HasPrefix(t, []byte("prompt")) && !bytes.HasPrefix(t, []byte("confirm")) {
 		return false
 	}

@@ -18,6 +18,11 @@ func (l *look) names(ctx context) {
 			l.add(nosqli, 55, "a query operator in brackets", 0, op+1)
 		}
 	}
+	if i := l.find("[$"); i > 0 && ctx == ctxValue && word(t[i-1]) { // a query in a value: user[$ne]=1
+		if op := operatorAt(t, i+1); op > 0 && bytes.HasPrefix(t[op:], []byte("]=")) {
+			l.add(nosqli, 55, "a query operator as a parameter's key", i, op+1)
+		}
+	}
 	if i := l.find("__proto__"); i >= 0 {
 		name := ctx == ctxName || i+9 < len(t) && (t[i+9] == '[' || t[i+9] == '.' || t[i+9] == '"' || t[i+9] == ']')
 		l.add(prototype, pick(name, 70, 20), "writes to an object's prototype", i, i+16)

@@ -35,12 +35,92 @@ func isJSON(s string) bool {
 	}
 }
 
-// packed looks into a parameter that is JSON or base64 of text. The parameter as a whole
-// was looked at before; the first pass needs to ask for base64 only, since it clears nothing
-// that holds a double quote.
+// packed looks into a parameter that is JSON, or text in base64 or in hexadecimal digits.
+// The parameter as a whole was looked at before; the first pass needs to ask for the digits
+// only, since it clears nothing that holds a double quote.
 func (l *look) packed(prefix, name, value string) {
-	l.base64(prefix, name, value)
+	l.encoded(prefix, name, value)
 	if s := jsonValue(value); s != "" {
 		l.jsonFields(prefix, name, s, 0)
 	}
+}
+
+// encodedText says whether a value may be text in base64 or in hexadecimal digits.
+func encodedText(value string) bool {
+	return len(value) >= base64Min && beginsText[value[0]] && (base64Text(value) || hexText(value))
+}
+
+// beginsText are the bytes that base64 or hexadecimal digits of ASCII begin with, or an escape.
+var beginsText = func() (t [256]bool) {
+	for i := range t {
+		t[i] = base64Value[i] < 32 || i == '%' || i >= '0' && i <= '7'
+	}
+	return t
+}()
+
+// encoded looks into a value that is base64 of text, a token of several such parts, or text
+// in hexadecimal digits.
+func (l *look) encoded(prefix, name, value string) {
+	l.layer(prefix, name, value, 1)
+	if hexText(value) {
+		l.field(prefix, within(name, "(hex)"), ctxValue, unhexText(value), false)
+	}
+}
+
+// encodedSegments looks into the parts of a path. A '/' is a digit of base64 too, so that
+// each part is read to the end of the digits.
+func (l *look) encodedSegments(prefix, path string) {
+	for path != "" {
+		if encodedText(path) {
+			l.encoded(prefix, "", path)
+			return
+		}
+		_, path, _ = strings.Cut(path, "/")
+	}
+}
+
+// hexLeast is how many bytes a value of hexadecimal digits has to stand for: of an MD5 sum
+// one in ten million is text by chance.
+const hexLeast = 12
+
+// hexText says whether a value is text in hexadecimal digits, as SQL has it, with 0x in
+// front or without. NULs between the letters are those of UTF-16.
+func hexText(s string) bool {
+	if len(s) < 2*hexLeast || s[0] > '7' { // the first digit of ASCII
+		return false
+	}
+	if s[0] == '0' && s[1]|0x20 == 'x' {
+		s = s[2:]
+	}
+	if len(s) < 2*hexLeast {
+		return false
+	}
+	for i := 0; i < 2*hexLeast; i += 2 {
+		hi, lo := unhex(s[i]), unhex(s[i+1])
+		if hi > 15 || lo > 15 {
+			return false
+		}
+		if b := hi<<4 | lo; (b < 0x20 || b > 0x7E) && b != '\t' && b != '\n' && b != '\r' && (b != 0 || i%4 != 2) {
+			return false
+		}
+	}
+	return true
+}
+
+// unhexText is the text, as far as the digits reach.
+func unhexText(s string) string {
+	if s[1]|0x20 == 'x' {
+		s = s[2:]
+	}
+	out := make([]byte, 0, len(s)/2)
+	for i := 0; i+1 < len(s); i += 2 {
+		hi, lo := unhex(s[i]), unhex(s[i+1])
+		if hi > 15 || lo > 15 {
+			break
+		}
+		if b := hi<<4 | lo; b != 0 {
+			out = append(out, b)
+		}
+	}
+	return string(out)
 }

@@ -219,7 +219,7 @@ func (l *look) patterns(ctx context) {
 		at := end - len(r.literals[id])
 		if r.places[id]&ctx == 0 ||
 			p.at == "start" && !blankBefore(l.text, at) ||
-			p.at == "word" && at > 0 && word(l.text[at-1]) && word(l.text[at]) {
+			p.at == "word" && at > 0 && word(l.text[at-1]) && word(l.text[at]) && !escapedBefore(l.text, at) {
 			return
 		}
 		if p.then != nil {
@@ -259,6 +259,11 @@ func (l *look) supporters() {
 		e := l.support[i]
 		l.addCertain(e.class, e.weight, e.why, e.at, e.end, e.certain)
 	}
+}
+
+// escapedBefore says whether a line end or a tab written as an escape stands before at.
+func escapedBefore(text []byte, at int) bool {
+	return at > 1 && text[at-2] == '\\' && containsByte("nrt", text[at-1])
 }
 
 // blankBefore says whether only blanks and opening quotes stand before at.

@@ -93,3 +93,19 @@ func (l *look) plainStyle(css []byte) ([]byte, int) {
 	l.shell = out
 	return out, hidden
 }
+
+// slashed says whether attributes begin behind a slash, as in <img/src=x>: browsers read it
+// as a blank, filters may not, and nobody writes it.
+func slashed(attrs []byte) bool {
+	n := 0
+	for n < len(attrs) && attrs[n] == '/' {
+		n++
+	}
+	if n == 0 || n == len(attrs) || !alpha(attrs[n]) {
+		return false
+	}
+	for n < len(attrs) && (alnum(attrs[n]) || attrs[n] == '-') {
+		n++
+	}
+	return n+1 < len(attrs) && attrs[n] == '=' && bytes.IndexByte(attrs, '>') > n
+}

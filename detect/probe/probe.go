@@ -126,6 +126,17 @@ func Agent(agent string) *Entry {
 	return nil
 }
 
+// Agents returns what is known of agents that weighs at least that much.
+func Agents(weight uint32) []*Entry {
+	var out []*Entry
+	for _, e := range agents {
+		if e.Weight >= weight {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 // Function returns the administrative function that a request target or route
 // template names, or nil. What is in braces stands for anything and names nothing.
 func Function(target string) *Entry {

@@ -76,11 +76,11 @@ type injection struct {
 	state *detect.Sparse[attempts]
 }
 
-// Observe implements detect.Rule. What only asks for a file that should not be there is
-// left to the scanner rule.
+// Observe implements detect.Rule. What only asks for a file that should not be there, or
+// names a scanner as its agent, is left to the scanner rule.
 func (r *injection) Observe(ev *ingest.Event, slot detect.Slot) {
 	v := r.env.Inspect(ev)
-	if v.Score < r.cfg.Threshold || v.Class == inspect.Exposure && len(v.Classes) == 1 {
+	if v.Score < r.cfg.Threshold || v.Recon() {
 		return
 	}
 	a := r.state.At(slot)

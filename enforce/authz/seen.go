@@ -143,15 +143,10 @@ func (s *Service) attacks(w *worker, v *verdict) {
 }
 
 // refusable reports whether a verdict of inspection suffices. Who only asks for what a server
-// should not hand out attacks nothing yet; under it an attack may hide.
+// should not hand out, or names a scanner as its agent, attacks nothing yet; under it an
+// attack may hide.
 func refusable(v inspect.Verdict, score int) bool {
-	if v.Score == 0 {
-		return false
-	}
-	if v.Class != inspect.Exposure {
-		return v.NearCertain || v.Score >= score
-	}
-	return len(v.Classes) > 1
+	return v.Score > 0 && !v.Recon() && (v.NearCertain || v.Score >= score)
 }
 
 // fieldName is where an attack was found; the name of a parameter is a client's word.
