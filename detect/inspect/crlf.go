@@ -58,6 +58,10 @@ func (l *look) line(t []byte, at, i int) int {
 		}
 		return 1
 	}
+	if at == 0 && spokenAlone(t[i:]) && !l.searched() {
+		l.add(mail, 50, "a command of a mail server on a line of its own, and nothing else", at, len(t))
+		return 1
+	}
 	if c, w := mailLine(t[i:]); w > 0 {
 		if c == crlf || w == 50 {
 			w = half(w)

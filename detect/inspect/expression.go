@@ -22,7 +22,7 @@ var expressionWords = []string{
 	"__class__", "__mro__", "__subclasses__", "__globals__", "__builtins__", "__import__", "__init__", "__base__",
 	"__getitem__", "__dict__", "getclass()", ".class.", "getruntime", "forname(", "processbuilder", "java.lang",
 	"popen(", "exec(", "system(", "passthru", "shell_exec", "file_get_contents", "subprocess", "os.environ",
-	"|attr(", "|filter(", "|map(", "|sort(", "|join", "|e(", "lipsum", "cycler", "joiner", "self._", "self.", "config.",
+	"|attr(", "|filter(", "getclassloader", "|map(", "|sort(", "|join", "|e(", "lipsum", "cycler", "joiner", "self._", "self.", "config.",
 	"config[", "settings.", "request.application", "request.", "request|", "registerundefinedfiltercallback",
 	"getfilter", "freemarker", "?new(", "require(", "process.", "global.", "constructor", "eval(", "smarty.",
 	"range.constructor", "@java", "springframework", "org.apache", "ifs}", "#context", "#_member", "range(", "dump(",

@@ -10,7 +10,7 @@ package inspect
 // plain letters worth a look; textTable is how it reads.
 
 // textWords is the size of the text gate in 64-bit words. The raw gate has two.
-const textWords = 7
+const textWords = 8
 
 type rawGate struct {
 	next       [256][2]uint64
@@ -37,9 +37,9 @@ const textOrdinary = "();#&"
 // rawLiterals make plain bytes worth decoding and a second look. They are the
 // shortest parts that ordinary targets seldom hold.
 var rawLiterals = []string{
-	"--", "&&", "0x", "/etc", "/proc", "/bin/", "-inf", ".ini", "o0ab", "__p",
-	"totyp", "9.254", "pt:", "ta:", "sslo", "l-st",
-	"ava.", "avax", "cmd=", "aced", "aaea", "gasv", "bahv", "!!", "[[", "sfor", "osur", "efac", "sun.", "apac", "ognl", "alho", ".int",
+	"--", "&&", "0x", "/etc", "/proc", "/bin", "-inf", ".ini", "o0ab", "__p",
+	"toty", "9.254", "pt:", "ta:", "sslo", "l-st",
+	"ava.", "avax", "cmd=", "aced", "aaea", "gasv", "bahv", "!!", "[[", "sfor", "osur", "efac", "sun.", "apac", "ognl", "alho", ".int", ".oas",
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
@@ -66,6 +66,8 @@ var textLiterals = []struct {
 	{"g.apach", false}, {"opensym", false},
 	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"[[", true}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
 	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false}, {"exec ", false}, {"xecute ", false}, {"clare @", false}, {"Nad4-", false}, {"okie: ", false}, {"\xc4\x8a", false},
+	{"?/", false}, {"*/", false}, {"php:/", true}, {"expect:/", true}, {"gopher:/", true},
+	{".oast", true}, {"interact.sh", true}, {"burpcoll", true}, {"dnslog", true}, {"bxss.", true},
 }
 
 var rawBytes = mustRawGate()

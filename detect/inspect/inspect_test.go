@@ -150,6 +150,8 @@ func TestGatesAgree(t *testing.T) {
 		switch l.word {
 		case "_/", "/var/", "/root", "/usr/", "/opt/", "/home/", "system32", "union", "select", "ping", "allow_url", "auto_pre", "errorlevel", "cmdextv", "opensym", "tefact", "onefact", "sloader", "transfo":
 			continue // counts only behind '=', '?' or '/', or with blanks: fuzzing holds that
+		case "interact.sh", "burpcoll", "dnslog", "bxss.":
+			continue // counts in agents only, which the raw gate does not read
 		}
 		if !rawBytes.hit("x" + l.word + "x") {
 			t.Errorf("the raw gate stops %q", l.word)

@@ -95,8 +95,8 @@ func (l *look) ldapBreak(t []byte, i int) {
 	}
 }
 
-// filterItem says whether t begins with attr=, attr~=, attr>= or attr:=, as RFC 4515
-// writes an item, perhaps behind more operators.
+// filterItem says whether t begins with attr=, attr~=, attr>=, attr:= or attr:rule:=, as
+// RFC 4515 writes an item, perhaps behind more operators.
 func filterItem(t []byte) bool {
 	for len(t) > 0 && (t[0] == '|' || t[0] == '&' || t[0] == '!' || t[0] == '(') {
 		t = t[1:]
@@ -111,7 +111,11 @@ func filterItem(t []byte) bool {
 	switch t[n] {
 	case '=':
 		return n+1 >= len(t) || t[n+1] != '=' && t[n+1] != '>' // x==y and x=>y are code
-	case '~', '>', '<', ':':
+	case ':':
+		for n++; n < len(t) && (alnum(t[n]) || t[n] == '.' || t[n] == ':'); n++ {
+		}
+		return n < len(t) && t[n] == '=' && t[n-1] == ':'
+	case '~', '>', '<':
 		return n+1 < len(t) && t[n+1] == '='
 	}
 	return false

@@ -60,6 +60,20 @@ func mailLine(t []byte) (class, int) {
 	return noClass, 0
 }
 
+// spokenAlone says whether t is one command of SMTP or IMAP without arguments, and the end
+// of its line.
+func spokenAlone(t []byte) bool {
+	line := bytes.TrimRight(t, "\r\n")
+	if len(line) == len(t) {
+		return false
+	}
+	switch string(line) {
+	case "quit", "rset", "data", "noop", "starttls", "logout", "expunge", "capability":
+		return true
+	}
+	return false
+}
+
 // mailHeaders begin a header that a mailer adds to the message.
 var mailHeaders = []string{"bcc:", "cc:", "to:", "from:", "subject:", "reply-to:", "return-path:", "mime-version:", "x-mailer:", "content-transfer-encoding:"}
 

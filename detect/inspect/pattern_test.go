@@ -21,8 +21,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s has no example", p.name)
 		}
 		for _, s := range p.match {
-			target := "/x?q=" + url.QueryEscape(s)
-			v := in.Inspect(&ingest.Event{Target: target})
+			v := in.Inspect(example(p, s))
 			if v.Score < in.Threshold() && p.weight >= in.Threshold() || v.Score == 0 {
 				t.Errorf("%s: %q scores %d (%s)", p.name, s, v.Score, v.Why)
 			}
@@ -34,18 +33,30 @@ func TestPatterns(t *testing.T) {
 			}
 		}
 		for _, s := range p.quiet {
-			if v := in.Inspect(&ingest.Event{Target: "/x?q=" + url.QueryEscape(s)}); v.Score >= in.Threshold() {
+			if v := in.Inspect(example(p, s)); v.Score >= in.Threshold() {
 				t.Errorf("%s: the honest %q scores %d (%s)", p.name, s, v.Score, v.Why)
 			}
 		}
 	}
 }
 
+// example is a request with a text where the pattern looks: in an agent, if only there.
+func example(p pattern, s string) *ingest.Event {
+	if p.in == ctxAgent {
+		return &ingest.Event{Agent: s}
+	}
+	return &ingest.Event{Target: "/x?q=" + url.QueryEscape(s)}
+}
+
 // fires says whether the pattern itself fires on s, not only others.
 func fires(in *Inspector, p pattern, s string) bool {
 	l := in.begin()
-	for _, ctx := range [...]context{ctxValue, ctxName, ctxPath} {
-		l.field("query", "q", ctx, url.QueryEscape(s), true)
+	for _, ctx := range [...]context{ctxValue, ctxName, ctxPath, ctxAgent} {
+		if text := url.QueryEscape(s); ctx == ctxAgent {
+			l.field("agent", "", ctx, s, false)
+		} else {
+			l.field("query", "q", ctx, text, true)
+		}
 		if slices.ContainsFunc(l.ev, func(e evidence) bool { return e.why == p.why && e.class == p.class }) {
 			return true
 		}

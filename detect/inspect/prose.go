@@ -32,7 +32,7 @@ func inProse(t []byte) bool {
 		case b == '`':
 			if i == 0 || t[i-1] != '`' {
 				code = !code
-				if code && i > 0 && word(t[i-1]) || !code && i+1 < len(t) && word(t[i+1]) {
+				if code && i > 0 && (word(t[i-1]) || t[i-1] == '=') || !code && i+1 < len(t) && word(t[i+1]) {
 					return false // glued to the value
 				}
 			}
@@ -52,7 +52,7 @@ func inProse(t []byte) bool {
 func table(t []byte) bool {
 	t = bytes.TrimSpace(t)
 	n := bytes.Count(t, []byte("|"))
-	return n >= 3 && t[0] == '|' && t[len(t)-1] == '|' && bytes.IndexByte(t, ';') < 0
+	return n >= 3 && t[0] == '|' && t[1] != '|' && t[len(t)-1] == '|' && bytes.IndexByte(t, ';') < 0
 }
 
 // quotation says whether the quote behind t ends what a text quotes: words, behind a blank.

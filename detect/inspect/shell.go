@@ -45,9 +45,10 @@ func (l *look) commands(ctx context) {
 	}
 	if ctx == ctxValue {
 		l.expansions()
+		l.sums()
 		l.ran()
 	}
-	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p") {
+	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p\\") {
 		return // neither a separator nor a command with arguments
 	}
 	l.unquote()
@@ -57,6 +58,9 @@ func (l *look) commands(ctx context) {
 		pipe := bytes.TrimRight(t, " ")
 		open := len(pipe) > 1 && bytes.IndexByte(pipe, '|') == len(pipe)-1 && !l.searched() // Perl's open runs it
 		l.commandAt(t, skipSeparators(t, 0), 0, open)
+		if bytes.HasPrefix(t, []byte(`\n`)) {
+			l.commandAt(t, 2, 0, true)
+		}
 		l.prefixed(t)
 	}
 	prose, row, ticks := inProse(t), table(t), 0
@@ -87,51 +91,58 @@ func (l *look) unquote() {
 		return
 	}
 	t := l.text
+	var hidden []byte
+	if l.seen.has('$') && l.seen.has('/') {
+		hidden = unset(t)
+	}
 	out := slices.Grow(l.shell[:0], len(t))
 	for i := 0; i < len(t); i++ {
 		if !shellQuotes[t[i]] {
 			out = append(out, t[i])
 			continue
 		}
-		switch b := t[i]; b {
-		case '^':
-			continue
-		case '\'', '"':
-			if i+1 < len(t) && t[i+1] == b && i > 0 && word(t[i-1]) {
-				i++
-				continue
-			}
-			if i > 0 && i+1 < len(t) && word(t[i-1]) && word(t[i+1]) {
-				continue
-			}
-		case '`', '<', '>': // pi``ng, pi<()ng
-			if n := emptySubstitution(t, i); n > 0 {
-				i += n - 1
-				continue
-			}
-		case '\\':
-			if i+1 < len(t) && word(t[i+1]) && i > 0 && (word(t[i-1]) || t[i-1] == '/') {
-				continue
-			}
-		case '$':
-			if i+1 == len(t) || alpha(t[i+1]) && t[i+1] != 'i' {
-				break
-			}
-			if n := emptySubstitution(t, i); n > 0 {
-				i += n - 1
-				continue
-			}
-			if n := emptyExpansion(t[i:]); n > 0 {
-				if t[i+1] == '{' || t[i+1] == 'i' {
-					out = append(out, ' ')
-				}
-				i += n - 1
-				continue
-			}
+		n, gap := droppedAt(t, i, hidden)
+		switch {
+		case gap:
+			out = append(out, ' ')
+		case n == 0:
+			out = append(out, t[i])
 		}
-		out = append(out, t[i])
+		i += max(n, 1) - 1
 	}
 	l.shell = out
+}
+
+// droppedAt is how many bytes at i a shell drops, and whether a blank stands for them.
+// hidden is the variable that is not set.
+func droppedAt(t []byte, i int, hidden []byte) (n int, gap bool) {
+	switch b := t[i]; b {
+	case '^':
+		return 1, false
+	case '\'', '"':
+		if i == 0 || i+1 == len(t) || !word(t[i-1]) {
+			return 0, false
+		}
+		if t[i+1] == b {
+			return 2, false
+		}
+		return pick(word(t[i+1]), 1, 0), false
+	case '`', '<', '>': // pi``ng, pi<()ng
+		return emptySubstitution(t, i), false
+	case '\\':
+		return escapedLetter(t, i), false
+	}
+	if n := unsetAt(t[i:], hidden); n > 0 {
+		return n, false
+	}
+	if i+1 == len(t) || alpha(t[i+1]) && t[i+1] != 'i' {
+		return 0, false
+	}
+	if n := emptySubstitution(t, i); n > 0 {
+		return n, false
+	}
+	n = emptyExpansion(t[i:])
+	return n, n > 0 && (t[i+1] == '{' || t[i+1] == 'i')
 }
 
 // shellQuotes are the bytes that unquote may drop, shellSeparators those that separator
@@ -183,7 +194,7 @@ func skipSeparators(t []byte, i int) int {
 func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 	start := i
 	dir := i
-	for i < len(t) && (word(t[i]) || t[i] == '/' || t[i] == '.' || t[i] == '-' || t[i] == ':' || t[i] == '\\' || t[i] == '~' || t[i] == '?' || t[i] == '*' || t[i] == '[' || t[i] == ']') {
+	for i < len(t) && !escapedEnd(t[i:]) && (word(t[i]) || t[i] == '/' || t[i] == '.' || t[i] == '-' || t[i] == ':' || t[i] == '\\' || t[i] == '~' || t[i] == '?' || t[i] == '*' || t[i] == '[' || t[i] == ']') {
 		if slash(t[i]) {
 			dir = i + 1
 		}
@@ -209,7 +220,7 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
 	strict := strictSep(t, sep, behind) || behind && shape == shapeEnd && l.divide == 1 && unmistakable[string(name)] && !l.searched()
-	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]))
+	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]), !behind && !l.searched() && pathsOnly(t[i:]))
 	if !behind && start > 0 && bytes.IndexByte(t[:start], '`') >= 0 && inProse(t) {
 		w /= 4
 	}
@@ -229,7 +240,7 @@ var unmistakable = map[string]bool{"whoami": true, "ifconfig": true, "ipconfig":
 // hold a URL.
 func plainArgs(t []byte, i int) bool {
 	rest := t[i:min(len(t), i+64)]
-	if len(rest) > 1 && rest[0] == ' ' && (rest[1] == '-' || rest[1] == '/') {
+	if len(rest) > 1 && rest[0] == ' ' && (rest[1] == '-' || rest[1] == '/' || len(rest) > 2 && alpha(rest[1]) && rest[2] == ':') {
 		return true
 	}
 	return bytes.Contains(rest, []byte("://")) || bytes.Contains(rest, []byte(" -")) || bytes.Contains(rest, []byte(" /"))
@@ -272,11 +283,13 @@ const (
 	shapeWords              // other words
 )
 
-func (l *look) commandWeight(c command, path, behind bool, s shape, strict, asked bool) int {
+func (l *look) commandWeight(c command, path, behind bool, s shape, strict, asked, alone bool) int {
 	w := 0
 	switch {
 	case !behind && s == shapeArgs && asked:
 		return c.start / 3
+	case !behind && s == shapeArgs && alone && c.alone >= 55:
+		return max(c.start, 50)
 	case !behind && s == shapeArgs:
 		w = c.start
 	case !behind && path && s == shapeEnd:
@@ -308,7 +321,7 @@ func arguments(t []byte, i int) (int, shape) {
 		if bytes.HasPrefix(t[i:], []byte("<<<")) { // a here-string
 			return min(i+12, len(t)), shapeArgs
 		}
-		if containsByte(";|&`)'\"#,}<>\n", t[i]) {
+		if containsByte(";|&`)'\"#,}<>\n", t[i]) || escapedEnd(t[i:]) {
 			return i, shapeEnd
 		}
 		if t[i] == '$' || t[i] == '+' {
@@ -359,29 +372,6 @@ func (l *look) substitutions(ctx context) {
 		whole := bytes.TrimLeft(t[:i], "\"' ;|&")
 		if e > 0 && len(whole) == 0 && len(bytes.TrimRight(body[e:], "`\"' ;|&")) == 0 && alpha(body[0]) {
 			l.add(cmdi, 25, "the value is a command substitution", i, i+e+2)
-		}
-	}
-}
-
-// shellshock weighs the function definition that bash ran on import.
-func (l *look) shellshock() {
-	t := l.text
-	for i := 0; i+1 < len(t); i++ {
-		if t[i] != '(' || t[i+1] != ')' {
-			continue
-		}
-		rest := bytes.TrimLeft(t[i+2:min(len(t), i+64)], " ")
-		if len(rest) < 2 || rest[0] != '{' {
-			continue
-		}
-		rest = bytes.TrimLeft(rest[1:], " ")
-		if len(rest) == 0 || !containsByte(":_fti", rest[0]) {
-			continue
-		}
-		ok := bytes.HasPrefix(rest, []byte(":;")) || bytes.HasPrefix(rest, []byte("_;")) || bytes.HasPrefix(rest, []byte(":")) && bytes.Contains(rest, []byte("};")) || bytes.HasPrefix(rest, []byte("_ ; } >"))
-		if ok || bytes.HasPrefix(rest, []byte("foo;")) || bytes.HasPrefix(rest, []byte("test;")) || bytes.HasPrefix(rest, []byte("ignored;")) || bytes.HasPrefix(rest, []byte("_; }")) {
-			l.addCertain(shellshock, 95, "a bash function definition in a value (CVE-2014-6271)", i, i+32, true)
-			return
 		}
 	}
 }

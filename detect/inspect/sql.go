@@ -156,6 +156,7 @@ func (l *look) statements(s *sqlScan) {
 	l.glued(s)
 	l.nestedCalls(s)
 	l.balanced(s)
+	l.wholeQuery(s)
 }
 
 // sqlLead is what stands before the first word that matters: an injection
@@ -282,6 +283,8 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
 	case near && !s.broken:
 		l.cutOperand(s, i, j)
+	case near && i == 0 && !s.phrase && s.at(0) == s.from && s.quotedTest(j):
+		l.add(sqli, 50, "OR/AND with a comparison whose quotes are off", s.at(i), s.at(j+1))
 	case near && s.broken && !s.phrase && j == len(s.toks)-1 && s.kind(j) == sqlString && s.toks[j].end-s.toks[j].at == 1 && s.from > 1 && alnum(s.text[s.from-2]) && bytes.Count(s.text[:s.from], s.text[s.from-1:s.from]) == 1:
 		l.add(sqli, 50, "OR/AND between a quote that it closes and one that it opens", s.at(i), s.at(j+1))
 	case near && s.broken && !s.phrase && !s.contraction(i):
@@ -295,6 +298,9 @@ func (l *look) bareBoolean(s *sqlScan, i, j int, near bool) {
 func (l *look) selects(s *sqlScan, i int, d sqlLead) {
 	next, columns, solid := s.list(i + 1)
 	if columns == 0 {
+		if s.kw(i+1) == kwUnion && s.kind(i+2) == sqlNumber && s.kind(i+3) == sqlComma && s.kind(i+4) == sqlNumber {
+			l.add(sqli, 50, "SELECT and UNION with numbers for columns", s.at(i), s.at(i+5))
+		}
 		return
 	}
 	from := s.kw(next) == kwFrom && (s.kind(next+1) == sqlWord || s.kind(next+1) == sqlOpen)

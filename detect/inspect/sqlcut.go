@@ -105,8 +105,13 @@ var telling = map[string]bool{"version": true, "user": true, "database": true, "
 // nested weighs a value that is calls of functions around one that tells of the database:
 // hex(substr(version(),1,1)).
 func (l *look) nestedCalls(s *sqlScan) {
-	if s.broken || s.from > 0 || len(s.toks) < 7 || !s.knownCall(0) || s.after(1) != len(s.toks) || l.searched() {
+	if s.broken || s.from > 0 || len(s.toks) < 7 || !s.knownCall(0) || l.searched() {
 		return
+	}
+	for i := s.after(1); i < len(s.toks); i++ {
+		if k := s.kind(i); k != sqlOp && k != sqlCmp && k != sqlNumber {
+			return
+		}
 	}
 	for i := 2; i+1 < len(s.toks) && i < 12; i++ {
 		if s.call(i) && telling[s.spelling(i)] && (s.kind(i+2) == sqlClose || s.kind(i+2) == sqlNone) {

@@ -79,7 +79,7 @@ func (s *sqlScan) operand(i int) (next int, literal bool) {
 
 // term reads one term, with the signs before it.
 func (s *sqlScan) term(i int) (next int, literal bool) {
-	for n := 0; n < 8 && (s.kind(i) == sqlOp && s.kw(i) == kwNone && containsByte("+-~!*@", s.text[s.toks[i].at]) || s.kw(i) == kwNot); n++ {
+	for n := 0; n < maxTerms && (s.kind(i) == sqlOp && s.kw(i) == kwNone && containsByte("+-~!*@", s.text[s.toks[i].at]) || s.kw(i) == kwNot); n++ {
 		if s.text[s.toks[i].at] == '*' {
 			return i + 1, false
 		}

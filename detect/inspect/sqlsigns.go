@@ -14,7 +14,7 @@ func (l *look) stacked(s *sqlScan, i int, d sqlLead) {
 	case s.kw(j) == kwWaitfor && s.kind(j+1) == sqlWord:
 		w = 75
 	case s.kw(j) == kwBegin && (s.kind(j+1) == sqlWord || s.kind(j+1) == sqlOpen):
-		w = pick(s.kind(j+1) == sqlOpen || s.kind(j+2) == sqlDot || s.knownCall(j+1), 65, 10)
+		w = pick(s.kind(j+1) == sqlOpen || s.kind(j+2) == sqlDot || s.knownCall(j+1) || s.kw(j+1) == kwStatement && s.kind(j+2) == sqlVar, 65, 10)
 	case s.kw(j) == kwStatement:
 		w = s.statement(j)
 	case s.kind(j) == sqlWord && s.kind(j+1) == sqlWord && s.shows(j):

@@ -1,5 +1,7 @@
 package inspect
 
+import "bytes"
+
 // union weighs UNION SELECT by whether it parses.
 func (l *look) union(s *sqlScan, i int, d sqlLead) {
 	j := s.afterComments(i + 1)
@@ -10,6 +12,9 @@ func (l *look) union(s *sqlScan, i int, d sqlLead) {
 		j++
 	}
 	if s.kw(j) != kwSelect {
+		if (j == len(s.toks) || s.kind(j) == sqlComment && j == len(s.toks)-1) && d.value && !s.broken && i > 0 && d.wordy == 0 && s.commented(i) {
+			l.add(sqli, 50, "a comment, then UNION", s.at(i-1), s.at(j))
+		}
 		l.unionTable(s, i, j, d)
 		return
 	}
@@ -48,4 +53,10 @@ func (l *look) unionTable(s *sqlScan, i, j int, d sqlLead) {
 			l.add(sqli, 60, "UNION VALUES behind a value", s.at(i), s.at(j+2))
 		}
 	}
+}
+
+// commented says whether a comment stands between token i and the one before it, or ends
+// there.
+func (s *sqlScan) commented(i int) bool {
+	return s.kind(i-1) == sqlComment || bytes.HasSuffix(s.text[s.toks[i-1].end:s.toks[i].at], []byte("*/"))
 }

@@ -37,7 +37,10 @@ func (l *look) urls(ctx context) {
 				continue
 			}
 			w := s.weight
-			if k > 8 && bytes.IndexByte(t[:k], ' ') >= 0 {
+			if k == 0 && w == 25 && fetchName(l.name) && !calledBack(l.name) {
+				w = 50 // a server is told to fetch it
+			}
+			if k > 8 && bytes.IndexByte(t[:k], ' ') >= 0 && (s.weight < 80 || !containsByte("'\"=", t[k-1])) {
 				w /= 2 // spoken of, not asked for
 			}
 			l.add(s.class, w, "a URL scheme that servers should not follow", k, k+len(s.name)+16)
@@ -69,6 +72,9 @@ func (l *look) remote() {
 		host = host[:i]
 	}
 	l.inside(host, t[n:], n)
+	if calledOut(host) {
+		l.add(ssrf, 60, "a host by which tools for attacks are told that a server called it", n, n+len(host))
+	}
 	l.userinfo(t[n:], n)
 	if t[0] != 'h' && t[0] != 'f' {
 		return
@@ -85,6 +91,8 @@ func (l *look) remote() {
 	script := hasAnySuffix(path, ".php", ".txt", ".jsp", ".asp", ".aspx", ".sh", ".pl", ".cgi", ".inc", ".phtml", ".jar", ".php5", ".dat", ".gif", ".jpg", ".png")
 	code := script && !hasAnySuffix(path, ".gif", ".jpg", ".png", ".txt", ".jar", ".aspx", ".asp", ".php", ".jsp")
 	switch {
+	case webShellNames[string(path[1+bytes.LastIndexByte(path, '/'):])]:
+		l.add(rfi, 55, "a URL of a web shell by its usual name", 0, len(t))
 	case len(rest) > 1 && rest[len(rest)-1] == '?':
 		l.add(rfi, pick(script, 55, 35), "a remote URL that ends in ?, so that what is appended is ignored", 0, len(t))
 	case l.in.canon.flags&sawNUL != 0:
@@ -95,6 +103,10 @@ func (l *look) remote() {
 		l.add(rfi, 20, "a remote script", 0, len(t))
 	}
 }
+
+// webShellNames are file names under which the best known web shells are handed round.
+var webShellNames = wordSet(`c99.php c99.txt c99.gif c99.jpg c100.php c99shell.php r57.php r57.txt r57.gif r57shell.php
+	b374k.php wso.php wso2.php wso.txt indoxploit.php alfa.php mini.php.txt shell.php.txt`)
 
 func hasAnySuffix(b []byte, suffixes ...string) bool {
 	for _, s := range suffixes {

@@ -1,0 +1,103 @@
+package inspect
+
+import "bytes"
+
+// What shells make of a text that names no file and no command as they are.
+
+// unset is the name of a variable of one to three letters that stands glued to a path or a
+// word, as in /etc$u/passwd: it is not set, and hides the path from filters. It is nil where
+// there is none.
+func unset(t []byte) []byte {
+	for n, from := 0, 0; n < 8; n++ {
+		k := bytes.IndexByte(t[from:], '$')
+		if k < 0 {
+			return nil
+		}
+		i := from + k
+		from = i + 1
+		end := from
+		for end < len(t) && end-from < 4 && alnum(t[end]) {
+			end++
+		}
+		if end == from || end-from > 3 || !alpha(t[from]) || i == 0 || !alnum(t[i-1]) && t[i-1] != '/' {
+			continue
+		}
+		if end < len(t) && slash(t[end]) && bytes.IndexByte(t[:i], '/') >= 0 {
+			return t[i:end]
+		}
+	}
+	return nil
+}
+
+// unsetAt is the length of the variable at the beginning of t, if it is the one of that name.
+func unsetAt(t, name []byte) int {
+	if len(name) == 0 || !bytes.HasPrefix(t, name) || len(t) > len(name) && alnum(t[len(name)]) {
+		return 0
+	}
+	return len(name)
+}
+
+// sums weighs $((69+52)) glued to a word, or behind a program that prints: what tools for
+// command injection send to see the sum in the answer.
+func (l *look) sums() {
+	t := l.text
+	i := l.find("$((")
+	if i < 0 {
+		return
+	}
+	e := bytes.Index(t[i:min(len(t), i+48)], []byte("))"))
+	if e < 0 || !arithmetic(t[i+3:i+e]) {
+		return
+	}
+	end := i + e + 2
+	glued := i > 0 && alnum(t[i-1]) || end < len(t) && (alnum(t[end]) || t[end] == '$')
+	before := t[max(0, i-48):i]
+	if glued && (bytes.Contains(before, []byte("echo")) || bytes.Contains(before, []byte("print")) || bytes.Contains(t[end:], []byte("$("))) {
+		l.add(cmdi, 55, "a sum that a shell works out, glued to a word", i, end)
+	}
+}
+
+// escapedEnd says whether a line end written \n stands at the beginning of t, and no word
+// behind it.
+func escapedEnd(t []byte) bool {
+	return len(t) > 1 && t[0] == '\\' && t[1] == 'n' && (len(t) == 2 || !word(t[2]))
+}
+
+// pathsOnly says whether the arguments of a command are options and absolute paths: nobody
+// writes that as the value of a field, unless to search for it.
+func pathsOnly(args []byte) bool {
+	args = bytes.TrimRight(args, " ")
+	if len(args) > 64 {
+		return false
+	}
+	paths := 0
+	for f := range bytes.FieldsSeq(args) {
+		switch {
+		case f[0] == '/', len(f) > 2 && alpha(f[0]) && f[1] == ':':
+			paths++
+		case f[0] == '-' && len(f) > 1:
+		default:
+			return false
+		}
+	}
+	return paths > 0
+}
+
+// escapedLetter is how many backslashes at i a shell drops from the inside of a word: the
+// one of c\a\t, and two where it was escaped once more.
+func escapedLetter(t []byte, i int) int {
+	if rest := t[i:]; escapedEnd(rest) && (len(rest) == 2 || rest[2] == '\\') {
+		return 0
+	}
+	if i == 0 || i+2 >= len(t) {
+		return pick(i > 0 && i+1 < len(t) && word(t[i+1]) && (word(t[i-1]) || t[i-1] == '/'), 1, 0)
+	}
+	before, next := t[i-1], t[i+1]
+	switch {
+	case word(next) && (word(before) || before == '/'):
+		return 1
+	case next == '\\' && (word(t[i+2]) || t[i+2] == '/') && (word(before) || before == '/' || before == ' '):
+		return 2
+	}
+	return 0
+}
