@@ -9,6 +9,40 @@ import (
 // ones decode to text by chance.
 const base64Min = 16
 
+// base64Short is the shortest that is tried where its padding says that it is base64: 7
+// decoded bytes.
+const base64Short = 10
+
+// paddedBase64 says whether a value begins with base64 of a short text and its padding.
+func paddedBase64(s string) bool {
+	n := 0
+	for _, end := range [...]int{10, 11, 14, 15} { // where padding may begin
+		if end < len(s) && (s[end] == '=' || s[end] == '%') {
+			n = end
+			break
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	if rest := s[n:]; rest[0] != '=' && (len(rest) < 3 || rest[0] != '%' || rest[1] != '3' || rest[2]|0x20 != 'd') {
+		return false
+	}
+	var v uint32
+	for i := range n {
+		if base64Value[s[i]] > 63 {
+			return false
+		}
+		v = v<<6 | uint32(base64Value[s[i]])
+		if k := i % 4; k > 0 {
+			if b := byte(v >> (6 - 2*k)); (b < 0x20 || b > 0x7E) && b != '\t' && b != '\n' && b != '\r' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // base64Text says whether a value may be base64 of text: its first 12 decoded
 // bytes are all printable. A random token passes once in about 150 000. '+', '/' and
 // '=' may be escaped.
@@ -98,7 +132,7 @@ const base64Layers = 2
 // layer looks into a value that is base64 of text, or a token of several such parts.
 func (l *look) layer(prefix, name, value string, depth int) {
 	value = payload(value)
-	if !base64Text(value) {
+	if !base64Text(value) && !paddedBase64(value) {
 		return
 	}
 	if name != "" {

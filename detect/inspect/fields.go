@@ -226,7 +226,7 @@ func (l *look) pair(prefix, field string, first, plus bool) {
 		l.field(prefix+" (name)", "", ctxName, name, plus)
 	}
 	if first && padding(value) {
-		l.encoded(prefix, "", name)
+		l.encoded(prefix, "", field)
 	}
 	if value == "" {
 		return

@@ -90,7 +90,7 @@ func (in *Inspector) queryText(query string) bool {
 		name, value := cutPair(field)
 		if in.textHit(value, true, ctxValue) || (name != "" || n == 0) && encodedText(payload(value)) ||
 			name != "" && in.textHit(name, true, ctxName) || runName(name) ||
-			n == 0 && padding(value) && encodedText(name) || !plainName(name) && in.textHit(field, true, ctxValue) || escapedName(name) && in.textHit(field, true, ctxValue) {
+			n == 0 && padding(value) && encodedText(field) || !plainName(name) && in.textHit(field, true, ctxValue) || escapedName(name) && in.textHit(field, true, ctxValue) {
 			return true
 		}
 	}
@@ -147,11 +147,11 @@ func (in *Inspector) suspiciousBody(s string) bool {
 // encodedQuery says whether a parameter of the target begins like text in base64 or in
 // hexadecimal digits. Whatever follows a '=' may be a value.
 func encodedQuery(s string) bool {
-	if len(s) <= base64Min {
+	if len(s) <= base64Short {
 		return false
 	}
 	q := strings.IndexByte(s, '?')
-	return q >= 0 && len(s)-q > base64Min && encodedFields(s[q+1:])
+	return q >= 0 && len(s)-q > base64Short && encodedFields(s[q+1:])
 }
 
 func encodedFields(query string) bool {
@@ -160,7 +160,7 @@ func encodedFields(query string) bool {
 	}
 	for {
 		i := strings.IndexByte(query, '=')
-		if i < 0 || len(query)-i <= base64Min {
+		if i < 0 || len(query)-i <= base64Short {
 			return false
 		}
 		query = query[i+1:]

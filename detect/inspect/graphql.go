@@ -16,12 +16,12 @@ func (l *look) graphql() {
 	if !l.seen.has('{') || !l.seen.has('}') {
 		return
 	}
-	for _, w := range [...]string{"__schema", "__type(", "__type ("} {
+	for _, w := range [...]string{"__schema", "__type(", "__type (", " on __type", " on __schema"} {
 		i := l.find(w)
 		if i < 0 || w == "__schema" && !opens(t[i+len(w):]) {
 			continue
 		}
-		if i == 0 || bytes.IndexByte(t[:i], '{') >= 0 {
+		if i == 0 || w[0] == ' ' || bytes.IndexByte(t[:i], '{') >= 0 {
 			l.add(graphql, 55, "asks a GraphQL service for its schema", i, i+24)
 		}
 	}

@@ -66,7 +66,7 @@ type found struct {
 
 // maxTries bounds the pattern checks of one request, about half a microsecond
 // each. What lies behind is still told by grammar and by bare literals.
-const maxTries = 32
+const maxTries = 40
 
 // maxEvidence bounds the signs kept per field.
 const maxEvidence = 48

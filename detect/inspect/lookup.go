@@ -8,11 +8,15 @@ import (
 // lookups resolves Log4j-style ${…} lookups from the inside out, so that
 // ${${lower:j}ndi:…} and ${${::-j}${::-n}…} read as the logger reads them.
 func (l *look) lookups() {
-	if !l.seen.has('$') || !l.holds("${") {
+	if !l.seen.has('$') || !l.holds("${") && !l.holds(`$\{`) {
 		return
 	}
-	at := bytes.Index(l.text, []byte("${"))
-	out, nested := l.resolve(l.text)
+	text := l.text
+	if l.holds(`$\{`) { // escaped once for somebody on the way
+		text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte(`\{`), []byte("{")), []byte(`\}`), []byte("}"))
+	}
+	at := max(bytes.IndexByte(l.text, '$'), 0)
+	out, nested := l.resolve(text)
 	switch {
 	case bytes.Contains(out, []byte("${jndi:")):
 		l.addCertain(lookup, 100, "a JNDI lookup", at, at+24, true)

@@ -307,6 +307,8 @@ func (l *look) call(start, open int) {
 		l.add(xss, pick(dialog(t[start:open]), 60, pick(cut, 50, 35)), "a script call between operators", k-1, open+8)
 	case containsByte(";+-*/&|^%,?:=>}{", t[k-1]) && quoted:
 		l.add(xss, 60, "a string is closed and a script call follows", k-1, open+8)
+	case (t[k-1] == '"' || t[k-1] == '\'') && k > 1 && t[k-2] == '=' && dialog(t[start:open]) && !l.searched():
+		l.add(xss, 50, "a script call at the beginning of a string", k-1, open+8)
 	case containsByte(";+-*&|^=>}{`:", t[k-1]):
 		l.add(xss, pick(dialog(t[start:open]) && !l.searched() && !inProse(t), 50, 35), "a script call behind an operator", k-1, open+8)
 	}

@@ -47,13 +47,37 @@ func (l *look) packed(prefix, name, value string) {
 
 // encodedText says whether a value may be text in base64 or in hexadecimal digits.
 func encodedText(value string) bool {
-	return len(value) >= base64Min && beginsText[value[0]] && (base64Text(value) || hexText(value))
+	if len(value) < base64Short {
+		return false
+	}
+	a, b, c := textBits[value[0]], textBits[value[1]], textBits[value[2]]
+	if (a&1 != 0 && b&2 != 0 && c&4 != 0 || (a|b|c)&32 != 0) && (base64Text(value) || paddedBase64(value)) {
+		return true
+	}
+	return a&8 != 0 && b&16 != 0 && hexText(value)
 }
 
-// beginsText are the bytes that base64 or hexadecimal digits of ASCII begin with, or an escape.
-var beginsText = func() (t [256]bool) {
+// textBits are what a byte may be in text in base64, perhaps escaped, or in hexadecimal
+// digits: the first digit of base64 (1), the second (2), the third (4), the first hexadecimal
+// digit (8), the second (16), or the beginning of an escape (32). No byte of ASCII has its highest bit set, so that one look at
+// each tells nearly all other text.
+var textBits = func() (t [256]uint8) {
 	for i := range t {
-		t[i] = base64Value[i] < 32 || i == '%' || i >= '0' && i <= '7'
+		v := base64Value[i]
+		for place, never := range [...]uint8{32, 8, 2} {
+			if v < 64 && v&never == 0 {
+				t[i] |= 1 << place
+			}
+		}
+		if i == '%' {
+			t[i] |= 1 << 5
+		}
+		if i >= '0' && i <= '7' {
+			t[i] |= 1 << 3
+		}
+		if unhex(byte(i)) < 16 || i|0x20 == 'x' {
+			t[i] |= 1 << 4
+		}
 	}
 	return t
 }()

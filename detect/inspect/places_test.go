@@ -102,6 +102,22 @@ func TestIdentifiersAreNoText(t *testing.T) {
 	}
 }
 
+// TestShortBase64 reads base64 of a few bytes where its padding tells it from a word.
+func TestShortBase64(t *testing.T) {
+	in, gated := New(Config{}), New(Config{})
+	for _, target := range []string{"/?f=L2V0Yy9wYXNzd2Q=", "/?f=L2V0Yy9wYXNzd2Q%3D&x=1", "/?JyBPUiAxPTEtLQ==", "/x/L2V0Yy9wYXNzd2Q="} {
+		ev := &ingest.Event{Target: target}
+		if v := in.full(ev); v.Score < in.Threshold() || !gated.Suspicious(ev) {
+			t.Errorf("%s scores %d (%s), suspicious: %v", target, v.Score, v.Why, gated.Suspicious(ev))
+		}
+	}
+	for _, s := range []string{"Q2FmZSBCYXI=", "Sm9obiBEb2U=", "abcdefghij=", "ABCDEFGHIJK="} {
+		if v := in.full(&ingest.Event{Target: "/?id=" + s}); v.Score >= in.Threshold() {
+			t.Errorf("the honest %q scores %d (%s)", s, v.Score, v.Why)
+		}
+	}
+}
+
 // TestMultipart divides a body at its own boundary, and reads parts that are not as they
 // should be.
 func TestMultipart(t *testing.T) {

@@ -53,6 +53,9 @@ func (l *look) commands(ctx context) {
 	}
 	l.unquote()
 	t := l.shell
+	if ctx == ctxValue && l.seen.has('{') && l.seen.has(',') && len(t) < len(l.text) {
+		l.braces(t)
+	}
 	l.divide = 1
 	if ctx == ctxValue {
 		pipe := bytes.TrimRight(t, " ")
@@ -101,7 +104,7 @@ func (l *look) unquote() {
 			out = append(out, t[i])
 			continue
 		}
-		n, gap := droppedAt(t, i, hidden)
+		n, gap := droppedAt(t, i, hidden, out)
 		switch {
 		case gap:
 			out = append(out, ' ')
@@ -114,13 +117,17 @@ func (l *look) unquote() {
 }
 
 // droppedAt is how many bytes at i a shell drops, and whether a blank stands for them.
-// hidden is the variable that is not set.
-func droppedAt(t []byte, i int, hidden []byte) (n int, gap bool) {
+// hidden is the variable that is not set, out what is left of the bytes before.
+func droppedAt(t []byte, i int, hidden, out []byte) (n int, gap bool) {
+	before := byte(0)
+	if len(out) > 0 {
+		before = out[len(out)-1]
+	}
 	switch b := t[i]; b {
 	case '^':
 		return 1, false
 	case '\'', '"':
-		if i == 0 || i+1 == len(t) || !word(t[i-1]) {
+		if i+1 == len(t) || !word(before) {
 			return 0, false
 		}
 		if t[i+1] == b {
@@ -130,7 +137,7 @@ func droppedAt(t []byte, i int, hidden []byte) (n int, gap bool) {
 	case '`', '<', '>': // pi``ng, pi<()ng
 		return emptySubstitution(t, i), false
 	case '\\':
-		return escapedLetter(t, i), false
+		return escapedLetter(t, i, before), false
 	}
 	if n := unsetAt(t[i:], hidden); n > 0 {
 		return n, false

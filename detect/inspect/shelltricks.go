@@ -84,20 +84,18 @@ func pathsOnly(args []byte) bool {
 }
 
 // escapedLetter is how many backslashes at i a shell drops from the inside of a word: the
-// one of c\a\t, and two where it was escaped once more.
-func escapedLetter(t []byte, i int) int {
-	if rest := t[i:]; escapedEnd(rest) && (len(rest) == 2 || rest[2] == '\\') {
+// one of c\a\t, and two where it was escaped once more. before is what is left of the byte
+// in front.
+func escapedLetter(t []byte, i int, before byte) int {
+	rest := t[i:]
+	if before == 0 || len(rest) < 2 || escapedEnd(rest) && (len(rest) == 2 || rest[2] == '\\') {
 		return 0
 	}
-	if i == 0 || i+2 >= len(t) {
-		return pick(i > 0 && i+1 < len(t) && word(t[i+1]) && (word(t[i-1]) || t[i-1] == '/'), 1, 0)
-	}
-	before, next := t[i-1], t[i+1]
 	switch {
-	case word(next) && (word(before) || before == '/'):
-		return 1
-	case next == '\\' && (word(t[i+2]) || t[i+2] == '/') && (word(before) || before == '/' || before == ' '):
-		return 2
+	case word(rest[1]):
+		return pick(word(before) || containsByte("/{,;|&(", before), 1, 0)
+	case rest[1] == '\\' && len(rest) > 2 && (word(rest[2]) || rest[2] == '/'):
+		return pick(word(before) || before == '/' || before == ' ', 2, 0)
 	}
 	return 0
 }

@@ -155,6 +155,8 @@ func (l *look) terminator(s *sqlScan, i int, d sqlLead) {
 		// admin'-- and 1')) #
 		w := pick(body <= 4 && s.text[s.from-1] != '`', 55, 25)
 		l.add(sqli, w, "a quote, then a comment that cuts off the rest", s.from-1, int(t.end))
+	case s.broken && !s.phrase && i == 1 && s.kind(0) == sqlSemi && s.at(0) == s.from && last && body <= 5:
+		l.add(sqli, 55, "a quote, a semicolon, then a comment that cuts off the rest", s.from-1, int(t.end))
 	case !s.broken && d.value && i > 0 && i <= d.tokens && s.kind(i-1) == sqlClose && last && body <= 4:
 		l.add(sqli, 30, "a closed parenthesis, then a comment", s.at(0), int(t.end))
 	case !s.broken && i > 2 && s.kind(0) == sqlOpen && s.after(0) == i && last && body <= 4 && s.closes(0) && !l.searched():
@@ -189,7 +191,7 @@ func (l *look) clause(s *sqlScan, i int, d sqlLead) {
 			return
 		}
 		w := pick(literal, 45, 3)
-		if literal && i == 0 && s.ends(next) && !l.searched() {
+		if literal && (i == 0 || i == 1 && s.kind(0) == sqlOp) && s.ends(next) && !l.searched() {
 			w = 50
 		}
 		if near || s.broken && s.kind(0) == sqlClose || s.kw(i-2) == kwAs {

@@ -5,7 +5,7 @@ import "bytes"
 // union weighs UNION SELECT by whether it parses.
 func (l *look) union(s *sqlScan, i int, d sqlLead) {
 	j := s.afterComments(i + 1)
-	for s.kw(j) == kwAll {
+	for s.kw(j) == kwAll || s.kind(j) == sqlOp && s.text[s.toks[j].at] == '+' { // a blank that was encoded twice
 		j = s.afterComments(j + 1)
 	}
 	for s.kind(j) == sqlOpen {

@@ -12,7 +12,7 @@ var styleSigns = []string{
 func (l *look) styles() {
 	t := l.text
 	i := l.find("style")
-	if !l.seen.any("(:@") {
+	if !l.seen.any("(:@}") {
 		return
 	}
 	if i < 0 {
@@ -24,6 +24,12 @@ func (l *look) styles() {
 		if bytes.Contains(css, []byte(s)) {
 			l.add(xss, pick(hidden > 0, 60, 45), "a style that runs or loads something", i, i+48)
 			return
+		}
+	}
+	if _, body, ok := bytes.Cut(css, []byte("=")); ok && len(body) > 0 && (body[0] == '"' || body[0] == '\'') {
+		body, _, _ = bytes.Cut(body[1:], body[:1])
+		if shut := bytes.IndexByte(body, '}'); shut > 0 && bytes.IndexByte(body[:shut], '{') < 0 {
+			l.add(xss, 50, "a style that closes a block which it did not open", i, i+48)
 		}
 	}
 	if hidden >= 4 {
