@@ -79,7 +79,31 @@ func (l *look) line(t []byte, at, i int) int {
 		l.add(crlf, w, "a line end, then a header", at, i+24)
 		return 1
 	}
+	if w := ownHeader(before, t[i:]); w > 0 && !l.searched() {
+		l.add(crlf, w, "a line end, then a header", at, i+24)
+		return 1
+	}
 	return 0
+}
+
+// ownHeader weighs a header that no list has, such as x-test-header:value behind a line end:
+// its name has a dash, its value no blank before it, and no sentence stands in front of it,
+// as in a text of several lines.
+func ownHeader(before, t []byte) int {
+	n, dashes := 0, 0
+	for n < len(t) && n < 40 && (alnum(t[n]) || t[n] == '-') {
+		if t[n] == '-' {
+			dashes++
+		}
+		n++
+	}
+	if dashes == 0 || n < 5 || n+1 >= len(t) || t[n] != ':' || !alnum(t[n+1]) || !alpha(t[0]) {
+		return 0
+	}
+	if len(before) > 64 || bytes.IndexByte(bytes.TrimSpace(before), ' ') >= 0 {
+		return 0
+	}
+	return 55
 }
 
 // stripped finds the header that sets a cookie as a value or glued to one: something on
@@ -119,7 +143,7 @@ func (l *look) wideLine(t []byte) {
 	for len(rest) > 2 && rest[0] == 0xE5 && rest[1] == 0x98 && (rest[2] == 0x8A || rest[2] == 0x8D) {
 		rest = rest[3:]
 	}
-	if headerWeight(rest) > 0 || len(rest) > 0 && rest[0] == '<' {
+	if headerWeight(rest) > 0 || ownHeader(t[:i], rest) > 0 || len(rest) > 0 && rest[0] == '<' {
 		l.add(crlf, 65, "characters whose low byte is a line end, then a header", i, i+32)
 	}
 }

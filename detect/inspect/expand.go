@@ -180,7 +180,7 @@ func (l *look) assembled(t []byte) {
 				}
 			}
 		}
-		if t[i] == '$' && sets > 0 && i > 0 && containsByte(";|&\n ", t[i-1]) && i+2 < len(t) && alpha(t[i+1]) {
+		if t[i] == '$' && sets > 0 && i > 0 && containsByte(";|&\n ", t[i-1]) && i+1 < len(t) && alpha(t[i+1]) {
 			v := i + 1
 			for v < len(t) && word(t[v]) {
 				v++

@@ -75,6 +75,9 @@ func (l *look) expressions(ctx context) {
 	if !l.seen.any("{(%[") {
 		return
 	}
+	if ctx == ctxValue && !l.searched() && bracketed(l.text) {
+		l.add(ssti, 50, "a product in brackets as the whole value", 0, len(l.text))
+	}
 	for i := range delimiters {
 		d := &delimiters[i]
 		if !l.seen.has(d.open[0]) || !l.seen.has(d.open[1]) || ctx == ctxAgent && d.open == "@(" {
@@ -100,6 +103,17 @@ func (l *look) expressions(ctx context) {
 			from, last = at, body
 		}
 	}
+}
+
+// bracketed says whether t is nothing but a product in brackets of a template engine: {7*7},
+// [[7*7]], [(7*7)].
+func bracketed(t []byte) bool {
+	if len(t) < 5 || len(t) > 24 || t[0] != '{' && t[0] != '[' {
+		return false
+	}
+	inner := bytes.Trim(t, "{}[]()")
+	a, b, ok := bytes.Cut(inner, []byte("*"))
+	return ok && len(a) > 0 && len(b) > 0 && allDigits(a) && allDigits(b) && (t[0] == '{' || t[1] == '[' || t[1] == '(')
 }
 
 func (l *look) expression(d *delimiter, body []byte, at, end int) {

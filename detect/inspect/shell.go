@@ -46,6 +46,9 @@ func (l *look) commands(ctx context) {
 	if ctx == ctxValue {
 		l.expansions()
 		l.sums()
+		if l.seen.has('`') {
+			l.inWord()
+		}
 		l.ran()
 	}
 	if !l.seen.any(";|&`$<>!\n\r(") && !l.seen.any("/-p\\") {
@@ -223,6 +226,9 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		return
 	}
 	end, shape := arguments(t, i)
+	if behind && shape == shapeWords && told(string(name), t[i:]) {
+		shape = shapeArgs
+	}
 	if !behind && shape == shapeArgs && !plainArgs(t, i) && (!bytes.HasPrefix(name, []byte("ping")) || bytes.IndexByte(t[i:], '.') < 0) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
@@ -351,6 +357,8 @@ func arguments(t []byte, i int) (int, shape) {
 		return i, shapeEnd
 	}
 	switch {
+	case len(arg) == 1 && slash(arg[0]) && bytes.HasPrefix(t[end:], []byte(" -")):
+		return end, shapeArgs
 	case len(arg) == 1 && slash(arg[0]), string(arg) == "--":
 		return end, shapeWords
 	case arg[0] == '-' && len(arg) > 1 && arg[1] != ' ', slash(arg[0]), arg[0] == '>', arg[0] == '<', arg[0] == '~', arg[0] == '$', arg[0] == '%',
@@ -366,6 +374,9 @@ func (l *look) substitutions(ctx context) {
 	t := l.text
 	if i := l.find("$("); i >= 0 {
 		body := t[i+2 : min(len(t), i+64)]
+		if i > 0 && containsByte(";|&", t[i-1]) && len(body) > 0 && alpha(body[0]) && l.runsFirst(body) {
+			l.add(cmdi, 55, "a command substitution behind a separator", i-1, i+16)
+		}
 		if e := bytes.IndexByte(body, ')'); e > 0 && (alpha(body[0]) || body[0] == '`') && bytes.IndexByte(body[:e], '\'') < 0 && bytes.IndexByte(body[:e], '"') < 0 {
 			l.add(cmdi, 30, "a command substitution", i, i+e+3)
 		}

@@ -57,6 +57,61 @@ func (l *look) sums() {
 	}
 }
 
+// tasks are what programs whose arguments are words are told to do, as far as nobody speaks
+// of it so; "" is any word.
+var tasks = map[string]map[string]bool{
+	"net": wordSet("localgroup accounts"), "ip": wordSet("addr route neigh maddr"), "route": wordSet("print"), "id": wordSet("root"), "dig": wordSet("localhost"),
+	"wmic": {"": true}, "powershell": {"": true}, "pwsh": {"": true}, "cmdkey": {"": true}, "nslookup": {"": true}, "busybox": {"": true},
+}
+
+// lastTasks are what they are told to do where nothing follows.
+var lastTasks = map[string]map[string]bool{"net": wordSet("user users group share view start session")}
+
+// told says whether the arguments of a program begin with what it can be told to do.
+func told(program string, args []byte) bool {
+	known, last := tasks[program], lastTasks[program]
+	if known == nil {
+		return false
+	}
+	args = bytes.Trim(args, " ")
+	n := 0
+	for n < len(args) && (alnum(args[n]) || args[n] == '-') {
+		n++
+	}
+	return n > 0 && (known[""] || known[string(args[:n])] || last[string(args[:n])] && n == len(args))
+}
+
+// runsFirst says whether t begins with the name of a program, and a blank, an expansion or
+// the end of a substitution behind it.
+func (l *look) runsFirst(t []byte) bool {
+	n := 0
+	for n < len(t) && (alnum(t[n]) || t[n] == '_') {
+		n++
+	}
+	return n > 1 && n < len(t) && containsByte(" $){<", t[n]) && containsName(l.in.rules.commands, t[:n])
+}
+
+// inWord weighs w`echo h`oami: a program in backquotes inside of a word.
+func (l *look) inWord() {
+	t := l.text
+	for n, from := 0, 0; n < 8; n++ {
+		k := bytes.IndexByte(t[from:], '`')
+		if k < 0 {
+			return
+		}
+		i := from + k
+		from = i + 1
+		e := bytes.IndexByte(t[from:min(len(t), from+48)], '`')
+		if e < 2 || i == 0 || !alpha(t[i-1]) || from+e+1 >= len(t) || !alpha(t[from+e+1]) || bytes.IndexByte(t[from:from+e], ' ') < 0 {
+			continue
+		}
+		if l.runsFirst(t[from:]) {
+			l.add(cmdi, 55, "a command inside of a word", i, from+e+1)
+			return
+		}
+	}
+}
+
 // escapedEnd says whether a line end written \n stands at the beginning of t, and no word
 // behind it.
 func escapedEnd(t []byte) bool {
