@@ -75,7 +75,7 @@ func (l *look) expressions(ctx context) {
 	if !l.seen.any("{(%[") {
 		return
 	}
-	if ctx == ctxValue && !l.searched() && bracketed(l.text) {
+	if ctx == ctxValue && bracketed(l.text) && !l.searched() {
 		l.add(ssti, 50, "a product in brackets as the whole value", 0, len(l.text))
 	}
 	for i := range delimiters {

@@ -8,18 +8,14 @@ func (l *look) names(ctx context) {
 	if !l.seen.any("$_") && !l.holds("prototype") {
 		return
 	}
-	if i := l.find("[$"); i >= 0 && ctx == ctxName {
-		if op := operatorAt(t, i+1); op > 0 {
+	if i := l.find("[$"); i >= 0 {
+		switch op := operatorAt(t, i+1); {
+		case op == 0:
+		case ctx == ctxName:
 			l.add(nosqli, 65, "a query operator as a parameter's key", i, op+1)
-		}
-	}
-	if bytes.HasPrefix(t, []byte("[$")) && ctx == ctxValue { // user=[$ne]=1
-		if op := operatorAt(t, 1); op > 0 && op < len(t) && t[op] == ']' {
+		case ctx == ctxValue && i == 0 && op < len(t) && t[op] == ']': // user=[$ne]=1
 			l.add(nosqli, 55, "a query operator in brackets", 0, op+1)
-		}
-	}
-	if i := l.find("[$"); i > 0 && ctx == ctxValue && word(t[i-1]) { // a query in a value: user[$ne]=1
-		if op := operatorAt(t, i+1); op > 0 && bytes.HasPrefix(t[op:], []byte("]=")) {
+		case ctx == ctxValue && i > 0 && word(t[i-1]) && bytes.HasPrefix(t[op:], []byte("]=")): // a query in a value
 			l.add(nosqli, 55, "a query operator as a parameter's key", i, op+1)
 		}
 	}

@@ -233,7 +233,7 @@ func (l *look) commandAt(t []byte, i, sep int, behind bool) {
 		return // "echo 5" is nothing where no separator says that it is a command
 	}
 	strict := strictSep(t, sep, behind) || behind && shape == shapeEnd && l.divide == 1 && unmistakable[string(name)] && !l.searched()
-	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]), !behind && !l.searched() && pathsOnly(t[i:]))
+	w := l.commandWeight(c, known && path || path && behind, behind, shape, strict, !behind && asked(t[i:]), !behind && pathsOnly(t[i:]) && !l.searched())
 	if !behind && start > 0 && bytes.IndexByte(t[:start], '`') >= 0 && inProse(t) {
 		w /= 4
 	}

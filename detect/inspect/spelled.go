@@ -101,11 +101,15 @@ var dividedWords = []struct {
 // there once a filter has taken tags or comments out.
 func (l *look) divided() {
 	t := l.text
-	if len(t) > joinedBytes || !l.seen.any("<,'\"/") {
+	if len(t) > joinedBytes || !l.seen.any("<'\"") && !l.holds("/*") {
 		return
 	}
 	out, cuts := l.loose[:0], 0
 	for i := 0; i < len(t); i++ {
+		if !fillers[t[i]] {
+			out = append(out, t[i])
+			continue
+		}
 		if n := filler(t[i:]); n > 0 && i > 0 && containsLetter("<=/", t[i-1]) && i+n < len(t) && containsLetter("(=>/", t[i+n]) {
 			i += n - 1
 			cuts++
@@ -126,15 +130,20 @@ func (l *look) divided() {
 	}
 }
 
+// fillers are the bytes that filler looks at.
+var fillers = bytesOf("\"'\\</")
+
 // containsLetter says whether b is a letter or one of set.
 func containsLetter(set string, b byte) bool { return alpha(b) || containsByte(set, b) }
 
 // filler is the length of a quote, of <>, of a tag of a few letters, of a short comment, or
 // of "," as between the texts of an array, at the beginning of t.
 func filler(t []byte) int {
-	for _, f := range [...]string{`","`, `\",\"`, `\","`} {
-		if bytes.HasPrefix(t, []byte(f)) {
-			return len(f)
+	if t[0] == '"' || t[0] == '\\' {
+		for _, f := range [...]string{`","`, `\",\"`, `\","`} {
+			if bytes.HasPrefix(t, []byte(f)) {
+				return len(f)
+			}
 		}
 	}
 	switch {

@@ -7,64 +7,86 @@ import "bytes"
 
 // wholeQuery weighs them.
 func (l *look) wholeQuery(s *sqlScan) {
-	if s.broken || s.from > 0 || len(s.toks) < 2 || l.searched() {
+	if s.broken || s.from > 0 || len(s.toks) < 2 {
 		return
 	}
-	switch {
-	case s.kw(0) == kwOr:
-		l.wholeBoolean(s)
-	case s.kind(0) == sqlClose:
-		i := 1
-		for s.kind(i) == sqlClose {
-			i++
-		}
-		if next, _ := s.condition(i + 1); s.kw(i) == kwOr && next > 0 && (s.kind(i+1) == sqlOpen || s.ends(next)) {
-			l.add(sqli, 50, "a parenthesis that closes nothing, then OR/AND with a comparison", s.at(0), s.at(next))
-		}
-	case s.waits(0) && s.kind(s.after(1)) == sqlCmp, s.kind(0) == sqlOp && s.waits(1) && s.kind(s.after(2)) == sqlOp, s.kw(0) == kwLike && s.waits(1):
-		l.add(sqli, 50, "a call that waits, as part of an expression", s.at(0), s.at(len(s.toks)))
-	case s.cutAt(1) && s.kind(0) == sqlVar, s.cutAt(3) && s.kind(0) == sqlNumber && s.kind(1) == sqlOp && s.kind(2) == sqlNumber && s.glued(3):
-		l.add(sqli, 50, "an expression, then a comment that cuts off the rest", s.at(0), s.at(len(s.toks)))
-	case s.kind(0) == sqlOpen && s.cutExpression():
-		l.add(sqli, 50, "an expression in parentheses, then a comment", s.at(0), s.at(len(s.toks)))
-	case s.knownCall(0) && s.cutAt(s.after(1)):
-		l.add(sqli, 50, "a database function, then a comment that cuts off the rest", s.at(0), s.at(s.after(1)))
-	case s.kw(0) == kwUnion && s.kw(len(s.toks)-1) == kwSelect && len(s.toks) <= 3:
-		l.add(sqli, 50, "UNION SELECT and nothing else", s.at(0), s.at(len(s.toks)))
-	case s.kw(0) == kwSelect && s.cutOff():
-		l.add(sqli, 50, "a SELECT of constants that breaks off behind WHERE", s.at(0), s.at(len(s.toks)))
-	case s.kind(0) == sqlOp && s.text[s.toks[0].at] == '-' && s.kind(1) == sqlNumber && s.kw(2) == kwUnion && len(s.toks) == 3:
-		l.add(sqli, 50, "a number that no row has, then UNION", s.at(0), s.at(3))
-	case s.kw(0) == kwSelect:
-		if next, columns, _ := s.list(1); columns > 0 && s.kw(next) == kwFrom && s.kind(next+1) == sqlWord && s.spelling(next+1) == "dual" && s.ends(next+2) {
-			l.add(sqli, 50, "a SELECT from the table DUAL", s.at(0), s.at(next+2))
-		}
+	if why := s.wholePiece(); why != "" && !l.searched() {
+		l.add(sqli, 50, why, s.at(0), s.at(len(s.toks)))
 	}
 }
 
-// wholeBoolean weighs a value that begins with OR or AND: what stands before it is the
+// wholePiece says what piece of a query the text is; "" for none.
+func (s *sqlScan) wholePiece() string {
+	n := len(s.toks)
+	switch first := &s.toks[0]; {
+	case first.kw == kwOr:
+		return s.wholeBoolean()
+	case first.kw == kwLike && s.waits(1), s.waits(0) && s.kind(s.after(1)) == sqlCmp, first.kind == sqlOp && s.waits(1) && s.kind(s.after(2)) == sqlOp:
+		return "a call that waits, as part of an expression"
+	case s.knownCall(0) && s.cutAt(s.after(1)):
+		return "a database function, then a comment that cuts off the rest"
+	case first.kw == kwUnion && n <= 3 && s.kw(n-1) == kwSelect:
+		return "UNION SELECT and nothing else"
+	case first.kw == kwSelect:
+		return s.wholeSelect()
+	case first.kind == sqlClose:
+		return s.wholeClose()
+	case first.kind == sqlVar && s.cutAt(1), first.kind == sqlNumber && s.kind(1) == sqlOp && s.kind(2) == sqlNumber && s.cutAt(3) && s.glued(3):
+		return "an expression, then a comment that cuts off the rest"
+	case first.kind == sqlOpen && s.cutExpression():
+		return "an expression in parentheses, then a comment"
+	case n == 3 && first.kind == sqlOp && s.text[first.at] == '-' && s.kind(1) == sqlNumber && s.kw(2) == kwUnion:
+		return "a number that no row has, then UNION"
+	}
+	return ""
+}
+
+func (s *sqlScan) wholeSelect() string {
+	if s.cutOff() {
+		return "a SELECT of constants that breaks off behind WHERE"
+	}
+	if next, columns, _ := s.list(1); columns > 0 && s.kw(next) == kwFrom && s.kind(next+1) == sqlWord && s.spelling(next+1) == "dual" && s.ends(next+2) {
+		return "a SELECT from the table DUAL"
+	}
+	return ""
+}
+
+func (s *sqlScan) wholeClose() string {
+	i := 1
+	for s.kind(i) == sqlClose {
+		i++
+	}
+	if s.kw(i) != kwOr {
+		return ""
+	}
+	if next, _ := s.condition(i + 1); next > 0 && (s.kind(i+1) == sqlOpen || s.ends(next)) {
+		return "a parenthesis that closes nothing, then OR/AND with a comparison"
+	}
+	return ""
+}
+
+// wholeBoolean is for a value that begins with OR or AND: what stands before it is the
 // query's own.
-func (l *look) wholeBoolean(s *sqlScan) {
+func (s *sqlScan) wholeBoolean() string {
 	if s.kind(1) == sqlOpen && s.knownCall(2) || s.knownCall(1) && s.text[s.toks[0].at] == '|' {
-		l.add(sqli, 50, "OR/AND with a database function", s.at(0), s.at(3))
-		return
+		return "OR/AND with a database function"
 	}
 	if next, _ := s.condition(1); next > 0 {
 		for i := 1; i < next && s.ends(next); i++ {
 			if s.knownCall(i) {
-				l.add(sqli, 50, "OR/AND with a comparison of what a database function gives", s.at(0), s.at(next))
-				return
+				return "OR/AND with a comparison of what a database function gives"
 			}
 		}
-		return
+		return ""
 	}
 	next, literal := s.operand(1)
 	if next < 0 || s.kind(next) != sqlComment || next != len(s.toks)-1 || s.toks[next].end-s.toks[next].at > 4 {
-		return
+		return ""
 	}
 	if word := s.spelling(1); literal || word == "true" || word == "false" {
-		l.add(sqli, 50, "OR/AND with a constant, then a comment that cuts off the rest", s.at(0), s.at(next))
+		return "OR/AND with a constant, then a comment that cuts off the rest"
 	}
+	return ""
 }
 
 // cutOff says whether a SELECT of a number, a string or a variable ends in FROM x WHERE.
