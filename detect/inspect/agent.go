@@ -14,10 +14,11 @@ var scannerMatcher = func() *matcher {
 	return newMatcher(names)
 }()
 
-// scannerIn returns the tool that decoded text names, or nil.
+// scannerIn returns the tool that decoded text names, or nil: dehydrated is no Hydra.
 func scannerIn(text []byte) (e *probe.Entry) {
-	scannerMatcher.each(text, func(id int32, _ int) {
-		if e == nil {
+	scannerMatcher.each(text, func(id int32, end int) {
+		name := scannerTools[id].Text
+		if at := end - len(name); e == nil && (at == 0 || !alpha(name[0]) || !alpha(text[at-1])) {
 			e = scannerTools[id]
 		}
 	})

@@ -168,7 +168,7 @@ func TestScannerAgents(t *testing.T) {
 	if v := in.Inspect(&ingest.Event{Target: "/.git/config", Agent: "Nikto"}); !v.Recon() || len(v.Classes) != 2 {
 		t.Errorf("a probe of a tool is %+v", v)
 	}
-	for _, s := range []string{"Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0", "curl/8.5.0", "Nicotine+/3.2", "kube-probe/1.29"} {
+	for _, s := range []string{"Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0", "curl/8.5.0", "dehydrated/0.7.1 curl/8.5.0", "Nicotine+/3.2", "kube-probe/1.29"} {
 		if v := in.full(&ingest.Event{Target: "/", Agent: s}); v.Score > 0 {
 			t.Errorf("the honest agent %q scores %d (%s)", s, v.Score, v.Why)
 		}

@@ -112,19 +112,21 @@ func Path(target string) *Entry {
 	return nil
 }
 
-// Agent returns the scanner that a user agent names, or nil.
+// Agent returns the scanner that a user agent names, or nil: dehydrated is no Hydra.
 func Agent(agent string) *Entry {
 	if agent == "" || agent == "-" {
 		return nil
 	}
 	agent = strings.ToLower(agent)
 	for _, e := range agents {
-		if strings.Contains(agent, e.Text) {
+		if i := strings.Index(agent, e.Text); i == 0 || i > 0 && !(letter(agent[i-1]) && letter(e.Text[0])) {
 			return e
 		}
 	}
 	return nil
 }
+
+func letter(b byte) bool { return b >= 'a' && b <= 'z' }
 
 // Agents returns what is known of agents that weighs at least that much.
 func Agents(weight uint32) []*Entry {

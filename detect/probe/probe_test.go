@@ -162,7 +162,7 @@ func TestHonestAgents(t *testing.T) {
 		"python-requests/2.32.3", "python-httpx/0.27.0", "aiohttp/3.9.5", "Go-http-client/2.0", "okhttp/4.12.0", "axios/1.7.2",
 		"Apache-HttpClient/5.3 (Java/21.0.3)", "Java/17.0.11", "GuzzleHttp/7", "Faraday v2.9.0", "node-fetch/1.0", "Dart/3.4 (dart:io)",
 		"kube-probe/1.30", "ELB-HealthChecker/2.0", "GoogleHC/1.0", "Prometheus/2.53.0", "UptimeRobot/2.0", "Pingdom.com_bot_version_1.4",
-		"Stripe/1.0 (+https://stripe.com/docs/webhooks)", "GitHub-Hookshot/4b1f2c3", "Slackbot 1.0", "facebookexternalhit/1.1", "MedusaStore-Client 2.1",
+		"Stripe/1.0 (+https://stripe.com/docs/webhooks)", "GitHub-Hookshot/4b1f2c3", "Slackbot 1.0", "facebookexternalhit/1.1", "MedusaStore-Client 2.1", "dehydrated/0.7.1 curl/8.5.0",
 	} {
 		if e := Agent(agent); e != nil {
 			t.Errorf("%q is taken for %q (%s)", agent, e.Text, e.What)
