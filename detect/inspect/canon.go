@@ -272,7 +272,7 @@ func (c *canon) char(r rune) few {
 	return f
 }
 
-// jsEscape reads \xHH and \uHHHH (also \u{H}), as far as they mean ASCII:
+// jsEscape reads \xHH, \uHHHH (also \u{H}) and \OOO, as far as they mean ASCII:
 // other characters carry no syntax.
 func jsEscape(b []byte) (rune, int) {
 	if len(b) < 4 {
@@ -281,6 +281,11 @@ func jsEscape(b []byte) (rune, int) {
 	var r rune
 	used := 0
 	switch lower(b[1]) {
+	case '0', '1':
+		if b[2]&^7 != '0' || b[3]&^7 != '0' {
+			return 0, 0
+		}
+		r, used = rune(b[1]-'0')<<6|rune(b[2]-'0')<<3|rune(b[3]-'0'), 4
 	case 'x':
 		hi, lo := unhex(b[2]), unhex(b[3])
 		if hi > 15 || lo > 15 {

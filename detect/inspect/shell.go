@@ -46,6 +46,7 @@ func (l *look) commands(ctx context) {
 	if ctx == ctxValue {
 		l.expansions()
 		l.sums()
+		l.ansiQuotes()
 		if l.seen.has('`') {
 			l.inWord()
 		}

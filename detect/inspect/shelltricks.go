@@ -37,6 +37,16 @@ func unsetAt(t, name []byte) int {
 	return len(name)
 }
 
+// ansiQuotes weighs $'\151\144': letters as escapes in the quotes of a shell.
+func (l *look) ansiQuotes() {
+	if l.in.canon.flags&sawHidden == 0 {
+		return
+	}
+	if i := l.find("$'"); i >= 0 && i+2 < len(l.text) && alnum(l.text[i+2]) {
+		l.add(cmdi, 55, "letters as escapes in the quotes of a shell", i, i+24)
+	}
+}
+
 // sums weighs $((69+52)) glued to a word, or behind a program that prints: what tools for
 // command injection send to see the sum in the answer.
 func (l *look) sums() {
