@@ -97,8 +97,8 @@ func (t *track) see(s detect.Sightings) bool {
 		return false
 	case !denied && (t.d.pushedAt == 0 || s.First < t.d.pushedAt+int64(t.cfg.Grace)):
 		return false // too early to tell
-	case !denied && t.d.expires != 0 && s.Time > t.d.expires-int64(time.Second):
-		return false // it was over, by a gateway's own clock perhaps, and a log may have whole seconds
+	case !denied && t.d.expires != 0 && s.Time >= t.d.expires-int64(time.Second):
+		return false // it was over, by a gateway's own clock perhaps, and a log may have whole seconds: the last may be as late as expires
 	}
 	epoch := s.Time / int64(t.cfg.Window)
 	if epoch < t.epoch-1 {

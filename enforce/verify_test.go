@@ -74,10 +74,11 @@ func TestVerify(t *testing.T) {
 		"throttle that does nothing":       {action: Throttle, looks: repeatLook(60, 10, 0.1, 200), states: "wrong_key"},
 		"throttle that leaks": {action: Throttle, looks: join(repeatLook(3, 4, 1, 429), repeatLook(60, 10, 0.1, 200), repeatLook(40, 20, 1, 429)),
 			states: "verified lost stale_node verified"},
-		"let through when it was over":                  {expires: 60.4, looks: []look{{1, 403, "/a", ""}, {60, 200, "/a", ""}, {61, 200, "/a", ""}}, states: "verified"},
-		"let through when it was over, and none denied": {expires: 60, looks: []look{{60, 200, "/a", ""}, {60.1, 200, "/a", ""}}},
-		"let through before it was over":                {expires: 60, looks: []look{{1, 403, "/a", ""}, {58, 200, "/a", ""}}, states: "verified lost"},
-		"403 is no throttle":                            {action: Throttle, looks: repeatLook(60, 10, 0.1, 403), states: "wrong_key"},
+		"let through when it was over":                    {expires: 60.4, looks: []look{{1, 403, "/a", ""}, {60, 200, "/a", ""}, {61, 200, "/a", ""}}, states: "verified"},
+		"let through when it was over, and none denied":   {expires: 60, looks: []look{{60, 200, "/a", ""}, {60.1, 200, "/a", ""}}},
+		"let through in the last second, as a log writes": {expires: 60, looks: []look{{59, 200, "/a", ""}}},
+		"let through before it was over":                  {expires: 60, looks: []look{{1, 403, "/a", ""}, {58, 200, "/a", ""}}, states: "verified lost"},
+		"403 is no throttle":                              {action: Throttle, looks: repeatLook(60, 10, 0.1, 403), states: "wrong_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decision{Action: Block, Trigger: base, PushedAt: base + 1e9}

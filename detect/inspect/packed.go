@@ -59,8 +59,8 @@ func encodedText(value string) bool {
 
 // textBits are what a byte may be in text in base64, perhaps escaped, or in hexadecimal
 // digits: the first digit of base64 (1), the second (2), the third (4), the first hexadecimal
-// digit (8), the second (16), or the beginning of an escape (32). No byte of ASCII has its highest bit set, so that one look at
-// each tells nearly all other text.
+// digit (8), the second (16), or the beginning of an escape (32). No byte of ASCII has its
+// highest bit set, so that one look at each tells nearly all other text.
 var textBits = func() (t [256]uint8) {
 	for i := range t {
 		v := base64Value[i]
