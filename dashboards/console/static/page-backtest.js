@@ -128,7 +128,7 @@ function order() {
 
 async function load() {
   const data = await get("backtests");
-  jobs = data.backtests;
+  jobs = data.backtests.map(newest);
   settings = data.settings;
   byId("nowhere").hidden = data.here;
   form.hidden = !data.here || !may("operator");
@@ -150,11 +150,19 @@ form.addEventListener("submit", (e) => {
   });
 });
 
+/** newest is a job, or what the list has of it: an answer may be overtaken by an event. */
+function newest(job) {
+  const old = jobs.find((x) => x.id === job.id);
+  if (!old || job.state !== "running") return job;
+  const behind = old.state !== "running" || job.reading < old.reading || (job.reading === old.reading && job.read < old.read);
+  return behind ? old : job;
+}
+
 /** take puts a job that is new or has changed into the list. */
 function take(job) {
   const i = jobs.findIndex((x) => x.id === job.id);
   if (i < 0) jobs.unshift(job);
-  else jobs[i] = job;
+  else jobs[i] = newest(job);
   list();
   if (job.state === "done") open().catch(failed);
 }
