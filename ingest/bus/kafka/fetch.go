@@ -168,10 +168,10 @@ func (f *fetcher) records(ctx context.Context, h *batchHead, from, end int64) (i
 			m.Free()
 			continue
 		}
-		if err := f.queue.put(ctx, arrival{m, end}, sizeOf(m)); err != nil {
-			return from, err
-		}
 		from = m.Offset + 1
+		if err := f.queue.put(ctx, arrival{m, max(end, from)}, sizeOf(m)); err != nil { // brokers say the end first, then read
+			return m.Offset, err
+		}
 	}
 	return from, nil
 }

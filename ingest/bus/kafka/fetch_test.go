@@ -95,6 +95,27 @@ func TestFetchedAsWritten(t *testing.T) {
 	}
 }
 
+// TestFetchedBehindItsEnd: a broker looks where the partition ends, then reads what may have
+// come since. No message is behind the end that comes with it.
+func TestFetchedBehindItsEnd(t *testing.T) {
+	u, err := newUnpacker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fetcher{Client: &Client{unpacker: u, answers: &spare{}, spare: &spare{}}, topic: "t", queue: newQueue[arrival](1 << 30)}
+	if _, err := f.take(t.Context(), written(t, &packer{}, 10, some(4)), 10, 12); err != nil {
+		t.Fatal(err)
+	}
+	f.queue.close()
+	var ends []int64
+	for _, a := range f.queue.take(t.Context(), 1<<40, 1<<30) {
+		ends = append(ends, a.end)
+	}
+	if !slices.Equal(ends, []int64{12, 12, 13, 14}) {
+		t.Errorf("ends %v", ends)
+	}
+}
+
 // packGzip is what our own writers cannot, and those of others may.
 func packGzip(dst, plain []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
