@@ -145,6 +145,7 @@ func backtest(t *testing.T, h *house, b *browsertest.Browser) {
 	}; })()`)
 	b.Eval(`document.getElementById("ask-why").value = "before we enforce"; document.getElementById("ask-ok").focus()`)
 	b.Key("Enter", 13)
+	b.Until("the answer", `!document.getElementById("ask").open`)
 	b.Until("how far it is", `document.querySelector("#jobs tr progress")?.value === 25 && document.querySelector("#jobs tr").textContent.includes("reading 1 of 2, 25 %")`)
 	if got := fmt.Sprint(b.Eval(`document.querySelector("#jobs tr").textContent`)); !strings.Contains(got, "from files, since 7d, score 1, score 7, with auth-burst.limit=20") {
 		t.Errorf("asked: %s", got)
