@@ -10,7 +10,7 @@ package inspect
 // plain letters worth a look; textTable is how it reads.
 
 // textWords is the size of the text gate in 64-bit words. The raw gate has two.
-const textWords = 8
+const textWords = 9
 
 type rawGate struct {
 	next       [256][2]uint64
@@ -43,8 +43,8 @@ var rawLiterals = []string{
 }
 
 // rawPair is worth it too: any of the first bytes, then any of the second. It
-// tells .. // /. :/ =/ ?/ in two positions.
-var rawPair = [2]string{"./:=?", "./"}
+// tells .. // /. :/ =/ ?/ ~/ in two positions.
+var rawPair = [2]string{"./:=?~", "./"}
 
 // textLiterals make decoded text worth the full look. Those with agent set
 // count in user agents and referers too. N stands for any byte but a letter.
@@ -66,7 +66,7 @@ var textLiterals = []struct {
 	{"g.apach", false}, {"opensym", false},
 	{"\xc2\xbc", false}, {"\xe5\x98\x8a", false}, {"\xe5\x98\x8d", false}, {"[[", true}, {"--- !", false}, {"!!py", false}, {"!!ja", false},
 	{"alhos", false}, {".inter", false}, {"NifN", false}, {"case w", false}, {"exec ", false}, {"xecute ", false}, {"clare @", false}, {"Nad4-", false}, {"okie: ", false}, {"\xc4\x8a", false},
-	{"?/", false}, {"*/", false}, {"php:/", true}, {"expect:/", true}, {"gopher:/", true},
+	{"?/", false}, {"*/", false}, {"~/", false}, {"exec+", false}, {"xecute+", false}, {"clare+@", false}, {"case+w", false}, {"php:/", true}, {"expect:/", true}, {"gopher:/", true},
 	{".oast", true}, {"interact.sh", true}, {"burpcoll", true}, {"dnslog", true}, {"bxss.", true},
 }
 

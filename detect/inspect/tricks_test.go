@@ -17,7 +17,7 @@ func TestTricks(t *testing.T) {
 		honest []string
 	}{
 		{"sqli", []string{"or true--", " or 1 --'", ") or (a=a", "pg_sleep(5)--", "||(elt(-3+5,bin(15),ord(10),hex(char(45))))"}, []string{"or maybe not", ") or (see below)", "|| means or"}},
-		{"sqli", []string{"select user from dual", " UNION ALL SELECT", "@version--", "1*1--", "( COS ( 1 OR @a) )  --"}, []string{"select a dual from the list", "union of selected clubs", "@anna -- hello", "1*1 = 1", "(see above) --"}},
+		{"sqli", []string{"select user from dual", "execute+sp_add_job", "declare+@a", " UNION ALL SELECT", "@version--", "1*1--", "( COS ( 1 OR @a) )  --"}, []string{"select a dual from the list", "union of selected clubs", "@anna -- hello", "1*1 = 1", "(see above) --"}},
 		{"sqli", []string{"SELECT-1e1FROM`test`", "SELECT 1FROM[t]WHERE 1=1", "/**/union/**/select", "'or'1=1", "-1#\r\n\r\nunion"}, []string{"select-all from list", "select 1 from each", "the union/** of select **/", "'or' 1=1", "#1\r\nunion"}},
 		{"sqli", []string{"select sin(((@version)),2 from bar where", "-234  union", "1' select union 1,2,3,4/*", "conv(hex(substr(version() FROM 2 FOR 2)),16,10) << 0x2", "; begin declare @var varchar(8000) set @var=' ", " or username like char(37);", "SLEEP(5)='", "RLIKE SLEEP(5)", "1=1 AND-+-+-+-+~~((1))"}, []string{"select a place from the map where", "234 union members", "select union or club 1, 2", "begin; declare war", "or anything like it;", "sleep = 5"}},
 		{"sqli", []string{"admin'; -- -", "' union+/*!select*/ (1),(2),(3)", "+where 0 = 0"}, []string{"it's; -- a dash", "the union+ of all", "where is 0 = 0"}},
@@ -40,7 +40,7 @@ func TestTricks(t *testing.T) {
 		{"nosqli", []string{"username[$ne]=toto&password[$ne]=toto"}, []string{"price[$]=5"}},
 		{"ssrf", []string{"http://x1y2.burpcollaborator.net/", "https://a.oast.fun/x", "x.oastify.com"}, []string{"http://toast.example.com/", "https://example.com/interact.sh"}},
 		{"rfi", []string{"http://evil.example.com/c99.php", "<image xlink:href=\"expect://ls\"></image>", "http://x.example/?page=data:application/x-httpd-php;base64,PHN2Zz4="}, []string{"http://example.com/c99.html", "what to expect: //"}},
-		{"traversal", []string{`\\::1\c$\users\default\ntuser.dat`}, []string{`\\server\share\file.txt`}},
+		{"traversal", []string{`\\::1\c$\users\default\ntuser.dat`, "~/sh/id_rsa"}, []string{`\\server\share\file.txt`, "~/notes/today"}},
 		{"xxe", []string{`<?xml version="1.0" encoding="UTF-7"?><a/>`}, []string{`<?xml version="1.0" encoding="UTF-8"?><a/>`}},
 		{"graphql", []string{"__schema{queryType{name}}", "{__type (name: \"User\") {name}}", "fragment FullType on __Type {kind name}"}, []string{"{schema{name}}"}},
 		{"ssti", []string{"${class.getClassLoader()}"}, []string{"${class}"}},
