@@ -13,6 +13,9 @@ const base64Min = 16
 // decoded bytes.
 const base64Short = 10
 
+// textByte says whether a byte is one of plain text.
+func textByte(b byte) bool { return b >= 0x20 && b <= 0x7E || b == '\t' || b == '\n' || b == '\r' }
+
 // paddedBase64 says whether a value begins with base64 of a short text and its padding.
 func paddedBase64(s string) bool {
 	n := 0
@@ -35,7 +38,7 @@ func paddedBase64(s string) bool {
 		}
 		v = v<<6 | uint32(base64Value[s[i]])
 		if k := i % 4; k > 0 {
-			if b := byte(v >> (6 - 2*k)); (b < 0x20 || b > 0x7E) && b != '\t' && b != '\n' && b != '\r' {
+			if !textByte(byte(v >> (6 - 2*k))) {
 				return false
 			}
 		}
@@ -74,7 +77,7 @@ func base64Text(s string) bool {
 		}
 		out[i*3], out[i*3+1], out[i*3+2] = byte(v>>16), byte(v>>8), byte(v)
 		for _, b := range out[i*3 : i*3+3] {
-			if b < 0x20 && b != '\t' && b != '\n' && b != '\r' || b > 0x7E {
+			if !textByte(b) {
 				return false
 			}
 		}

@@ -88,10 +88,14 @@ func blanksFromPlus(b []byte) {
 }
 
 // place is where the last text stood, for reading it: an agent with escapes, or with what
-// ends a string, a command or a tag, or that is a path of Windows, is read as a value, since agents hold none of these.
+// ends a string, a command or a tag, or that is a path of Windows, is read as a value, since
+// agents hold none of these.
 func (c *canon) place(ctx context) context {
+	if ctx != ctxAgent {
+		return ctx
+	}
 	drive := len(c.text) > 3 && alpha(c.text[0]) && c.text[1] == ':' && slash(c.text[2])
-	if ctx == ctxAgent && (c.rounds > 0 || drive || bytes.ContainsAny(c.text, "'`$|<&")) {
+	if c.rounds > 0 || drive || bytes.ContainsAny(c.text, "'`$|<&") {
 		return ctxValue
 	}
 	return ctx

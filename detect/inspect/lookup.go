@@ -8,11 +8,14 @@ import (
 // lookups resolves Log4j-style ${…} lookups from the inside out, so that
 // ${${lower:j}ndi:…} and ${${::-j}${::-n}…} read as the logger reads them.
 func (l *look) lookups() {
-	if !l.seen.has('$') || !l.holds("${") && !l.holds(`$\{`) {
+	if !l.seen.has('$') {
 		return
 	}
-	text := l.text
-	if l.holds(`$\{`) { // escaped once for somebody on the way
+	text, escaped := l.text, l.holds(`$\{`)
+	if !escaped && !l.holds("${") {
+		return
+	}
+	if escaped { // once, for somebody on the way
 		text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte(`\{`), []byte("{")), []byte(`\}`), []byte("}"))
 	}
 	at := max(bytes.IndexByte(l.text, '$'), 0)

@@ -124,7 +124,7 @@ func hexText(s string) bool {
 		if hi > 15 || lo > 15 {
 			return false
 		}
-		if b := hi<<4 | lo; (b < 0x20 || b > 0x7E) && b != '\t' && b != '\n' && b != '\r' && (b != 0 || i%4 != 2) {
+		if b := hi<<4 | lo; !textByte(b) && (b != 0 || i%4 != 2) {
 			return false
 		}
 	}
