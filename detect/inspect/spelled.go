@@ -5,11 +5,23 @@ import "bytes"
 // Words that are spelled so that no filter sees them: put together from strings, or letter
 // by letter as escapes.
 
-// joinedWords are names that code puts together in order to reach what is filtered.
-var joinedWords = []struct {
+// hiddenWord is a word that a text has once it is put together, and what it tells.
+type hiddenWord struct {
 	word  string
 	class class
-}{
+}
+
+// appears is where the word is in out, but not in t as it was sent; -1 where it is not.
+func (w hiddenWord) appears(out, t []byte) int {
+	i := bytes.Index(out, []byte(w.word))
+	if i < 0 || bytes.Contains(t, []byte(w.word)) {
+		return -1
+	}
+	return i
+}
+
+// joinedWords are names that code puts together in order to reach what is filtered.
+var joinedWords = []hiddenWord{
 	{"eval", xss}, {"alert", xss}, {"prompt", xss}, {"confirm", xss}, {"unescape", xss}, {"location", xss}, {"constructor", xss}, {"document", xss},
 	{"settimeout", xss}, {"fromcharcode", xss}, {"javascript", xss}, {"innerhtml", xss}, {"cookie", xss},
 	{"execute", code}, {"passthru", code}, {"shell_exec", code}, {"wscript.shell", code},
@@ -53,7 +65,7 @@ func (l *look) joinedStrings(ctx context) {
 		return
 	}
 	for _, w := range joinedWords {
-		if i := bytes.Index(out, []byte(w.word)); i >= 0 && !bytes.Contains(t, []byte(w.word)) {
+		if i := w.appears(out, t); i >= 0 {
 			l.add(w.class, 55, "the name of a script function, put together from strings", min(i, len(t)), min(i+len(w.word)+4*joins, len(t)))
 			return
 		}
@@ -89,10 +101,7 @@ func joint(t []byte) int {
 }
 
 // dividedWords are told of when what a filter takes out stood inside of them.
-var dividedWords = []struct {
-	word  string
-	class class
-}{
+var dividedWords = []hiddenWord{
 	{"union select", sqli}, {"union all select", sqli}, {"onfocus=", xss}, {"onerror=", xss}, {"onload=", xss}, {"onclick=", xss}, {"onmouseover=", xss},
 	{"<script", xss}, {"javascript:", xss}, {"alert(", xss},
 }
@@ -122,8 +131,8 @@ func (l *look) divided() {
 		return
 	}
 	for _, w := range dividedWords {
-		i := bytes.Index(out, []byte(w.word))
-		if end := i + len(w.word); i >= 0 && (end == len(out) || !alpha(out[end-1]) || !alpha(out[end])) && !bytes.Contains(t, []byte(w.word)) {
+		i := w.appears(out, t)
+		if end := i + len(w.word); i >= 0 && (end == len(out) || !alpha(out[end-1]) || !alpha(out[end])) {
 			l.add(w.class, 55, "a word that is whole once tags or comments inside of it are taken out", min(i, len(t)), min(i+len(w.word)+8*cuts, len(t)))
 			return
 		}
